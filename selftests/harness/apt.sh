@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# apt.sh - Debian packages of any suite, without touching the system's apt.
+#
+# Job: an apt with lists, cache, status and sources of its own under
+# build/apt/SUITE, and downloading from it. Nothing here installs anything.
+#
+# To be sourced; needs $BUILD.
+
+APT_MIRROR=${APT_MIRROR:-http://deb.debian.org/debian}
+APT_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# A stable suite alone lacks its security updates.
+apt_sources() {
+	printf 'deb [signed-by=%s] %s %s main\n' "$APT_KEYRING" "$APT_MIRROR" "$1"
+	case $1 in
+	bookworm|trixie)
+		printf 'deb [signed-by=%s] %s %s-security main\n' "$APT_KEYRING" "$APT_MIRROR-security" "$1" ;;
+	*-backports)
+		printf 'deb [signed-by=%s] %s %s main\n' "$APT_KEYRING" "$APT_MIRROR" "${1%-backports}" ;;
+	esac
+}
+
+# apt_private SUITE ARGS...: apt-get or apt-cache (by $APT_PROG) in the suite's world
+apt_private() {
+	local suite=$1 dir=$BUILD/apt/$1
+	shift
+
+	"${APT_PROG:-apt-get}" -qq \
+		-o Dir::Etc::sourcelist="$dir/sources.list" \
+		-o Dir::Etc::sourceparts=/dev/null \
+		-o Dir::Etc::preferences=/dev/null \
+		-o Dir::Etc::preferencesparts=/dev/null \
+		-o Dir::State::lists="$dir/lists" \
+		-o Dir::State::status="$dir/status" \
+		-o Dir::Cache="$dir/cache" \
+		-o Dir::Cache::archives="$BUILD/apt/archives" \
+		-o APT::Get::List-Cleanup=0 \
+		-o Acquire::Languages=none \
+		-o APT::Sandbox::User=root \
+		-o Debug::NoLocking=1 \
+		"$@"
+}
+
+# apt_setup SUITE: make the suite's world and read its lists, once
+apt_setup() {
+	local suite=$1 dir=$BUILD/apt/$1
+
+	mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial" "$BUILD/apt/archives/partial"
+	[ -e "$dir/.ready" ] && return 0
+	: > "$dir/status"
+	apt_sources "$suite" > "$dir/sources.list"
+	apt_private "$suite" update || return 1
+	touch "$dir/.ready"
+}
+
+# apt_file PACKAGE: the newest downloaded file of it
+apt_file() {
+	# shellcheck disable=SC2012 # names are dpkg's own
+	ls -t "$BUILD/apt/archives/$1"_*.deb 2>/dev/null | head -1
+}
+
+# apt_fetch SUITE PACKAGE...: download them, unless there
+apt_fetch() {
+	local suite=$1
+	shift
+
+	(cd "$BUILD/apt/archives" && apt_private "$suite" download "$@" >&2)
+}
