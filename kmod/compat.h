@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * compat.h - what differs between the kernels that the module builds for.
+ *
+ * Job: give 6.1, 6.12 and 7.2 one face. Written against the newest: each entry
+ * says since when the new way exists, and goes when the floor rises above it.
+ * What may not enter: anything else. No other file looks at LINUX_VERSION_CODE.
+ */
+#ifndef ESPSYNC_COMPAT_H
+#define ESPSYNC_COMPAT_H
+
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error "espsync needs Linux 6.1 or newer: build it for a newer kernel (KDIR=)"
+#endif
+
+/* 6.12: asm/unaligned.h moved. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+#include <linux/unaligned.h>
+#else
+#include <asm/unaligned.h>
+#endif
+
+/* 6.19: struct blake2s_state is now blake2s_ctx. The calls on it are the same. */
+#include <crypto/blake2s.h>
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
+typedef struct blake2s_ctx es_blake2s;
+#else
+typedef struct blake2s_state es_blake2s;
+#endif
+
+#endif /* ESPSYNC_COMPAT_H */
