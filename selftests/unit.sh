@@ -9,8 +9,11 @@
 # UNIT_SEED=... repeats one.
 
 cd "$(dirname "$0")/unit" || exit 1
-OUTPUT=${OUTPUT:-$PWD/../../build/unit}
+# A directory of its own: a tree with a fault in it must not leave its programs
+# to the next run of a good one.
+OUTPUT=$(mktemp -d) || exit 1
 export OUTPUT
+trap 'rm -rf "$OUTPUT"' EXIT
 
 read -ra names < <(make -s list)
 failed=0 n=0

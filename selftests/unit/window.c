@@ -170,6 +170,7 @@ static bool merges_by_number(void)
 			good &= !xw_accepts(&x, *n);
 		for (const u64 *n = m->accepted; *n; n++)
 			good &= xw_accepts(&x, *n);
+		good &= !es_window_merge(&r, &w); /* twice is once: nodes tell on what changed */
 		if (good)
 			continue;
 		ktap_diag("%s: changed %d edge %llu bits %08x %08x", m->what, changed, xw_edge(&x),
