@@ -30,4 +30,10 @@ typedef struct blake2s_ctx es_blake2s;
 typedef struct blake2s_state es_blake2s;
 #endif
 
+/* Since 7.x setup_udp_tunnel_sock() takes a struct sock, no longer a struct socket. */
+#define es_setup_udp_tunnel_sock(net, socket, cfg)				\
+	setup_udp_tunnel_sock(net, _Generic(&setup_udp_tunnel_sock,		\
+		void (*)(struct net *, struct sock *, struct udp_tunnel_sock_cfg *): (socket)->sk, \
+		default: (socket)), cfg)
+
 #endif /* ESPSYNC_COMPAT_H */

@@ -13,8 +13,8 @@
 
 #ifdef __KERNEL__
 
-#include <crypto/algapi.h>
 #include <crypto/chacha20poly1305.h>
+#include <linux/build_bug.h>
 #include <linux/errno.h>
 #include <linux/random.h>
 

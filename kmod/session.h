@@ -28,6 +28,9 @@
 #define ES_FP_LEN		8
 #define ES_NONCE_LEN		16	/* of the handshake */
 
+/* In the second byte of a datagram, in clear: what is urgent need not wait behind what is not. */
+#define ES_SESSION_URGENT	0x80
+
 /* A HELLO has exactly this length. */
 #define ES_SESSION_HELLO_LEN	120
 

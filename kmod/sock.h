@@ -14,9 +14,6 @@ struct es_sock;
 struct net;
 struct netlink_ext_ack;
 
-/* Datagrams whose second byte has this bit are handed out first. */
-#define ES_SOCK_URGENT		0x80
-
 /* What waits at most, in datagrams. More is dropped and counted. */
 #define ES_SOCK_QUEUE		1024
 

@@ -1,0 +1,599 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * session.c - keys of a channel and the sessions between two nodes.
+ *
+ * Job: everything that decides whether a datagram is believed (design, 4.5 and
+ * I6): key derivation, handshake, sealing, and the replay window of datagrams.
+ * What may not enter: sockets, SAs, clocks, locks (the caller holds the
+ * channel's), and what the payload means.
+ *
+ * Datagrams, version 1. All numbers are big endian.
+ *
+ *	 0 version  1 type  2 from  3 to  4 length (2)  6 zero (2)  8 key id (8)
+ *	HELLO	16 nonce (24)  40 sealed { fresh (16) mine (16) yours (16) boot (8)
+ *		caps (4) min (1) max (1) flags (1) zero (1) }  104 tag (16)
+ *	DATA	16 session (4)  20 sequence (8)  28 nonce (24)  52 sealed payload, tag (16)
+ *
+ * What lies before the nonce is authenticated too. The cipher is
+ * XChaCha20-Poly1305 with random nonces, so that a machine that is rolled back
+ * cannot use one twice. Version 1 of the HELLO stays as it is: min and max say
+ * which versions of DATA a node speaks.
+ *
+ * The handshake has three steps and no roles; A is whoever wants a session.
+ *
+ *	A  HELLO { fresh a }				asks
+ *	B  HELLO { fresh b, mine b, yours a, REPLY }	shows that B is there now; B keeps nothing
+ *	A  HELLO { fresh a', mine a, yours b }, DATA	A has the candidate (a, b); so has B when this arrives
+ *	B  DATA						under (a, b): A's candidate becomes its session
+ *	A  DATA						under (a, b): so does B's
+ *
+ * Every rule follows from one: *a nonce makes at most one session.* The moment
+ * a candidate is made from it, it is replaced by a fresh one, and once more
+ * when a session is confirmed. So no HELLO that was recorded can make the keys
+ * of an earlier session come back, with an empty replay window. A pair of
+ * nonces can only be made into a session by HELLOs that echo a nonce which is
+ * still waiting, and a recorded one does not. All that it can provoke is an answer
+ * (rate limited) that its own sender then finds to be an answer to nothing.
+ * For the same reason a REPLY is never answered by a REPLY: otherwise a
+ * recorded question would make two nodes that have a session make another.
+ *
+ * Neither does a HELLO end a session. The candidate takes the place of the
+ * session only when a DATA of the peer arrived under it. Until then DATA goes out
+ * under the session, if there is one, except one after each HELLO that made,
+ * repeated or confirmed the candidate: the probe. What arrives is accepted
+ * under both.
+ *
+ * That both sides end with the same session, whatever is lost, repeated or overtaken:
+ *  - The question or the REPLY is lost: A asks again.
+ *  - The third step is lost: A repeats it while it has a candidate; B still
+ *    waits for b, and makes the candidate then.
+ *  - B's DATA is lost: A repeats the third step, B knows the pair and sends
+ *    another DATA. The same if B has confirmed it already, or if both are B.
+ *  - B no longer waits for b and does not know the pair either (it restarted, or
+ *    another handshake won): the third step carries a fresh nonce too, so that it
+ *    is a question as well. B answers, and A replaces its candidate.
+ *  - Both ask at the same time: each answers the other, and each may make a
+ *    candidate from another pair. The third step of one reaches the other while
+ *    that still waits for its nonce, which ends with one pair, or after, which
+ *    was the case before. It cannot go round: a candidate is only replaced by a
+ *    pair whose nonces were both made later than one of the pair before.
+ *  - One restarts: it asks; the other goes on with its session, in vain, until
+ *    the candidate carries DATA.
+ * selftests/unit/session.c tries all of it at random.
+ */
+#include <linux/espsync.h>
+
+#include "session.h"
+
+enum { TYPE_HELLO = 1, TYPE_DATA = 2 };
+
+enum { HELLO_REPLY = 0x01 };	/* flags */
+
+#define XNONCE_LEN	24
+#define TAG_LEN		16
+
+/* Bytes only: no padding, no alignment, no host order. */
+struct head {
+	u8 version;
+	u8 type;
+	u8 from;
+	u8 to;
+	u8 len[2];
+	u8 zero[2];
+	u8 key_id[ES_KEY_ID_LEN];
+};
+
+struct hello_body {
+	u8 fresh[ES_NONCE_LEN];
+	u8 mine[ES_NONCE_LEN];
+	u8 yours[ES_NONCE_LEN];
+	u8 boot[8];
+	u8 caps[4];
+	u8 min;
+	u8 max;
+	u8 flags;
+	u8 zero;
+};
+
+struct hello {
+	struct head head;
+	u8 xnonce[XNONCE_LEN];
+	struct hello_body body;
+	u8 tag[TAG_LEN];
+};
+
+struct data {
+	struct head head;
+	u8 session[4];
+	u8 seq[8];
+	u8 xnonce[XNONCE_LEN];
+	u8 payload[];
+};
+
+static_assert(sizeof(struct hello) == ES_SESSION_HELLO_LEN);
+static_assert(sizeof(struct data) == ES_SESSION_HEAD);
+static_assert(TAG_LEN == ES_SESSION_TAIL);
+
+/* What in front of the nonce is authenticated. */
+#define HELLO_AD	offsetof(struct hello, xnonce)
+#define DATA_AD		offsetof(struct data, xnonce)
+
+/* The capabilities of this version of the module. */
+#define CAPS		0
+
+/* Labels, with their final 0 so that none begins another. */
+static const char label_id[] = "espsync v1 key id";
+static const char label_hello[] = "espsync v1 hello";
+static const char label_fp[] = "espsync v1 sa";
+static const char label_session[] = "espsync v1 session";
+static const char label_session_id[] = "espsync v1 session id";
+
+static int refuse(enum espsync_drop why)
+{
+	return -1 - (int)why;
+}
+
+/**
+ * es_keys_set() - derive what the cluster key is used as
+ * @k: what to fill
+ * @key: the cluster key; the caller wipes its copy
+ *
+ * Context: any. The caller keeps readers of @k away.
+ */
+void es_keys_set(struct es_keys *k, const u8 key[ES_KEY_LEN])
+{
+	es_blake2s h;
+
+	memcpy(k->key, key, ES_KEY_LEN);
+	blake2s_init_key(&h, sizeof(k->id), key, ES_KEY_LEN);
+	blake2s_update(&h, (const u8 *)label_id, sizeof(label_id));
+	blake2s_final(&h, k->id);
+	blake2s_init_key(&h, sizeof(k->hello), key, ES_KEY_LEN);
+	blake2s_update(&h, (const u8 *)label_hello, sizeof(label_hello));
+	blake2s_final(&h, k->hello);
+}
+
+/**
+ * es_keys_wipe() - forget the cluster key
+ * @k: keys
+ *
+ * Context: any. The caller keeps readers of @k away.
+ */
+void es_keys_wipe(struct es_keys *k)
+{
+	memzero_explicit(k, sizeof(*k));
+}
+
+/**
+ * es_fp_init() - begin the fingerprint of an SA
+ * @k: keys, not changing meanwhile
+ * @fp: working state; es_fp_final() wipes it
+ *
+ * Context: any, also atomic.
+ */
+void es_fp_init(const struct es_keys *k, es_blake2s *fp)
+{
+	blake2s_init_key(fp, ES_FP_LEN, k->key, ES_KEY_LEN);
+	blake2s_update(fp, (const u8 *)label_fp, sizeof(label_fp));
+}
+
+/**
+ * es_fp_update() - add to a fingerprint
+ * @fp: working state
+ * @data: what to add; where its length is not fixed the caller adds the length first
+ * @len: length of @data
+ *
+ * Context: any, also atomic.
+ */
+void es_fp_update(es_blake2s *fp, const void *data, size_t len)
+{
+	blake2s_update(fp, data, len);
+}
+
+/**
+ * es_fp_final() - end a fingerprint
+ * @fp: working state, wiped
+ * @out: the fingerprint
+ *
+ * Context: any, also atomic.
+ */
+void es_fp_final(es_blake2s *fp, u8 out[ES_FP_LEN])
+{
+	blake2s_final(fp, out);
+}
+
+/* One value derived from a pair of nonces; @from tells the two directions apart. */
+static void derive(const struct es_session *s, const struct es_keys *k,
+		   const struct es_session_keys *t, const char *label, size_t label_len,
+		   u8 from, u8 *out, size_t len)
+{
+	bool first = s->self < s->peer;
+	const u8 nodes[3] = { min(s->self, s->peer), max(s->self, s->peer), from };
+	es_blake2s h;
+
+	blake2s_init_key(&h, len, k->key, ES_KEY_LEN);
+	blake2s_update(&h, (const u8 *)label, label_len);
+	blake2s_update(&h, nodes, sizeof(nodes));
+	blake2s_update(&h, first ? t->mine : t->yours, ES_NONCE_LEN);
+	blake2s_update(&h, first ? t->yours : t->mine, ES_NONCE_LEN);
+	blake2s_final(&h, out);
+}
+
+static void derive_keys(const struct es_session *s, const struct es_keys *k,
+			struct es_session_keys *t)
+{
+	u8 id[4];
+
+	derive(s, k, t, label_session, sizeof(label_session), s->self, t->tx, sizeof(t->tx));
+	derive(s, k, t, label_session, sizeof(label_session), s->peer, t->rx, sizeof(t->rx));
+	derive(s, k, t, label_session_id, sizeof(label_session_id), 0, id, sizeof(id));
+	t->id = get_unaligned_be32(id);
+}
+
+static void fresh_nonce(struct es_session *s)
+{
+	get_random_bytes(s->nonce, sizeof(s->nonce));
+}
+
+/**
+ * es_session_init() - begin with a peer
+ * @s: session
+ * @self: own node number
+ * @peer: the peer's, another one
+ * @boot: random number of this channel's lifetime: the peer takes a change of it
+ *	for the loss of all that this node knew
+ *
+ * Context: any. Once the random number generator is ready.
+ */
+void es_session_init(struct es_session *s, u8 self, u8 peer, u64 boot)
+{
+	memset(s, 0, sizeof(*s));
+	s->self = self;
+	s->peer = peer;
+	s->boot = boot;
+	fresh_nonce(s);
+}
+
+/**
+ * es_session_drop() - forget all keys, so that a new handshake is needed
+ * @s: session
+ *
+ * For a new cluster key. After a snapshot was restored memory was lost as
+ * well: then es_session_init() with a new boot id.
+ *
+ * Context: any; the channel's lock.
+ */
+void es_session_drop(struct es_session *s)
+{
+	memzero_explicit(&s->cur, sizeof(s->cur));
+	memzero_explicit(&s->cand, sizeof(s->cand));
+	s->probe = false;
+	s->reply = false;
+	fresh_nonce(s);
+}
+
+/**
+ * es_session_wipe() - end with a peer
+ * @s: session; es_session_init() before it is used again
+ *
+ * Context: any; the channel's lock.
+ */
+void es_session_wipe(struct es_session *s)
+{
+	memzero_explicit(s, sizeof(*s));
+}
+
+/**
+ * es_session_ready() - is there a session that the peer has confirmed?
+ * @s: session
+ *
+ * Context: any; the channel's lock.
+ */
+bool es_session_ready(const struct es_session *s)
+{
+	return s->cur.live;
+}
+
+/**
+ * es_session_wants_hello() - is there a handshake to begin or to finish?
+ * @s: session
+ *
+ * Context: any; the channel's lock.
+ */
+bool es_session_wants_hello(const struct es_session *s)
+{
+	return !s->cur.live || s->cand.live;
+}
+
+static void put_head(const struct es_session *s, const struct es_keys *k, struct head *h,
+		     u8 type, size_t len)
+{
+	h->version = ES_WIRE_VERSION;
+	h->type = type;
+	h->from = s->self;
+	h->to = s->peer;
+	put_unaligned_be16(len, h->len);
+	memset(h->zero, 0, sizeof(h->zero));
+	memcpy(h->key_id, k->id, ES_KEY_ID_LEN);
+}
+
+/**
+ * es_session_hello() - build the HELLO that is to be sent now
+ * @s: session
+ * @k: keys
+ * @buf: where to
+ * @size: room in @buf, at least ES_SESSION_HELLO_LEN
+ *
+ * It answers if es_session_open() just said so; else it goes on with the
+ * candidate, if there is one, else it asks for a session. With a live session it
+ * asks for another one, which is right when the peer has fallen silent.
+ *
+ * Context: any; the channel's lock.
+ * Return: its length, or -ENOSPC.
+ */
+int es_session_hello(struct es_session *s, const struct es_keys *k, u8 *buf, size_t size)
+{
+	struct hello *h = (struct hello *)buf;
+	struct hello_body *b = &h->body;
+
+	if (size < sizeof(*h))
+		return -ENOSPC;
+	memset(h, 0, sizeof(*h));
+	put_head(s, k, &h->head, TYPE_HELLO | ES_SESSION_URGENT, sizeof(*h));
+	get_random_bytes(h->xnonce, sizeof(h->xnonce));
+	memcpy(b->fresh, s->nonce, sizeof(b->fresh));
+	if (s->reply) {
+		memcpy(b->mine, s->nonce, sizeof(b->mine));
+		memcpy(b->yours, s->reply_to, sizeof(b->yours));
+		b->flags = HELLO_REPLY;
+		s->reply = false;
+	} else if (s->cand.live) {
+		memcpy(b->mine, s->cand.mine, sizeof(b->mine));
+		memcpy(b->yours, s->cand.yours, sizeof(b->yours));
+		s->probe = true;
+	}
+	put_unaligned_be64(s->boot, b->boot);
+	put_unaligned_be32(CAPS, b->caps);
+	b->min = ES_WIRE_VERSION_MIN;
+	b->max = ES_WIRE_VERSION;
+	xchacha20poly1305_encrypt((u8 *)b, (u8 *)b, sizeof(*b), buf, HELLO_AD, h->xnonce,
+				  k->hello);
+	return sizeof(*h);
+}
+
+/**
+ * es_session_seal() - make a DATA datagram around a payload
+ * @s: session
+ * @k: keys
+ * @buf: ES_SESSION_HEAD bytes of room, the payload, ES_SESSION_TAIL bytes of room
+ * @payload_len: length of the payload
+ * @urgent: the receiver takes it before others
+ * @seq: if not NULL, gets the datagram's number. Numbers of different sessions do
+ *	not compare; what acknowledges across them needs numbers of its own
+ *
+ * Under the session if there is one, else under the candidate; under the
+ * candidate once after each HELLO about it (see above).
+ *
+ * Context: any; the channel's lock.
+ * Return: length of the datagram in @buf, -ENOTCONN if there is no session,
+ *	-EMSGSIZE if the payload fits into no datagram.
+ */
+int es_session_seal(struct es_session *s, const struct es_keys *k, u8 *buf, size_t payload_len,
+		    bool urgent, u64 *seq)
+{
+	struct es_session_keys *t = &s->cur;
+	struct data *d = (struct data *)buf;
+	size_t len = sizeof(*d) + payload_len + TAG_LEN;
+
+	if (len > U16_MAX)
+		return -EMSGSIZE;
+	if (s->cand.live && (s->probe || !s->cur.live))
+		t = &s->cand;
+	if (!t->live)
+		return -ENOTCONN;
+	s->probe = false;
+
+	put_head(s, k, &d->head, TYPE_DATA | (urgent ? ES_SESSION_URGENT : 0), len);
+	put_unaligned_be32(t->id, d->session);
+	put_unaligned_be64(++t->tx_seq, d->seq);
+	get_random_bytes(d->xnonce, sizeof(d->xnonce));
+	xchacha20poly1305_encrypt(d->payload, d->payload, payload_len, buf, DATA_AD, d->xnonce,
+				  t->tx);
+	if (seq)
+		*seq = t->tx_seq;
+	return len;
+}
+
+/* Take a number if it is new. */
+static bool window_take(struct es_session_keys *t, u64 seq)
+{
+	u64 word = seq / 64, top = t->rx_top / 64, bit = 1ULL << (seq % 64);
+
+	if (!seq || (t->rx_top >= ES_SESSION_WINDOW && seq <= t->rx_top - ES_SESSION_WINDOW))
+		return false;
+	if (seq > t->rx_top) {
+		if (word - top > ES_SESSION_WORDS)
+			top = word - ES_SESSION_WORDS;
+		while (top < word)
+			t->rx_seen[++top % ES_SESSION_WORDS] = 0;
+		t->rx_top = seq;
+	}
+	if (t->rx_seen[word % ES_SESSION_WORDS] & bit)
+		return false;
+	t->rx_seen[word % ES_SESSION_WORDS] |= bit;
+	return true;
+}
+
+static bool is_pair(const struct es_session_keys *t, const struct hello_body *b)
+{
+	return t->live && !memcmp(t->mine, b->yours, ES_NONCE_LEN) &&
+	       !memcmp(t->yours, b->mine, ES_NONCE_LEN);
+}
+
+/* The peer echoed the nonce that waits: it is there now, and the nonce is used up. */
+static int make_candidate(struct es_session *s, const struct es_keys *k,
+			  const struct hello_body *b, struct es_opened *out)
+{
+	struct es_session_keys *t = &s->cand;
+
+	out->version = b->max;
+	out->caps = get_unaligned_be32(b->caps);
+	if (b->min > ES_WIRE_VERSION || b->max < ES_WIRE_VERSION_MIN)
+		return refuse(ESPSYNC_DROP_VERSION);
+
+	memzero_explicit(t, sizeof(*t));
+	memcpy(t->mine, s->nonce, sizeof(t->mine));
+	memcpy(t->yours, b->mine, sizeof(t->yours));
+	t->boot = get_unaligned_be64(b->boot);
+	t->caps = out->caps;
+	t->version = min_t(u8, b->max, ES_WIRE_VERSION);
+	derive_keys(s, k, t);
+	t->live = true;
+	fresh_nonce(s);
+
+	s->probe = true;
+	s->reply = false;
+	out->kind = ES_IN_HELLO_DONE;
+	out->send_hello = b->flags & HELLO_REPLY;	/* else the peer has the pair from me */
+	out->send_data = true;
+	return 0;
+}
+
+/* Both these answers cost the same as what asked for them; still not more than so often. */
+static bool may_answer(struct es_session *s, u64 now_ms)
+{
+	if (s->replied && now_ms - s->replied_ms < ES_SESSION_REPLY_MS)
+		return false;
+	s->replied = true;
+	s->replied_ms = now_ms;
+	return true;
+}
+
+static int open_hello(struct es_session *s, const struct es_keys *k, u8 *data, size_t len,
+		      u64 now_ms, struct es_opened *out)
+{
+	struct hello *h = (struct hello *)data;
+	struct hello_body *b = &h->body;
+	bool known;
+
+	if (len != sizeof(*h))
+		return refuse(ESPSYNC_DROP_TRUNCATED);
+	if (!xchacha20poly1305_decrypt((u8 *)b, (u8 *)b, sizeof(*b) + TAG_LEN, data, HELLO_AD,
+				       h->xnonce, k->hello))
+		return refuse(ESPSYNC_DROP_AUTH);
+	if (!memcmp(b->yours, s->nonce, ES_NONCE_LEN))
+		return make_candidate(s, k, b, out);
+	if (b->flags & HELLO_REPLY)
+		return refuse(ESPSYNC_DROP_REPLAY);
+	if (!may_answer(s, now_ms))
+		return refuse(ESPSYNC_DROP_RATE);
+
+	known = is_pair(&s->cand, b);
+	if (known)
+		s->probe = true;
+	if (known || is_pair(&s->cur, b)) {
+		out->kind = ES_IN_HELLO_DONE;
+		out->send_data = true;
+		return 0;
+	}
+	memcpy(s->reply_to, b->fresh, ES_NONCE_LEN);
+	s->reply = true;
+	out->kind = ES_IN_HELLO_REPLY;
+	out->send_hello = true;
+	return 0;
+}
+
+/* The candidate carried a DATA of the peer: it is the session now. */
+static void confirm(struct es_session *s, struct es_opened *out)
+{
+	out->new_session = true;
+	out->new_boot = !s->have_boot || s->peer_boot != s->cand.boot;
+	s->have_boot = true;
+	s->peer_boot = s->cand.boot;
+	memcpy(&s->cur, &s->cand, sizeof(s->cur));
+	memzero_explicit(&s->cand, sizeof(s->cand));
+	s->probe = false;
+	fresh_nonce(s);
+}
+
+static bool open_under(const struct es_session_keys *t, u8 *data, size_t len)
+{
+	struct data *d = (struct data *)data;
+
+	return t->live && get_unaligned_be32(d->session) == t->id &&
+	       xchacha20poly1305_decrypt(d->payload, d->payload, len - sizeof(*d), data, DATA_AD,
+					 d->xnonce, t->rx);
+}
+
+static int open_data(struct es_session *s, u8 *data, size_t len, struct es_opened *out)
+{
+	struct data *d = (struct data *)data;
+	struct es_session_keys *t;
+	u32 id;
+
+	if (len < sizeof(*d) + TAG_LEN)
+		return refuse(ESPSYNC_DROP_TRUNCATED);
+	id = get_unaligned_be32(d->session);
+	if (open_under(&s->cand, data, len))
+		t = &s->cand;
+	else if (open_under(&s->cur, data, len))
+		t = &s->cur;
+	else if ((s->cand.live && s->cand.id == id) || (s->cur.live && s->cur.id == id))
+		return refuse(ESPSYNC_DROP_AUTH);
+	else	/* of a session that is over, as every restart leaves some: nothing can tell if it was genuine */
+		return refuse(ESPSYNC_DROP_REPLAY);
+
+	out->seq = get_unaligned_be64(d->seq);
+	if (!window_take(t, out->seq))
+		return refuse(ESPSYNC_DROP_REPLAY);
+	if (t == &s->cand) {
+		confirm(s, out);
+		t = &s->cur;
+	}
+	out->kind = ES_IN_DATA;
+	out->urgent = d->head.type & ES_SESSION_URGENT;
+	out->version = t->version;
+	out->caps = t->caps;
+	out->data = d->payload;
+	out->len = len - sizeof(*d) - TAG_LEN;
+	return 0;
+}
+
+/**
+ * es_session_open() - decide whether a datagram is believed, and open it
+ * @s: session with the peer that the datagram claims to be from
+ * @k: keys
+ * @data: the datagram; opened in place
+ * @len: its length
+ * @now_ms: a monotonic clock
+ * @out: what it was and what to do
+ *
+ * Context: any; the channel's lock.
+ * Return: 0, or -1 - enum espsync_drop; then nothing has changed, and of @out only
+ *	@version means something.
+ */
+int es_session_open(struct es_session *s, const struct es_keys *k, u8 *data, size_t len,
+		    u64 now_ms, struct es_opened *out)
+{
+	struct head *h = (struct head *)data;
+
+	memset(out, 0, sizeof(*out));
+	if (!len)
+		return refuse(ESPSYNC_DROP_TRUNCATED);
+	if (h->version != ES_WIRE_VERSION)
+		return refuse(ESPSYNC_DROP_VERSION);
+	if (len < sizeof(*h) || len != get_unaligned_be16(h->len))
+		return refuse(ESPSYNC_DROP_TRUNCATED);
+	if (memcmp(h->key_id, k->id, ES_KEY_ID_LEN))
+		return refuse(ESPSYNC_DROP_KEY_ID);
+	if (h->from != s->peer || h->to != s->self)
+		return refuse(ESPSYNC_DROP_UNKNOWN_PEER);
+	switch (h->type & ~ES_SESSION_URGENT) {
+	case TYPE_HELLO:
+		return open_hello(s, k, data, len, now_ms, out);
+	case TYPE_DATA:
+		return open_data(s, data, len, out);
+	default:
+		return refuse(ESPSYNC_DROP_VERSION);
+	}
+}
