@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * attr.c - attributes to JSON, one function per kind. No object by name, no text form.
+ *
+ * Lengths are checked here: what does not have the length of its kind counts as absent.
+ */
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/espsync.h>
+
+#include "attr.h"
+#include "word.h"
+
+static uint64_t get_unsigned(const struct nlattr *nla, size_t size)
+{
+	uint64_t u64;
+	uint32_t u32;
+	uint8_t u8;
+
+	switch (size) {
+	case 1:
+		memcpy(&u8, nla_data(nla), size);
+		return u8;
+	case 4:
+		memcpy(&u32, nla_data(nla), size);
+		return u32;
+	default:
+		memcpy(&u64, nla_data(nla), size);
+		return u64;
+	}
+}
+
+static json_t *decimal(uint64_t value)
+{
+	return json_sprintf("%" PRIu64, value);
+}
+
+static json_t *from_signed(const struct nlattr *nla)
+{
+	int64_t value;
+
+	memcpy(&value, nla_data(nla), sizeof(value));
+	return json_sprintf("%" PRId64, value);
+}
+
+static json_t *from_word(const struct nlattr *nla, const struct words *words)
+{
+	unsigned int value = (unsigned int)get_unsigned(nla, 1);
+	const char *name = word_name(words, value);
+
+	if (name)
+		return json_string(name);
+	return value < words->n ? json_null() : json_sprintf("unknown-%u", value);
+}
+
+static json_t *from_string(const struct nlattr *nla)
+{
+	const char *s = nla_data(nla);
+
+	return json_stringn(s, strnlen(s, (size_t)nla_len(nla)));
+}
+
+static json_t *from_hex(const struct nlattr *nla)
+{
+	const uint8_t *b = nla_data(nla);
+	size_t len = (size_t)nla_len(nla);
+	char *hex = malloc(2 * len + 1);
+	json_t *json;
+
+	if (!hex)
+		return NULL;
+	for (size_t i = 0; i < len; i++)
+		sprintf(hex + 2 * i, "%02x", b[i]);
+	json = json_stringn(hex, 2 * len);
+	free(hex);
+	return json;
+}
+
+static json_t *from_addr(const struct nlattr *nla)
+{
+	char text[INET6_ADDRSTRLEN];
+	int len = nla_len(nla);
+
+	if (len != 4 && len != 16)
+		return NULL;
+	return json_string(inet_ntop(len == 4 ? AF_INET : AF_INET6, nla_data(nla), text, sizeof(text)));
+}
+
+static json_t *from_addrs(struct nlattr *nest)
+{
+	json_t *array = json_array();
+	struct nlattr *nla;
+	int left;
+
+	nla_for_each_nested(nla, nest, left)
+		if (nla_type(nla) == ESPSYNC_A_ADDR)
+			json_array_append_new(array, from_addr(nla));
+	return array;
+}
+
+static json_t *from_spi(const struct nlattr *nla)
+{
+	return json_sprintf("0x%08x", ntohl((uint32_t)get_unsigned(nla, 4)));
+}
+
+static json_t *from_port(const struct nlattr *nla)
+{
+	uint16_t be;
+
+	memcpy(&be, nla_data(nla), sizeof(be));
+	return json_integer(ntohs(be));
+}
+
+static json_t *from_proto(const struct nlattr *nla)
+{
+	unsigned int proto = (unsigned int)get_unsigned(nla, 1);
+
+	return proto == IPPROTO_ESP ? json_string("esp") : json_integer(proto);
+}
+
+static json_t *from_hist(struct nlattr *nest)
+{
+	json_t *array = json_array();
+	struct nlattr *nla;
+	int left;
+
+	nla_for_each_nested(nla, nest, left)
+		if (nla_type(nla) == ESPSYNC_A_HIST_BUCKET && nla_len(nla) == sizeof(uint64_t))
+			json_array_append_new(array, decimal(get_unsigned(nla, 8)));
+	return array;
+}
+
+static json_t *no_drops(void)
+{
+	json_t *drops = json_object();
+
+	for (size_t i = 0; i < words_drop.n; i++)
+		json_object_set_new(drops, words_drop.v[i], json_string("0"));
+	return drops;
+}
+
+/* Each nest has one reason; all go into the object that is there already. */
+static void add_drop(json_t *drops, struct nlattr *nest)
+{
+	const char *name = NULL;
+	struct nlattr *nla;
+	uint64_t count = 0;
+	int left;
+
+	nla_for_each_nested(nla, nest, left) {
+		if (nla_type(nla) == ESPSYNC_A_DROP_REASON && nla_len(nla) == 1)
+			name = word_name(&words_drop, (unsigned int)get_unsigned(nla, 1));
+		else if (nla_type(nla) == ESPSYNC_A_DROP_COUNT && nla_len(nla) == 8)
+			count = get_unsigned(nla, 8);
+	}
+	if (name)
+		json_object_set_new(drops, name, decimal(count));
+}
+
+static const struct {
+	size_t size; /* 0: any */
+} forms[] = {
+	[ATTR_U8] = { 1 },    [ATTR_U32] = { 4 },    [ATTR_BE16] = { 2 }, [ATTR_U64] = { 8 },  [ATTR_S64] = { 8 },
+	[ATTR_BOOL] = { 1 },  [ATTR_WORD] = { 1 },   [ATTR_STRING] = { 0 }, [ATTR_HEX] = { 0 }, [ATTR_ADDR] = { 0 },
+	[ATTR_ADDRS] = { 0 }, [ATTR_SPI] = { 4 },    [ATTR_PROTO] = { 1 }, [ATTR_DROPS] = { 0 }, [ATTR_HIST] = { 0 },
+};
+
+static json_t *decode(const struct attr *attr, struct nlattr *nla)
+{
+	if (forms[attr->kind].size && (size_t)nla_len(nla) != forms[attr->kind].size)
+		return NULL;
+	switch (attr->kind) {
+	case ATTR_U8:
+	case ATTR_U32:
+		return json_integer((json_int_t)get_unsigned(nla, forms[attr->kind].size));
+	case ATTR_BE16:
+		return from_port(nla);
+	case ATTR_U64:
+		return decimal(get_unsigned(nla, 8));
+	case ATTR_S64:
+		return from_signed(nla);
+	case ATTR_BOOL:
+		return json_boolean(get_unsigned(nla, 1));
+	case ATTR_WORD:
+		return from_word(nla, attr->words);
+	case ATTR_STRING:
+		return from_string(nla);
+	case ATTR_HEX:
+		return from_hex(nla);
+	case ATTR_ADDR:
+		return from_addr(nla);
+	case ATTR_ADDRS:
+		return from_addrs(nla);
+	case ATTR_SPI:
+		return from_spi(nla);
+	case ATTR_PROTO:
+		return from_proto(nla);
+	case ATTR_HIST:
+		return from_hist(nla);
+	case ATTR_DROPS:
+		break; /* repeated: see object_decode() */
+	}
+	return NULL;
+}
+
+static const struct attr *attr_find(const struct object *object, int type)
+{
+	for (size_t i = 0; i < object->n; i++)
+		if (object->attrs[i].type == type)
+			return &object->attrs[i];
+	return NULL;
+}
+
+json_t *object_decode(const struct object *object, struct nlattr *nest)
+{
+	json_t *json = json_object(), *value;
+	const struct attr *attr;
+	struct nlattr *nla;
+	int left;
+
+	for (size_t i = 0; i < object->n; i++)
+		json_object_set_new(json, object->attrs[i].name,
+				    object->attrs[i].kind == ATTR_DROPS ? no_drops() : json_null());
+	nla_for_each_nested(nla, nest, left) {
+		attr = attr_find(object, nla_type(nla));
+		if (attr && attr->kind == ATTR_DROPS)
+			add_drop(json_object_get(json, attr->name), nla);
+		else if (attr && (value = decode(attr, nla)))
+			json_object_set_new(json, attr->name, value);
+	}
+	return json;
+}
+
+uint64_t json_u64(const json_t *json)
+{
+	const char *s = json_string_value(json);
+
+	return s ? strtoull(s, NULL, 10) : 0;
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * cmd_group.c - espsync group: which addresses are guarded, and what happens in doubt.
+ */
+#include <linux/espsync.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "err.h"
+#include "knl.h"
+#include "parse.h"
+#include "word.h"
+
+/* Options that are one word of a list, sent as a u8. */
+static const struct {
+	const char *word;
+	const struct words *values;
+	int type;
+} choices[] = {
+	{ "doubt", &words_doubt, ESPSYNC_A_GROUP_DOUBT },
+	{ "overrun", &words_overrun, ESPSYNC_A_GROUP_OVERRUN },
+	{ "evict", &words_evict, ESPSYNC_A_GROUP_EVICT_NEVER },
+};
+
+#define N_CHOICES (sizeof(choices) / sizeof(*choices))
+#define ADDR N_CHOICES /* the option behind the choices */
+
+struct group {
+	uint32_t id;
+	int choice[N_CHOICES]; /* -1: not given */
+	bool set_addrs;
+	struct addr addrs[ESPSYNC_MAX_ADDRS];
+	int n_addrs;
+};
+
+static int parse_addrs(const char *what, const struct opt *opt, struct group *group)
+{
+	group->set_addrs = true;
+	if (opt->n == 1 && !strcmp(opt->v[0], "none"))
+		return 0;
+	if (opt->n > ESPSYNC_MAX_ADDRS)
+		return fail(BAD, what, NULL, "a group has at most %d addresses, not %d", ESPSYNC_MAX_ADDRS, opt->n);
+	for (; group->n_addrs < opt->n; group->n_addrs++) {
+		struct addr *addr = &group->addrs[group->n_addrs];
+
+		if (parse_addr(what, opt->v[group->n_addrs], addr))
+			return BAD;
+		for (int i = 0; i < group->n_addrs; i++)
+			if (group->addrs[i].len == addr->len && !memcmp(group->addrs[i].b, addr->b, addr->len))
+				return fail(BAD, what, "say it once", "'%s' stands there twice", opt->v[group->n_addrs]);
+	}
+	return 0;
+}
+
+static int parse_set(const char *what, struct group *group, int argc, char **argv)
+{
+	struct opt opts[N_CHOICES + 2] = { [ADDR] = { "addr", OPT_LIST } };
+	int err;
+
+	for (size_t i = 0; i < N_CHOICES; i++)
+		opts[i] = (struct opt){ choices[i].word, 1 };
+	err = opts_parse(what, opts, argc, argv);
+	if (err)
+		return err;
+	if (!argc)
+		return fail(BAD, what, "addr ADDR..., doubt, overrun or evict", "nothing to set");
+	for (size_t i = 0; i < N_CHOICES; i++) {
+		group->choice[i] = opts[i].seen ? word_find(choices[i].values, opts[i].v[0]) : -1;
+		if (opts[i].seen && group->choice[i] < 0)
+			return word_unknown(what, choices[i].values, opts[i].v[0]);
+	}
+	return opts[ADDR].seen ? parse_addrs(what, &opts[ADDR], group) : 0;
+}
+
+static void put_set(struct nl_msg *msg, const struct group *group)
+{
+	struct nlattr *addrs;
+
+	for (size_t i = 0; i < N_CHOICES; i++)
+		if (group->choice[i] >= 0)
+			knl_put_u8(msg, choices[i].type, (uint8_t)group->choice[i]);
+	if (!group->set_addrs)
+		return;
+	addrs = knl_nest(msg, ESPSYNC_A_GROUP_ADDRS);
+	for (int i = 0; i < group->n_addrs; i++)
+		knl_put_addr(msg, ESPSYNC_A_ADDR, &group->addrs[i]);
+	nla_nest_end(msg, addrs);
+}
+
+static int group_send(const struct cli *cli, const char *what, uint8_t cmd, const struct group *group)
+{
+	struct nlattr *nest;
+	struct nl_msg *msg;
+	char name[32];
+	struct knl nl;
+	int err;
+
+	err = knl_open(&nl, cli, what);
+	if (!err) {
+		msg = knl_request(&nl, cmd);
+		nest = knl_nest(msg, ESPSYNC_A_GROUP);
+		knl_put_u32(msg, ESPSYNC_A_GROUP_ID, group->id);
+		if (cmd == ESPSYNC_CMD_GROUP_SET)
+			put_set(msg, group);
+		nla_nest_end(msg, nest);
+		snprintf(name, sizeof(name), "group %u", group->id);
+		if (knl_send_and_wait(&nl, msg, NULL, NULL))
+			err = knl_refused(&nl, name);
+	}
+	knl_close(&nl);
+	return err;
+}
+
+static const struct words verbs = WORDS("set", "del");
+
+int cmd_group(const struct cli *cli, int argc, char **argv)
+{
+	static const char *const whats[] = { "group set", "group del" };
+	struct group group = { .n_addrs = 0 };
+	int verb, err;
+
+	if (!argc)
+		return fail(BAD, "group", "set or del", "what to do is missing");
+	verb = word_find(&verbs, *argv);
+	if (verb < 0)
+		return word_unknown("group", &verbs, *argv);
+	if (argc < 2)
+		return fail(BAD, whats[verb], "group 0 exists from the start", "the group's number is missing");
+	err = parse_u32(whats[verb], "group", argv[1], 0, UINT32_MAX, &group.id);
+	if (err)
+		return err;
+	if (!verb)
+		err = parse_set(whats[verb], &group, argc - 2, argv + 2);
+	else if (argc > 2)
+		err = fail(BAD, whats[verb], "espsync group del N", "too many words");
+	return err ? err : group_send(cli, whats[verb], verb ? ESPSYNC_CMD_GROUP_DEL : ESPSYNC_CMD_GROUP_SET, &group);
+}

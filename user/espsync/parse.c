@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * parse.c - command line to values. Pure: nothing is opened, nothing is asked; what is wrong gets its sentence.
+ */
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/espsync.h>
+
+#include "cli.h"
+#include "err.h"
+#include "parse.h"
+#include "word.h"
+
+static struct opt *opt_find(struct opt *opts, const char *word)
+{
+	for (; opts->word; opts++)
+		if (!strcmp(opts->word, word))
+			return opts;
+	return NULL;
+}
+
+static int opt_unknown(const char *what, const struct opt *opts, const char *word)
+{
+	const char *v[32];
+	struct words words = { .v = v };
+
+	for (; opts->word && words.n < sizeof(v) / sizeof(*v); opts++)
+		v[words.n++] = opts->word;
+	return word_unknown(what, &words, word);
+}
+
+int opts_parse(const char *what, struct opt *opts, int argc, char **argv)
+{
+	while (argc > 0) {
+		struct opt *opt = opt_find(opts, *argv);
+
+		if (!opt)
+			return opt_unknown(what, opts, *argv);
+		if (opt->seen)
+			return fail(BAD, what, "say it once", "'%s' stands there twice", opt->word);
+		opt->seen = true;
+		opt->v = ++argv;
+		argc--;
+		while (argc > 0 && (opt->n < opt->values || (opt->values == OPT_LIST && !opt_find(opts, *argv)))) {
+			opt->n++;
+			argv++;
+			argc--;
+		}
+		if (opt->n < (opt->values == OPT_LIST ? 1 : opt->values))
+			return fail(BAD, what, "see espsync help", "'%s' needs a value", opt->word);
+	}
+	return 0;
+}
+
+bool text_to_u64(const char *s, uint64_t *out)
+{
+	uint64_t n = 0;
+
+	if (!*s)
+		return false;
+	for (; *s; s++) {
+		if (*s < '0' || *s > '9')
+			return false;
+		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, (uint64_t)(*s - '0'), &n))
+			return false;
+	}
+	*out = n;
+	return true;
+}
+
+int parse_u32(const char *what, const char *name, const char *s, uint32_t min, uint32_t max, uint32_t *out)
+{
+	uint64_t n;
+
+	if (!text_to_u64(s, &n) || n < min || n > max)
+		return fail(BAD, what, "see espsync help", "%s '%s' is not a number from %u to %u", name, s, min, max);
+	*out = (uint32_t)n;
+	return 0;
+}
+
+int parse_spi(const char *what, const char *s, uint32_t *out)
+{
+	bool hex = s[0] == '0' && (s[1] == 'x' || s[1] == 'X');
+	uint64_t n = 0;
+	bool good;
+
+	if (hex) {
+		size_t len = strlen(s + 2);
+
+		good = len && len <= 8 && strspn(s + 2, "0123456789abcdefABCDEF") == len;
+		if (good)
+			n = strtoull(s + 2, NULL, 16);
+	} else {
+		good = text_to_u64(s, &n);
+	}
+	if (!good || !n || n > UINT32_MAX)
+		return fail(BAD, what, "as ip xfrm state shows it", "spi '%s' is not a number from 1 to 0xffffffff", s);
+	*out = (uint32_t)n;
+	return 0;
+}
+
+bool text_to_addr(const char *s, struct addr *out)
+{
+	struct addr a = { .len = 4 };
+
+	if (inet_pton(AF_INET, s, a.b) != 1) {
+		a.len = 16;
+		if (inet_pton(AF_INET6, s, a.b) != 1)
+			return false;
+	}
+	*out = a;
+	return true;
+}
+
+/* 0.0.0.0, ::, 224.0.0.0/4, 255.255.255.255, ff00::/8: nobody's own address. */
+static bool addr_is_nobody(const struct addr *a)
+{
+	static const uint8_t zero[16];
+
+	if (!memcmp(a->b, zero, a->len))
+		return true;
+	return a->len == 4 ? a->b[0] >= 224 : a->b[0] == 0xff;
+}
+
+int parse_addr(const char *what, const char *s, struct addr *out)
+{
+	if (!text_to_addr(s, out))
+		return fail(BAD, what, "give it as 192.0.2.1 or 2001:db8::1", "'%s' is not an address", s);
+	if (addr_is_nobody(out))
+		return fail(BAD, what, "give the address of one machine", "'%s' cannot be the address of a node", s);
+	return 0;
+}
+
+static int bad_addr_port(const char *what, const char *s)
+{
+	return fail(BAD, what, "IPv6 with a port is [ADDR]:PORT", "'%s' is not ADDR or ADDR:PORT", s);
+}
+
+int parse_addr_port(const char *what, const char *s, struct addr *out, uint32_t *port)
+{
+	char host[INET6_ADDRSTRLEN + 1];
+	const char *end = s + strlen(s), *colon = strchr(s, ':');
+	int err;
+
+	if (*s == '[') {
+		end = strchr(++s, ']');
+		if (!end || (end[1] && end[1] != ':'))
+			return bad_addr_port(what, s - 1);
+		colon = end[1] ? end + 1 : NULL;
+	} else if (colon && strchr(colon + 1, ':')) {
+		colon = NULL; /* more than one: IPv6 without a port */
+	} else if (colon) {
+		end = colon;
+	}
+	if ((size_t)(end - s) >= sizeof(host))
+		return bad_addr_port(what, s);
+	memcpy(host, s, (size_t)(end - s));
+	host[end - s] = '\0';
+	err = parse_addr(what, host, out);
+	if (err)
+		return err;
+	return colon ? parse_u32(what, "port", colon + 1, 1, 65535, port) : 0;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * parse.h - what stands on a command line: words with values, numbers, addresses, SPIs.
+ */
+#ifndef ESPSYNC_PARSE_H
+#define ESPSYNC_PARSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * struct addr - an IP address in network order
+ * @b: the bytes
+ * @len: 4 or 16; 0 means none
+ */
+struct addr {
+	uint8_t b[16];
+	size_t len;
+};
+
+/**
+ * struct opt - a word that may stand on a command line, in any order
+ * @word: the word; a NULL ends the table
+ * @values: how many values it takes: 0, 1, or OPT_LIST for one or more
+ * @seen: set when it was there
+ * @v: its values, inside argv
+ * @n: how many
+ */
+struct opt {
+	const char *word;
+	int values;
+	bool seen;
+	char **v;
+	int n;
+};
+
+#define OPT_LIST (-1)
+
+/**
+ * opts_parse() - find the words of a table on a command line
+ * @what: the command, for the refusal
+ * @opts: the table
+ * @argc: how many arguments
+ * @argv: the arguments
+ *
+ * Return: 0, or BAD after having said why: an unknown word, one twice, a missing value.
+ */
+int opts_parse(const char *what, struct opt *opts, int argc, char **argv);
+
+/**
+ * parse_u32() - a decimal number in a range
+ * @what: the command, for the refusal
+ * @name: what the number is
+ * @s: the text
+ * @min: least
+ * @max: most
+ * @out: the number
+ *
+ * Return: 0, or BAD after having said why.
+ */
+int parse_u32(const char *what, const char *name, const char *s, uint32_t min, uint32_t max, uint32_t *out);
+
+/**
+ * parse_spi() - an SPI, decimal or 0x hexadecimal, not 0
+ * @what: the command, for the refusal
+ * @s: the text
+ * @out: the SPI in host order
+ *
+ * Return: 0, or BAD after having said why.
+ */
+int parse_spi(const char *what, const char *s, uint32_t *out);
+
+/**
+ * parse_addr() - an address that one host can have
+ * @what: the command, for the refusal
+ * @s: the text
+ * @out: the address
+ *
+ * Return: 0, or BAD after having said why: not an address, or the unspecified one, or one of a multicast group.
+ */
+int parse_addr(const char *what, const char *s, struct addr *out);
+
+/**
+ * parse_addr_port() - ADDR, ADDR:PORT, [ADDR] or [ADDR]:PORT
+ * @what: the command, for the refusal
+ * @s: the text
+ * @out: the address
+ * @port: the port; untouched if none is given
+ *
+ * Return: 0, or BAD after having said why.
+ */
+int parse_addr_port(const char *what, const char *s, struct addr *out, uint32_t *port);
+
+/* The same two without a sentence, for readers that have their own: false if malformed. */
+bool text_to_u64(const char *s, uint64_t *out);
+bool text_to_addr(const char *s, struct addr *out);
+
+#endif /* ESPSYNC_PARSE_H */
