@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * config: espsyncd.conf, from text to values.
+ *
+ * Room: which sections and keys there are, their ranges and defaults, and the sentence for each mistake. Pure: the text is
+ * passed in, no file is opened here, and nothing is logged.
+ */
+#ifndef ESPSYNCD_CONFIG_H
+#define ESPSYNCD_CONFIG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONFIG_MAX_PEERS	15
+#define CONFIG_MAX_ADDRS	64
+#define CONFIG_PATH		108	/* what fits a unix socket's address */
+#define CONFIG_NAME		64
+#define CONFIG_ERROR		256
+
+/**
+ * struct config_addr - an address
+ * @len: 4 or 16; 0 if not given
+ * @bytes: network order
+ */
+struct config_addr {
+	uint8_t len;
+	uint8_t bytes[16];
+};
+
+/**
+ * struct config_peer - another node
+ * @node: its number
+ * @line: where it was named
+ * @addr: where its espsyncd listens
+ * @port: TCP port
+ */
+struct config_peer {
+	uint32_t node;
+	unsigned int line;
+	struct config_addr addr;
+	uint32_t port;
+};
+
+/**
+ * struct config - all of it; see etc/espsyncd.conf for what each key means
+ */
+struct config {
+	uint32_t node;
+	char key_file[CONFIG_PATH];
+	struct config_addr local;
+	uint32_t port;
+	uint32_t keepalive_ms;
+	uint32_t dead_ms;
+	struct config_peer peers[CONFIG_MAX_PEERS];
+	unsigned int n_peers;
+	struct config_addr ha_helper;
+	struct config_addr ha_charon;
+	char fifo[CONFIG_PATH];
+	char vici[CONFIG_PATH];
+	struct config_addr addrs[CONFIG_MAX_ADDRS];
+	unsigned int n_addrs;
+	char notify_fifo[CONFIG_PATH];
+	char instance[CONFIG_NAME];
+	char track_file[CONFIG_PATH];
+	uint32_t buffer_mib;
+	uint32_t held_groups;
+	uint32_t hold_s;
+};
+
+/**
+ * config_parse() - read a configuration
+ * @c: filled with defaults, then with what the text says
+ * @file: its name, for messages
+ * @text: ends with NUL
+ * @error: one sentence, on failure
+ *
+ * Return: 0, or -1 with @error
+ */
+int config_parse(struct config *c, const char *file, const char *text, char error[CONFIG_ERROR]);
+
+/* 64 hex digits, and blanks around them. Return: 0, or -1 if it is anything else; then @key is not touched. */
+int config_parse_key(uint8_t key[32], const char *text, size_t len);
+
+#endif /* ESPSYNCD_CONFIG_H */

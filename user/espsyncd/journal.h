@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * journal: per IKE SA, the messages that rebuild it in an empty charon.
+ *
+ * Room: which messages are kept, for how long, and in which order they are told again. Pure: no I/O, no clock. It holds keys,
+ * so all of it lives in memory of bytes.h. Only messages of complete IKE SAs may enter: transaction.h decides that.
+ *
+ * A chain is an IKE SA with those that it replaced by rekeying. An ancestor stays as long as a CHILD SA lives that was made
+ * under it, because charon derives that CHILD SA's keys from the ancestor's SK_d; so do all between it and the newest.
+ */
+#ifndef ESPSYNCD_JOURNAL_H
+#define ESPSYNCD_JOURNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "codec.h"
+
+#define JOURNAL_MAX_ADDS	8	/* RFC 9370: one and up to seven additional key exchanges */
+
+struct journal;
+
+/**
+ * typedef journal_emit - takes one message of a walk
+ * @ctx: the caller's
+ * @m: the message, read
+ * @data: the message, as it travels
+ * @len: length of @data
+ */
+typedef void (*journal_emit)(void *ctx, const struct ha_msg *m, const uint8_t *data, size_t len);
+
+struct journal_raw {
+	uint8_t *data;
+	size_t len;
+};
+
+/**
+ * struct journal_child - a CHILD SA that lives
+ * @link: among its IKE SA's
+ * @spi_in: the gateway's inbound SPI
+ * @spi_out: the gateway's outbound SPI
+ * @raw: its CHILD_ADD
+ */
+struct journal_child {
+	TAILQ_ENTRY(journal_child) link;
+	uint32_t spi_in;
+	uint32_t spi_out;
+	struct journal_raw raw;
+};
+
+/**
+ * struct journal_sa - an IKE SA, living or ancestor of a living one
+ * @link: in the journal, in order of creation
+ * @hash: in the journal's table
+ * @id: its name
+ * @prev: the IKE SA that it replaced, if that is still needed
+ * @next: the IKE SA that replaced it; NULL: this one lives
+ * @deleted: its IKE_DELETE has been told
+ * @name: of the connection
+ * @local: the gateway's address
+ * @remote: the far end's
+ * @adds: IKE_ADD, several with RFC 9370
+ * @n_adds: how many
+ * @update: the IKE_UPDATE that names the connection
+ * @vips: the IKE_UPDATE with inner addresses
+ * @mid_i: newest IKE_MID_INITIATOR
+ * @mid_r: newest IKE_MID_RESPONDER
+ * @iv: newest IKE_IV
+ * @children: CHILD SAs made under this IKE SA that live
+ */
+struct journal_sa {
+	TAILQ_ENTRY(journal_sa) link;
+	TAILQ_ENTRY(journal_sa) hash;
+	struct ike_id id;
+	struct journal_sa *prev;
+	struct journal_sa *next;
+	bool deleted;
+	char name[HA_NAME_MAX];
+	struct ha_addr local;
+	struct ha_addr remote;
+	struct journal_raw adds[JOURNAL_MAX_ADDS];
+	int n_adds;
+	struct journal_raw update;
+	struct journal_raw vips;
+	struct journal_raw mid_i;
+	struct journal_raw mid_r;
+	struct journal_raw iv;
+	TAILQ_HEAD(, journal_child) children;
+};
+
+struct journal *journal_alloc(void);
+void journal_free(struct journal *j);
+
+/**
+ * journal_apply() - take a message in
+ * @j: the journal
+ * @m: the message, read
+ * @data: the message, as it travels
+ * @len: length of @data
+ *
+ * Return: false if it says nothing about an IKE SA that the journal knows, or repeats what it knows
+ */
+bool journal_apply(struct journal *j, const struct ha_msg *m, const uint8_t *data, size_t len);
+
+/**
+ * journal_find() - an IKE SA by name
+ * @j: the journal
+ * @id: the name
+ *
+ * Return: it, also if it was replaced but is still needed; or NULL
+ */
+struct journal_sa *journal_find(const struct journal *j, const struct ike_id *id);
+
+/**
+ * journal_next() - walk the IKE SAs that live, oldest first
+ * @j: the journal
+ * @sa: the one before, or NULL for the first
+ *
+ * Return: the next one, or NULL
+ */
+struct journal_sa *journal_next(const struct journal *j, const struct journal_sa *sa);
+
+/* How many IKE SAs live, and how much memory the messages take. */
+unsigned int journal_count(const struct journal *j);
+size_t journal_size(const struct journal *j);
+
+/**
+ * journal_replay() - tell all that rebuilds one IKE SA with its CHILD SAs, in an order that charon accepts
+ * @sa: an IKE SA that lives
+ * @emit: takes each message
+ * @ctx: for @emit
+ */
+void journal_replay(const struct journal_sa *sa, journal_emit emit, void *ctx);
+
+/* The same for all, oldest chain first. */
+void journal_replay_all(const struct journal *j, journal_emit emit, void *ctx);
+
+/* Only what charon takes twice without harm: newest addresses and message IDs. */
+void journal_refresh(const struct journal_sa *sa, journal_emit emit, void *ctx);
+
+/* The CHILD SA of @sa's chain with that inbound SPI; @under: the IKE SA that it was made under. */
+struct journal_child *journal_child_find(struct journal_sa *sa, uint32_t spi_in, struct journal_sa **under);
+
+#endif /* ESPSYNCD_JOURNAL_H */

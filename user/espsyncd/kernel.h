@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * kernel: the module, over generic netlink.
+ *
+ * Room: requests of the family espsync and its events, nothing of charon or peers. Requests wait for their answer: PROMOTE at
+ * most dead_ms, DEMOTE at most what is asked for, all others not at all. A module that is not loaded is -ENOENT everywhere.
+ */
+#ifndef ESPSYNCD_KERNEL_H
+#define ESPSYNCD_KERNEL_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <linux/espsync.h>
+
+#include "codec.h"
+
+/**
+ * struct kernel_ops - what the module tells
+ * @role: a role may have changed: ask with kernel_role()
+ * @rekey_needed: that SA's numbers run out, or are in doubt
+ */
+struct kernel_ops {
+	void (*role)(void *ctx);
+	void (*rekey_needed)(void *ctx, uint32_t spi);
+};
+
+struct kernel;
+
+struct kernel *kernel_alloc(struct event_base *base, const struct kernel_ops *ops, void *ctx);
+void kernel_free(struct kernel *k);
+
+/**
+ * kernel_attach() - look for the module, if it is not known to be there
+ * @k: the kernel
+ *
+ * Return: true if the family exists in this namespace
+ */
+bool kernel_attach(struct kernel *k);
+
+/* All return 0 or a negative errno; kernel_why() then has the kernel's own sentence. */
+int kernel_promote(struct kernel *k, uint32_t *doubtful);
+int kernel_demote(struct kernel *k, uint32_t timeout_ms, bool *flushed);
+int kernel_role(struct kernel *k, enum espsync_role *role);
+int kernel_expect(struct kernel *k, const struct ha_addr *dst, uint32_t spi);
+const char *kernel_why(const struct kernel *k);
+
+/**
+ * struct kernel_report - what espsyncd knows of IKE
+ * @known: IKE SAs of the cluster
+ * @applied: of these, in this node's charon
+ * @missing: of these, not there
+ * @drift: the reason is that nodes differ, not that SAs are missing
+ * @text: why not all is well, or ""
+ */
+struct kernel_report {
+	uint32_t known;
+	uint32_t applied;
+	uint32_t missing;
+	bool drift;
+	char text[128];
+};
+
+int kernel_report(struct kernel *k, const struct kernel_report *r);
+
+#endif /* ESPSYNCD_KERNEL_H */

@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* vici: asks this node's charon, without ever waiting for it. See vici.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "log.h"
+#include "vici.h"
+#include "vici_msg.h"
+
+#define ANSWER_MS	10000
+#define MAX_PACKET	(512 << 10)
+#define MAX_REQUESTS	4096
+
+enum packet {
+	CMD_REQUEST,
+	CMD_RESPONSE,
+	CMD_UNKNOWN,
+	EVENT_REGISTER,
+	EVENT_UNREGISTER,
+	EVENT_CONFIRM,
+	EVENT_UNKNOWN,
+	EVENT,
+};
+
+struct request {
+	TAILQ_ENTRY(request) link;
+	const char *command;
+	const char *event;		/* answers come as this event, or NULL */
+	struct bytes args;
+	void (*each_sa)(void *ctx, const struct vici_sa *sa);
+	void (*each_conn)(void *ctx, const char *name);
+	void (*done)(void *ctx, bool ok);
+	void *ctx;
+	bool registered;
+};
+
+struct vici {
+	struct event_base *base;
+	char path[108];
+	int fd;
+	struct event *readable;
+	struct event *writable;
+	struct event *timeout;
+	struct bytes in;
+	struct bytes out;
+	unsigned int n;
+	TAILQ_HEAD(, request) queue;	/* the first one is being answered if @fd is open */
+};
+
+static void start(struct vici *v);
+
+static void request_free(struct vici *v, struct request *r)
+{
+	TAILQ_REMOVE(&v->queue, r, link);
+	v->n--;
+	bytes_free(&r->args);
+	secret_free(r, sizeof(*r));
+}
+
+static void disconnect(struct vici *v)
+{
+	if (v->fd < 0)
+		return;
+	event_free(v->readable);
+	event_free(v->writable);
+	event_del(v->timeout);
+	close(v->fd);
+	v->fd = -1;
+	bytes_free(&v->in);
+	bytes_free(&v->out);
+}
+
+/* The first request is over; the next begins. */
+static void finish(struct vici *v, bool ok)
+{
+	struct request *r = TAILQ_FIRST(&v->queue);
+	void (*done)(void *, bool) = r->done;
+	void *ctx = r->ctx;
+
+	event_del(v->timeout);
+	request_free(v, r);
+	if (!ok)
+		disconnect(v);
+	if (done)
+		done(ctx, ok);
+	start(v);
+}
+
+static void send_packet(struct vici *v, enum packet type, const char *name, const struct bytes *args)
+{
+	size_t len = strlen(name), more = args ? bytes_left(args) : 0;
+
+	bytes_add_u32(&v->out, 2 + len + more);
+	bytes_add_u8(&v->out, type);
+	bytes_add_u8(&v->out, len);
+	bytes_add(&v->out, name, len);
+	if (more)
+		bytes_add(&v->out, bytes_at(args), more);
+	event_add(v->writable, NULL);
+}
+
+static bool open_socket(struct vici *v);
+
+static void start(struct vici *v)
+{
+	struct timeval tv = { ANSWER_MS / 1000, 0 };
+	struct request *r = TAILQ_FIRST(&v->queue);
+
+	if (!r || event_pending(v->timeout, EV_TIMEOUT, NULL))
+		return;
+	event_add(v->timeout, &tv);
+	if (v->fd < 0 && !open_socket(v)) {
+		/* Tell it from the event loop, not from within the caller's call. */
+		tv.tv_sec = 0;
+		event_add(v->timeout, &tv);
+		return;
+	}
+	if (r->event)
+		send_packet(v, EVENT_REGISTER, r->event, NULL);
+	else
+		send_packet(v, CMD_REQUEST, r->command, &r->args);
+}
+
+static uint64_t parse_hex(const char *s)
+{
+	return strtoull(s, NULL, 16);
+}
+
+static void put_spi(uint8_t spi[8], const char *s)
+{
+	uint64_t v = parse_hex(s);
+	int i;
+
+	for (i = 7; i >= 0; i--, v >>= 8)
+		spi[i] = v;
+}
+
+static void read_sa_value(struct vici_sa *sa, const char *name, const char *value)
+{
+	if (!strcmp(name, "uniqueid")) {
+		sa->unique = strtoul(value, NULL, 10);
+	} else if (!strcmp(name, "version")) {
+		sa->id.version = strtoul(value, NULL, 10);
+	} else if (!strcmp(name, "initiator")) {
+		sa->id.initiator = !strcmp(value, "yes");
+	} else if (!strcmp(name, "initiator-spi")) {
+		put_spi(sa->id.spi_i, value);
+	} else if (!strcmp(name, "responder-spi")) {
+		put_spi(sa->id.spi_r, value);
+	} else if (!strcmp(name, "state")) {
+		snprintf(sa->state, sizeof(sa->state), "%.31s", value);
+	} else if (!strcmp(name, "local-host")) {
+		snprintf(sa->local, sizeof(sa->local), "%.63s", value);
+	} else if (!strcmp(name, "rekey-time")) {
+		sa->has_rekey = true;
+		sa->rekey_s = strtoll(value, NULL, 10);
+	}
+}
+
+static void read_child_value(struct vici_child *c, const char *name, const char *value)
+{
+	if (!strcmp(name, "uniqueid")) {
+		c->unique = strtoul(value, NULL, 10);
+	} else if (!strcmp(name, "spi-in")) {
+		c->spi_in = parse_hex(value);
+	} else if (!strcmp(name, "spi-out")) {
+		c->spi_out = parse_hex(value);
+	} else if (!strcmp(name, "state")) {
+		c->installed = !strcmp(value, "INSTALLED");
+	} else if (!strcmp(name, "rekey-time")) {
+		c->has_rekey = true;
+		c->rekey_s = strtoll(value, NULL, 10);
+	}
+}
+
+/* conn { ... child-sas { name-1 { ... } } } */
+static bool read_sa(struct vici_sa *sa, const uint8_t *data, size_t len)
+{
+	struct vici_reader r;
+	enum vici_element e;
+
+	memset(sa, 0, sizeof(*sa));
+	vici_read(&r, data, len);
+	while ((e = vici_next(&r)) != VICI_END) {
+		if (e == VICI_MALFORMED)
+			return false;
+		if (e == VICI_SECTION_START && r.depth == 1)
+			memcpy(sa->name, r.name, sizeof(sa->name));
+		if (e == VICI_SECTION_START && r.depth == 3 && ++sa->n_children > VICI_MAX_CHILDREN)
+			return false;
+		if (e == VICI_KEY_VALUE && r.depth == 1)
+			read_sa_value(sa, r.name, r.value);
+		if (e == VICI_KEY_VALUE && r.depth == 3 && !strcmp(r.section[1], "child-sas"))
+			read_child_value(&sa->children[sa->n_children - 1], r.name, r.value);
+	}
+	return sa->name[0];
+}
+
+static void on_event(struct vici *v, const uint8_t *data, size_t len)
+{
+	struct request *r = TAILQ_FIRST(&v->queue);
+	struct vici_reader reader;
+	struct vici_sa *sa;
+
+	/* event name, then the message */
+	if (!r || !len || len < 1U + data[0])
+		return;
+	len -= 1 + data[0];
+	data += 1 + data[0];
+
+	if (r->each_conn) {
+		vici_read(&reader, data, len);
+		if (vici_next(&reader) == VICI_SECTION_START)
+			r->each_conn(r->ctx, reader.name);
+		return;
+	}
+	if (!r->each_sa)
+		return;
+	sa = secret_alloc(sizeof(*sa));
+	if (read_sa(sa, data, len))
+		r->each_sa(r->ctx, sa);
+	secret_free(sa, sizeof(*sa));
+}
+
+/* Return: false if charon says what it must not. */
+static bool on_packet(struct vici *v, const uint8_t *data, size_t len)
+{
+	struct request *r = TAILQ_FIRST(&v->queue);
+
+	if (!len || !r)
+		return false;
+	switch (data[0]) {
+	case EVENT:
+		on_event(v, data + 1, len - 1);
+		return true;
+	case EVENT_CONFIRM:
+		if (!r->event)
+			return false;
+		if (r->registered) {
+			finish(v, true);
+		} else {
+			r->registered = true;
+			send_packet(v, CMD_REQUEST, r->command, &r->args);
+		}
+		return true;
+	case CMD_RESPONSE:
+		if (r->event)
+			send_packet(v, EVENT_UNREGISTER, r->event, NULL);
+		else
+			finish(v, true);
+		return true;
+	}
+	return false;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct vici *v = arg;
+	ssize_t n = recv(fd, bytes_room(&v->in, 65536), 65536, MSG_DONTWAIT);
+
+	(void)what;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0)
+		v->in.len += n;
+	while (n > 0 && v->fd == fd && bytes_left(&v->in) >= 4) {
+		uint32_t len = get_u32(bytes_at(&v->in));
+
+		if (len > MAX_PACKET) {
+			n = 0;
+			break;
+		}
+		if (bytes_left(&v->in) < 4 + (size_t)len)
+			break;
+		if (!on_packet(v, bytes_at(&v->in) + 4, len))
+			n = 0;
+		else if (v->fd == fd)
+			bytes_consume(&v->in, 4 + len);
+	}
+	if (n > 0)
+		return;
+	if (TAILQ_EMPTY(&v->queue))
+		disconnect(v);
+	else
+		finish(v, false);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct vici *v = arg;
+	ssize_t n = send(fd, bytes_at(&v->out), bytes_left(&v->out), MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	(void)what;
+	if (n > 0)
+		bytes_consume(&v->out, n);
+	else if (errno != EAGAIN && errno != EINTR)
+		return;		/* reading will tell */
+	if (bytes_left(&v->out))
+		event_add(v->writable, NULL);
+}
+
+static void on_timeout(evutil_socket_t fd, short what, void *arg)
+{
+	struct vici *v = arg;
+
+	(void)fd;
+	(void)what;
+	if (!TAILQ_EMPTY(&v->queue))
+		finish(v, false);
+}
+
+static bool open_socket(struct vici *v)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", v->path);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&sun, sizeof(sun))) {
+		if (fd >= 0)
+			close(fd);
+		return false;
+	}
+	v->fd = fd;
+	v->readable = event_new(v->base, fd, EV_READ | EV_PERSIST, on_readable, v);
+	v->writable = event_new(v->base, fd, EV_WRITE, on_writable, v);
+	event_add(v->readable, NULL);
+	return true;
+}
+
+static struct request *request_add(struct vici *v, const char *command, const char *event)
+{
+	struct request *r;
+
+	if (v->n == MAX_REQUESTS)
+		return NULL;
+	r = secret_alloc(sizeof(*r));
+	r->command = command;
+	r->event = event;
+	TAILQ_INSERT_TAIL(&v->queue, r, link);
+	v->n++;
+	return r;
+}
+
+void vici_list_sas(struct vici *v, void (*each)(void *ctx, const struct vici_sa *sa),
+		   void (*done)(void *ctx, bool ok), void *ctx)
+{
+	struct request *r = request_add(v, "list-sas", "list-sa");
+
+	if (!r) {
+		done(ctx, false);
+		return;
+	}
+	/* What is checked out by another thread is waited for: a list must be whole. */
+	r->each_sa = each;
+	r->done = done;
+	r->ctx = ctx;
+	start(v);
+}
+
+void vici_list_conns(struct vici *v, void (*each)(void *ctx, const char *name),
+		     void (*done)(void *ctx, bool ok), void *ctx)
+{
+	struct request *r = request_add(v, "list-conns", "list-conn");
+
+	if (!r) {
+		done(ctx, false);
+		return;
+	}
+	r->each_conn = each;
+	r->done = done;
+	r->ctx = ctx;
+	start(v);
+}
+
+static void rekey(struct vici *v, const char *key, uint32_t unique)
+{
+	struct request *r = request_add(v, "rekey", NULL);
+	char number[16];
+
+	if (!r)
+		return;
+	snprintf(number, sizeof(number), "%u", unique);
+	vici_put(&r->args, key, number);
+	start(v);
+}
+
+void vici_rekey_ike(struct vici *v, uint32_t unique)
+{
+	rekey(v, "ike-id", unique);
+}
+
+void vici_rekey_child(struct vici *v, uint32_t unique)
+{
+	rekey(v, "child-id", unique);
+}
+
+struct vici *vici_alloc(struct event_base *base, const char *path)
+{
+	struct vici *v = secret_alloc(sizeof(*v));
+
+	v->base = base;
+	v->fd = -1;
+	snprintf(v->path, sizeof(v->path), "%s", path);
+	v->timeout = evtimer_new(base, on_timeout, v);
+	TAILQ_INIT(&v->queue);
+	return v;
+}
+
+void vici_free(struct vici *v)
+{
+	disconnect(v);
+	while (!TAILQ_EMPTY(&v->queue))
+		request_free(v, TAILQ_FIRST(&v->queue));
+	event_free(v->timeout);
+	secret_free(v, sizeof(*v));
+}

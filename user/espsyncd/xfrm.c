@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* xfrm: what a charon that died has left in the kernel. See xfrm.h. */
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/xfrm.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "bytes.h"
+#include "xfrm.h"
+
+/* What is to be removed, gathered before anything is: a dump does not like to be changed. */
+struct doomed {
+	const struct config *c;
+	struct bytes states;	/* struct xfrm_usersa_id */
+	struct bytes policies;	/* struct xfrm_userpolicy_id */
+};
+
+static bool is_ours(const struct config *c, const xfrm_address_t *a, uint16_t family)
+{
+	uint8_t len = family == AF_INET ? 4 : 16;
+	unsigned int i;
+
+	for (i = 0; i < c->n_addrs; i++) {
+		if (c->addrs[i].len == len && !memcmp(c->addrs[i].bytes, a, len))
+			return true;
+	}
+	return false;
+}
+
+static int on_state(const struct nlmsghdr *nlh, void *data)
+{
+	const struct xfrm_usersa_info *sa = mnl_nlmsg_get_payload(nlh);
+	struct doomed *d = data;
+	struct xfrm_usersa_id id = { 0 };
+
+	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*sa))
+		return MNL_CB_OK;
+	if (!is_ours(d->c, &sa->id.daddr, sa->family) && !is_ours(d->c, &sa->saddr, sa->family))
+		return MNL_CB_OK;
+	id.daddr = sa->id.daddr;
+	id.spi = sa->id.spi;
+	id.family = sa->family;
+	id.proto = sa->id.proto;
+	bytes_add(&d->states, &id, sizeof(id));
+	return MNL_CB_OK;
+}
+
+static bool templates_ours(const struct config *c, const struct nlattr *a)
+{
+	const struct xfrm_user_tmpl *t = mnl_attr_get_payload(a);
+	size_t n = mnl_attr_get_payload_len(a) / sizeof(*t);
+
+	for (; n--; t++) {
+		if (is_ours(c, &t->saddr, t->family) || is_ours(c, &t->id.daddr, t->family))
+			return true;
+	}
+	return false;
+}
+
+static int on_policy(const struct nlmsghdr *nlh, void *data)
+{
+	const struct xfrm_userpolicy_info *p = mnl_nlmsg_get_payload(nlh);
+	struct xfrm_userpolicy_id id = { 0 };
+	struct doomed *d = data;
+	const struct nlattr *a;
+	bool ours = false;
+
+	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*p))
+		return MNL_CB_OK;
+	mnl_attr_for_each(a, nlh, sizeof(*p)) {
+		if (mnl_attr_get_type(a) == XFRMA_TMPL && templates_ours(d->c, a))
+			ours = true;
+	}
+	if (!ours)
+		return MNL_CB_OK;
+	id.sel = p->sel;
+	id.index = p->index;
+	id.dir = p->dir;
+	bytes_add(&d->policies, &id, sizeof(id));
+	return MNL_CB_OK;
+}
+
+static int dump(struct mnl_socket *nl, uint16_t type, mnl_cb_t cb, struct doomed *d)
+{
+	char buffer[32768];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buffer);
+	uint32_t seq = time(NULL);
+	ssize_t n;
+	int r;
+
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	nlh->nlmsg_seq = seq;
+	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
+		return -errno;
+	do {
+		n = mnl_socket_recvfrom(nl, buffer, sizeof(buffer));
+		r = n < 0 ? MNL_CB_ERROR : mnl_cb_run(buffer, n, seq, mnl_socket_get_portid(nl), cb, d);
+	} while (r == MNL_CB_OK);
+	explicit_bzero(buffer, sizeof(buffer));		/* it held keys */
+	return r == MNL_CB_ERROR ? -errno : 0;
+}
+
+/* Return: 1 if it was removed. */
+static int remove_one(struct mnl_socket *nl, uint16_t type, const void *id, size_t len)
+{
+	char buffer[512];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buffer);
+	ssize_t n;
+
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	nlh->nlmsg_seq = 1;
+	memcpy(mnl_nlmsg_put_extra_header(nlh, len), id, len);
+	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
+		return 0;
+	n = mnl_socket_recvfrom(nl, buffer, sizeof(buffer));
+	return n > 0 && mnl_cb_run(buffer, n, 1, mnl_socket_get_portid(nl), NULL, NULL) != MNL_CB_ERROR;
+}
+
+static int remove_all(struct mnl_socket *nl, uint16_t type, struct bytes *ids, size_t each)
+{
+	int n = 0;
+
+	for (; bytes_left(ids) >= each; bytes_consume(ids, each))
+		n += remove_one(nl, type, bytes_at(ids), each);
+	bytes_free(ids);
+	return n;
+}
+
+int xfrm_flush(const struct config *c)
+{
+	struct mnl_socket *nl = mnl_socket_open2(NETLINK_XFRM, SOCK_CLOEXEC);
+	struct doomed d = { .c = c };
+	int err = 0, n;
+
+	if (!nl)
+		return -errno;
+	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID))
+		err = -errno;
+	if (!err)
+		err = dump(nl, XFRM_MSG_GETSA, on_state, &d);
+	if (!err)
+		err = dump(nl, XFRM_MSG_GETPOLICY, on_policy, &d);
+	n = remove_all(nl, XFRM_MSG_DELPOLICY, &d.policies, sizeof(struct xfrm_userpolicy_id));
+	n += remove_all(nl, XFRM_MSG_DELSA, &d.states, sizeof(struct xfrm_usersa_id));
+	mnl_socket_close(nl);
+	return err ? err : n;
+}
+
+int xfrm_bypass(int fd, int family)
+{
+	struct xfrm_userpolicy_info p = { .action = XFRM_POLICY_ALLOW, .sel.family = family };
+	int level = family == AF_INET ? SOL_IP : SOL_IPV6;
+	int name = family == AF_INET ? IP_XFRM_POLICY : IPV6_XFRM_POLICY;
+
+	p.dir = XFRM_POLICY_OUT;
+	if (setsockopt(fd, level, name, &p, sizeof(p)))
+		return -errno;
+	p.dir = XFRM_POLICY_IN;
+	if (setsockopt(fd, level, name, &p, sizeof(p)))
+		return -errno;
+	return 0;
+}
