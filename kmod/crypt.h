@@ -22,7 +22,7 @@
 
 #else
 
-#include "crypt_stub.h"
+#include "../selftests/unit/crypt_stub.h"
 
 #endif /* __KERNEL__ */
 
