@@ -28,8 +28,9 @@
  *	A  DATA						under (a, b): so does B's
  *
  * Every rule follows from one: *a nonce makes at most one session.* The moment
- * a candidate is made from it, it is replaced by a fresh one, and once more
- * when a session is confirmed. So no HELLO that was recorded can make the keys
+ * a candidate is made from it, it is replaced by a fresh one, and again when a
+ * session is confirmed, or turns out to be alive after a question: else a
+ * question that was lost, but recorded, could be answered later on. So no HELLO that was recorded can make the keys
  * of an earlier session come back, with an empty replay window. A pair of
  * nonces can only be made into a session by HELLOs that echo a nonce which is
  * still waiting, and a recorded one does not. All that it can provoke is an answer
@@ -233,6 +234,7 @@ static void derive_keys(const struct es_session *s, const struct es_keys *k,
 static void fresh_nonce(struct es_session *s)
 {
 	get_random_bytes(s->nonce, sizeof(s->nonce));
+	s->asked = false;
 }
 
 /**
@@ -347,7 +349,10 @@ int es_session_hello(struct es_session *s, const struct es_keys *k, u8 *buf, siz
 		memcpy(b->yours, s->reply_to, sizeof(b->yours));
 		b->flags = HELLO_REPLY;
 		s->reply = false;
-	} else if (s->cand.live) {
+	} else {
+		s->asked = true;
+	}
+	if (!b->flags && s->cand.live) {
 		memcpy(b->mine, s->cand.mine, sizeof(b->mine));
 		memcpy(b->yours, s->cand.yours, sizeof(b->yours));
 		s->probe = true;
@@ -368,8 +373,8 @@ int es_session_hello(struct es_session *s, const struct es_keys *k, u8 *buf, siz
  * @buf: ES_SESSION_HEAD bytes of room, the payload, ES_SESSION_TAIL bytes of room
  * @payload_len: length of the payload
  * @urgent: the receiver takes it before others
- * @seq: if not NULL, gets the datagram's number. Numbers of different sessions do
- *	not compare; what acknowledges across them needs numbers of its own
+ * @seq: if not NULL, gets the datagram's number. It only grows, from session to
+ *	session too, so that an acknowledgement can mean but one datagram
  *
  * Under the session if there is one, else under the candidate; under the
  * candidate once after each HELLO about it (see above).
@@ -395,12 +400,12 @@ int es_session_seal(struct es_session *s, const struct es_keys *k, u8 *buf, size
 
 	put_head(s, k, &d->head, TYPE_DATA | (urgent ? ES_SESSION_URGENT : 0), len);
 	put_unaligned_be32(t->id, d->session);
-	put_unaligned_be64(++t->tx_seq, d->seq);
+	put_unaligned_be64(++s->tx_seq, d->seq);
 	get_random_bytes(d->xnonce, sizeof(d->xnonce));
 	xchacha20poly1305_encrypt(d->payload, d->payload, payload_len, buf, DATA_AD, d->xnonce,
 				  t->tx);
 	if (seq)
-		*seq = t->tx_seq;
+		*seq = s->tx_seq;
 	return len;
 }
 
@@ -549,6 +554,8 @@ static int open_data(struct es_session *s, u8 *data, size_t len, struct es_opene
 	if (t == &s->cand) {
 		confirm(s, out);
 		t = &s->cur;
+	} else if (s->asked && !s->cand.live) {
+		fresh_nonce(s);		/* the peer is there: the question is withdrawn */
 	}
 	out->kind = ES_IN_DATA;
 	out->urgent = d->head.type & ES_SESSION_URGENT;

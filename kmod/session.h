@@ -58,7 +58,7 @@ struct es_keys {
 };
 
 /**
- * struct es_session_keys - one session: two keys, a counter, a window
+ * struct es_session_keys - one session: two keys and a window
  * @live: the rest means something
  * @id: names the session on the wire; both sides derive the same
  * @mine: my nonce that it was made from
@@ -68,7 +68,6 @@ struct es_keys {
  * @version: the wire version that both speak
  * @tx: key of what I send
  * @rx: key of what I receive
- * @tx_seq: number of the last datagram sent
  * @rx_top: highest number accepted
  * @rx_seen: ring of bits, number n in bit n % 64 of word n / 64 % ES_SESSION_WORDS
  */
@@ -82,7 +81,6 @@ struct es_session_keys {
 	u8 version;
 	u8 tx[ES_KEY_LEN];
 	u8 rx[ES_KEY_LEN];
-	u64 tx_seq;
 	u64 rx_top;
 	u64 rx_seen[ES_SESSION_WORDS];
 };
@@ -95,9 +93,11 @@ struct es_session_keys {
  * @probe: the next DATA goes under the candidate
  * @reply: the next HELLO is an answer to @reply_to
  * @replied: @replied_ms means something
+ * @asked: @nonce was sent with a question
  * @boot: own boot id
  * @peer_boot: the peer's, of the newest confirmed session
  * @replied_ms: when a HELLO was last answered
+ * @tx_seq: number of the last DATA sent, under whichever keys
  * @nonce: own nonce for the next handshake; makes at most one session
  * @reply_to: the peer's nonce to be answered
  * @cur: the session that the peer has confirmed
@@ -112,9 +112,11 @@ struct es_session {
 	bool probe;
 	bool reply;
 	bool replied;
+	bool asked;
 	u64 boot;
 	u64 peer_boot;
 	u64 replied_ms;
+	u64 tx_seq;
 	u8 nonce[ES_NONCE_LEN];
 	u8 reply_to[ES_NONCE_LEN];
 	struct es_session_keys cur;
@@ -145,7 +147,7 @@ enum es_in {
  * @version: DATA: wire version of the session. HELLO, and ESPSYNC_DROP_VERSION: the newest that the
  *	authenticated peer speaks; 0 if it was not authenticated
  * @caps: the peer's capabilities
- * @seq: DATA: its number in its session
+ * @seq: DATA: its number; the sender counts on through its sessions, until it gets a new boot id
  * @data: DATA: payload, inside the datagram
  * @len: length of @data
  */

@@ -12,7 +12,7 @@
  * and when the network is good again both sides come to the same session and
  * stay in it, while the playing back goes on.
  *
- * ESPSYNC_SEED repeats a run, ESPSYNC_RUNS says how many.
+ * UNIT_SEED repeats a run, UNIT_RUNS says how many.
  */
 #include <stdlib.h>
 #include <time.h>
@@ -636,13 +636,13 @@ static u64 env(const char *name, u64 otherwise)
 
 static bool test_lives(void)
 {
-	u64 seed = env("ESPSYNC_SEED", (u64)time(NULL) << 20 ^ (u64)getpid());
-	u64 runs = env("ESPSYNC_RUNS", 1000), sessions = 0, taken = 0;
+	u64 seed = env("UNIT_SEED", (u64)time(NULL) << 20 ^ (u64)getpid());
+	u64 runs = env("UNIT_RUNS", 1000), sessions = 0, taken = 0;
 
 	ktap_diag("seed %llu, %llu runs", seed, runs);
 	for (u64 i = 0; i < runs; i++) {
 		if (!life(seed + i)) {
-			ktap_diag("ESPSYNC_SEED=%llu ESPSYNC_RUNS=1, at %llu ms: %s", seed + i, w.now,
+			ktap_diag("UNIT_SEED=%llu UNIT_RUNS=1, at %llu ms: %s", seed + i, w.now,
 				  w.wrong ? w.wrong : "does not come to rest");
 			return false;
 		}
