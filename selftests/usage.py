@@ -1,0 +1,410 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+# DESC: every command line's bad input is refused with a sentence and its exit code, and changes nothing
+"""
+usage - what the tool and the family refuse.
+
+Job: for every command line, what may not be accepted: words, numbers, addresses, key files, JSON; the module absent; callers
+without permission. Each refusal is judged by its exit code, by the form of its one sentence, and by what `espsync show` says
+before and after. Nothing here needs a peer or a packet.
+"""
+import errno
+import json
+import os
+import re
+import socket
+import struct
+import subprocess
+import tempfile
+
+from esptest import kmod, ktap
+
+NOBODY = 65534
+KEY = "5f" * 32
+
+
+def tool(*args, user=None, stdin=None, wrap=()):
+    """Run the tool; returns (exit code, stdout, stderr)."""
+    who = {} if user is None else {"user": user, "group": user, "extra_groups": []}
+    given = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
+    p = subprocess.run([*wrap, "espsync", *args], capture_output=True, text=True, timeout=30, check=False, **given, **who)
+    return p.returncode, p.stdout, p.stderr
+
+
+def state():
+    """All that a refused command could have changed."""
+    rc, out, err = tool("-j", "show")
+    assert rc == 0, f"show: {rc} {err}"
+    shown = json.loads(out)
+    return {k: shown[k] for k in ("channel", "groups")}, [(p["node"], p["addr"], p["port"]) for p in shown["peers"]]
+
+
+def refused(code, words, *args, **how):
+    """The command exits so, with one sentence of the right form that holds these words, and prints nothing else."""
+    rc, out, err = tool(*args, **how)
+    line = " ".join(args)
+    assert rc == code, f"{line}: exit {rc}, not {code}: {err}"
+    assert out == "", f"{line}: printed {out!r}"
+    assert re.fullmatch(r"espsync: [^:\n]+: [^\n]+\n", err), f"{line}: not one sentence: {err!r}"
+    assert words in err, f"{line}: {words!r} is not in {err!r}"
+
+
+# Command line, words of the sentence. All of these are wrong whatever the kernel thinks: exit 2.
+BAD = [
+    ("sho", "did you mean 'show'?"),
+    ("frobnicate", "unknown word"),
+    ("show peer", "did you mean 'peers'?"),
+    ("show peers sas", "'sas' is too much"),
+    ("channel", "set or del"),
+    ("channel get", "unknown word 'get'"),
+    ("channel set", "nothing to set"),
+    ("channel set node", "'node' needs a value"),
+    ("channel set node 1", "'local' is missing"),
+    ("channel set local 10.0.0.1", "'node' is missing"),
+    ("channel set node 0 local 10.0.0.1", "1 to 255"),
+    ("channel set node 256 local 10.0.0.1", "1 to 255"),
+    ("channel set node -1 local 10.0.0.1", "1 to 255"),
+    ("channel set node 1x local 10.0.0.1", "1 to 255"),
+    ("channel set node 0x1 local 10.0.0.1", "1 to 255"),
+    ("channel set node 99999999999999999999 local 10.0.0.1", "1 to 255"),
+    ("channel set node 1 node 2 local 10.0.0.1", "twice"),
+    ("channel set node 1 local 10.0.0", "not an address"),
+    ("channel set node 1 local 10.0.0.256", "not an address"),
+    ("channel set node 1 local 10.0.0.1/24", "not an address"),
+    ("channel set node 1 local gw1.example", "not an address"),
+    ("channel set node 1 local 0.0.0.0", "cannot be the address"),
+    ("channel set node 1 local 224.0.0.1", "cannot be the address"),
+    ("channel set node 1 local ff02::1", "cannot be the address"),
+    ("channel set node 1 local ::", "cannot be the address"),
+    ("channel set node 1 local fe80::1%eth0", "not an address"),
+    ("channel set node 1 local 10.0.0.1 port 0", "1 to 65535"),
+    ("channel set node 1 local 10.0.0.1 port 65536", "1 to 65535"),
+    ("channel set node 1 local 10.0.0.1 prot 4520", "did you mean 'port'?"),
+    ("channel set node 1 local 10.0.0.1 dev a/b", "name of a device"),
+    ("channel set node 1 local 10.0.0.1 dev sixteen-letters-", "name of a device"),
+    ("channel set node 1 local 10.0.0.1 tick_us 99", "100 to 1000000"),
+    ("channel set node 1 local 10.0.0.1 detect_ms 1000 evict_ms 2000", "not more than twice"),
+    ("channel del --relase", "did you mean '--release'?"),
+    ("channel del now", "unknown word 'now'"),
+    ("peer", "add or del"),
+    ("peer ad 2 10.0.0.2", "did you mean 'add'?"),
+    ("peer add", "missing"),
+    ("peer add 2", "missing"),
+    ("peer add 2 10.0.0.2 10.0.0.3", "too many"),
+    ("peer add 0 10.0.0.2", "1 to 255"),
+    ("peer add 256 10.0.0.2", "1 to 255"),
+    ("peer add two 10.0.0.2", "1 to 255"),
+    ("peer add 2 10.0.0.2:", "1 to 65535"),
+    ("peer add 2 10.0.0.2:0", "1 to 65535"),
+    ("peer add 2 10.0.0.2:65536", "1 to 65535"),
+    ("peer add 2 10.0.0.2:http", "1 to 65535"),
+    ("peer add 2 [fd00::2", "ADDR:PORT"),
+    ("peer add 2 [fd00::2]4520", "ADDR:PORT"),
+    ("peer add 2 [fd00::2]:", "1 to 65535"),
+    ("peer add 2 []:4520", "not an address"),
+    ("peer add 2 " + "1" * 300, "ADDR:PORT"),
+    ("peer del", "missing"),
+    ("peer del 0", "1 to 255"),
+    ("peer del 2 3", "too many"),
+    ("group", "set or del"),
+    ("group set", "number is missing"),
+    ("group set 0", "nothing to set"),
+    ("group set one addr 192.0.2.1", "group 'one'"),
+    ("group set -1 addr 192.0.2.1", "group '-1'"),
+    ("group set 4294967296 addr 192.0.2.1", "group '4294967296'"),
+    ("group set 0 addr", "'addr' needs a value"),
+    ("group set 0 addr 192.0.2", "not an address"),
+    ("group set 0 addr 192.0.2.1 192.0.2.1", "twice"),
+    ("group set 0 addr none 192.0.2.1", "not an address"),
+    ("group set 0 addr " + " ".join(f"192.0.2.{i}" for i in range(1, 66)), "at most 64"),
+    ("group set 0 doubt maybe", "words here: jump hold"),
+    ("group set 0 overrun goon", "did you mean 'go-on'?"),
+    ("group set 0 evict always", "words here: default never"),
+    ("group set 0 doubt", "'doubt' needs a value"),
+    ("group del", "number is missing"),
+    ("group del 0 1", "too many"),
+    ("promote group", "'group' needs a value"),
+    ("promote 0", "unknown word '0'"),
+    ("promote group x", "group 'x'"),
+    ("demote group x", "group 'x'"),
+    ("demote timeout", "'timeout' needs a value"),
+    ("demote timeout 60001", "0 to 60000"),
+    ("demote timeout -5", "0 to 60000"),
+    ("demote now", "unknown word 'now'"),
+    ("ready --locl", "did you mean '--local'?"),
+    ("ready group", "'group' needs a value"),
+    ("ready 0", "unknown word '0'"),
+    ("sa", "get or put"),
+    ("sa set", "unknown word 'set'"),
+    ("sa get", "'dst' is missing"),
+    ("sa get dst 192.0.2.1", "'spi' is missing"),
+    ("sa get spi 0x1234", "'dst' is missing"),
+    ("sa get dst 192.0.2.1 spi 0", "1 to 0xffffffff"),
+    ("sa get dst 192.0.2.1 spi 4294967296", "1 to 0xffffffff"),
+    ("sa get dst 192.0.2.1 spi 0x100000000", "1 to 0xffffffff"),
+    ("sa get dst 192.0.2.1 spi 0x", "1 to 0xffffffff"),
+    ("sa get dst 192.0.2.1 spi 12ab", "1 to 0xffffffff"),
+    ("sa get dst 192.0.2.1 spi 1 proto ah", "words here: esp"),
+    ("sa put file", "too much"),
+    ("resync 0", "1 to 255"),
+    ("resync 256", "1 to 255"),
+    ("resync 1 2", "too many"),
+    ("monitor event", "did you mean 'events'?"),
+    ("monitor events counters", "too much"),
+    ("-n no-such-namespace show", "No such file"),
+    ("-n ../net show", "not the name of a namespace"),
+]
+
+SA = {"dst": "192.0.2.1", "spi": "0x00001234"}
+
+# What `sa put` reads, words of the sentence: exit 2.
+BAD_JSON = [
+    ("", "no SA"),
+    ("{", "not JSON"),
+    ("7", "not JSON"),
+    ("{'dst': 1}", "not JSON"),
+    ("[[]]", "an object"),
+    (json.dumps({**SA, "osq": "1"}), "unknown key 'osq'"),
+    (json.dumps({"dst": "192.0.2.1"}), "'spi' is missing"),
+    (json.dumps({**SA, "spi": 0}), "'spi'"),
+    (json.dumps({**SA, "dst": "here"}), "'dst'"),
+    (json.dumps({**SA, "oseq": -1}), "'oseq'"),
+    (json.dumps({**SA, "oseq": 1.5}), "'oseq'"),
+    (json.dumps({**SA, "oseq": str(2**64)}), "'oseq'"),
+    (json.dumps({**SA, "seq": "1", "bitmap": "0g"}), "'bitmap'"),
+    (json.dumps({**SA, "seq": "1", "bitmap": "00" * 513}), "'bitmap'"),
+    (json.dumps({**SA, "window": 4097}), "'window'"),
+    (json.dumps({**SA, "fingerprint": "00"}), "'fingerprint'"),
+    ('{"dst": "192.0.2.1", "dst": "192.0.2.2", "spi": 1}', "duplicate"),
+    ('{"dst": "' + "1" * 20000, "longer than"),
+    ("[" * 100000, "not JSON"),
+]
+
+# Every command that asks the kernel for something, well formed.
+GOOD = ["show", "show channel", "show groups", "show peers", "show sas", "show stats", "channel set node 9 local 10.0.0.9",
+        "channel set port 4521", "channel del", "peer add 3 10.0.0.3", "peer del 2", "group set 0 addr 192.0.2.9", "group del 0", "promote",
+        "demote", "ready", "ready --local", "sa get dst 192.0.2.1 spi 1", "resync", "monitor events", "monitor counters"]
+
+
+def words_and_numbers():
+    before = state()
+    for line, words in BAD:
+        refused(2, words, *line.split())
+    assert state() == before, "a refused command changed something"
+
+
+def hostile_json():
+    before = tool("-j", "show", "sas")
+    for text, words in BAD_JSON:
+        refused(2, words, "sa", "put", stdin=text)
+    assert tool("-j", "show", "sas") == before
+
+
+def key_files():
+    """Missing, malformed, a directory, a fifo, readable or writable by others; what is in them is not quoted."""
+    before = state()
+    with tempfile.TemporaryDirectory() as d:
+        rows = [("short", KEY[:-1], 0o600, "64 hex digits"), ("long", KEY + "0", 0o600, "64 hex digits"),
+                ("lines", KEY + "\n\n", 0o600, "64 hex digits"), ("letters", "zz" * 32, 0o600, "64 hex digits"),
+                ("empty", "", 0o600, "64 hex digits"), ("world", KEY, 0o604, "chmod 600"), ("group", KEY, 0o640, "chmod 600"),
+                ("written", KEY, 0o602, "chmod 600")]
+        for name, text, mode, words in rows:
+            path = os.path.join(d, name)
+            with open(path, "w", encoding="ascii") as f:
+                f.write(text)
+            os.chmod(path, mode)
+            refused(2, words, "channel", "set", "psk-file", path)
+            assert not text or text not in tool("channel", "set", "psk-file", path)[2], "the key was quoted"
+        os.mkfifo(os.path.join(d, "fifo"), 0o600)
+        for path, words in ((os.path.join(d, "none"), "No such file"), (d, "not a regular file"),
+                            (os.path.join(d, "fifo"), "not a regular file")):
+            refused(2, words, "channel", "set", "psk-file", path)
+    assert state() == before, "a refused key changed something"
+
+
+def key_is_secret():
+    """A good key is taken, changes the key id, and stands nowhere afterwards."""
+    with tempfile.NamedTemporaryFile("w") as f:
+        for text in (KEY, KEY.upper() + "\n"):
+            f.seek(0)
+            f.truncate()
+            f.write(text)
+            f.flush()
+            rc, _, err = tool("channel", "set", "psk-file", f.name)
+            assert rc == 0, err
+    shown = tool("-j", "show")[1] + tool("show")[1] + subprocess.run(["dmesg"], capture_output=True, text=True, check=False).stdout
+    assert KEY not in shown.lower(), "the key is shown"
+    assert re.fullmatch("[0-9a-f]{16}", json.loads(tool("-j", "show", "channel")[1])["key_id"]), "no key id is shown"
+
+
+def not_found():
+    """Exit 1, and nothing changes."""
+    before = state()
+    refused(1, "peer 9", "peer", "del", "9")
+    refused(1, "SA 0x00001234", "sa", "get", "dst", "192.0.2.1", "spi", "0x1234")
+    refused(1, "SA 0x00001234", "sa", "put", stdin=json.dumps({**SA, "oseq": "7"}))
+    refused(1, "peer 9", "resync", "9")
+    assert state() == before
+
+
+def kernel_refuses():
+    """What only the kernel can know: exit 3 with its own words."""
+    before = state()
+    for line in ("channel set node 2 local 10.0.0.1", "peer add 1 10.0.0.3", "peer add 3 fd00::3", "group set 7 addr 192.0.2.7",
+                 "channel set node 1 local 10.0.0.1 dev no-such-dev"):
+        refused(3, "", *line.split())
+    assert state() == before, "what the kernel refused changed something"
+
+
+def good_words():
+    """The same table's other side: words in any order, every form of an address. So that refusing everything would not pass."""
+    for line in ("group set 0 overrun go-on addr 192.0.2.1 2001:db8::1 evict never doubt hold", "peer add 2 10.0.0.2:4521",
+                 "channel set psk-file /proc/self/nonexistent"):
+        rc, _, err = tool(*line.split())
+        assert rc == (2 if "nonexistent" in line else 0), err
+    group = json.loads(tool("-j", "show", "groups")[1])[0]
+    assert (group["overrun"], group["evict"], group["doubt"]) == ("go-on", "never", "hold"), group
+    assert set(group["addrs"]) == {"192.0.2.1", "2001:db8::1"}, group
+    assert json.loads(tool("-j", "show", "peers")[1])[0]["port"] == 4521
+    for line in ("group set 0 overrun stop evict default doubt jump addr 192.0.2.1", "peer add 2 10.0.0.2:4520"):
+        rc, _, err = tool(*line.split())
+        assert rc == 0, err
+
+
+def module_absent():
+    for line in GOOD:
+        refused(3, "module is not loaded (modprobe espsync)", *line.split())
+    refused(3, "module is not loaded", "sa", "put", stdin=json.dumps({**SA, "oseq": "7"}))
+    for line, words in BAD[:20]:
+        refused(2, words, *line.split())
+    for text, words in BAD_JSON[:8]:
+        refused(2, words, "sa", "put", stdin=text)
+
+
+def no_channel():
+    refused(1, "no channel", "show", "channel")
+    refused(1, "", "channel", "del")
+    refused(2, "no channel yet", "channel", "set", "port", "4521")
+    rc, out, err = tool("show")
+    assert rc == 0 and out.startswith("no channel | "), (rc, out, err)
+
+
+def no_permission():
+    before = state()
+    for line in GOOD:
+        refused(3, "root", *line.split(), user=NOBODY)
+    refused(3, "root", "sa", "put", user=NOBODY, stdin=json.dumps({**SA, "oseq": "7"}))
+    assert state() == before, "somebody without permission changed something"
+
+
+def fake_root():
+    """Root of a user namespace of one's own, but in the network namespace outside."""
+    before = state()
+    wrap = ("unshare", "-Ur")
+    if subprocess.run([*wrap, "true"], user=NOBODY, group=NOBODY, extra_groups=[], capture_output=True, check=False).returncode:
+        raise ktap.Skip("this kernel makes no user namespaces for an unprivileged user")
+    for line in GOOD:
+        refused(3, "root", *line.split(), user=NOBODY, wrap=wrap)
+    assert state() == before, "the root of a user namespace changed something"
+
+
+def family():
+    """(id, {multicast group: id}) by the controller's answer, which anybody may ask for; no library between."""
+    attrs = struct.pack("=HH", 4 + len("espsync") + 1, 2) + b"espsync\0"
+    body = struct.pack("=BBH", 3, 1, 0) + attrs  # CTRL_CMD_GETFAMILY
+    s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16)
+    s.send(struct.pack("=IHHII", 16 + len(body), 16, 1, 1, 0) + body)
+    reply = s.recv(65536)
+    s.close()
+
+    def parse(data):
+        out = []
+        while len(data) >= 4:
+            length, kind = struct.unpack("=HH", data[:4])
+            out.append((kind & 0x3fff, data[4:length]))
+            data = data[(length + 3) & ~3:]
+        return out
+
+    top = dict(parse(reply[20:]))
+    groups = {}
+    for _, group in parse(top[7]):  # CTRL_ATTR_MCAST_GROUPS
+        g = dict(parse(group))
+        groups[g[1].rstrip(b"\0").decode()] = struct.unpack("=I", g[2])[0]
+    return struct.unpack("=H", top[1])[0], groups
+
+
+def subscribe(group, fd):
+    """In the child: 0 if the kernel lets us in, else the errno, by both ways that there are; told through fd."""
+    found = []
+    s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16)
+    try:
+        s.setsockopt(270, 1, group)  # SOL_NETLINK, NETLINK_ADD_MEMBERSHIP
+        found.append(0)
+    except OSError as e:
+        found.append(e.errno)
+    if group <= 32:
+        t = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16)
+        try:
+            t.bind((0, 1 << (group - 1)))
+            found.append(0)
+        except OSError as e:
+            found.append(e.errno)
+    os.write(fd, json.dumps(found).encode())
+
+
+def subscribe_as(user, group):
+    r, w = os.pipe()
+    pid = os.fork()
+    if not pid:
+        if user:
+            os.setgroups([])
+            os.setresgid(user, user, user)
+            os.setresuid(user, user, user)
+        subscribe(group, w)
+        os._exit(0)
+    os.close(w)
+    os.waitpid(pid, 0)
+    with os.fdopen(r) as f:
+        return json.loads(f.read())
+
+
+def multicast():
+    """Both groups, by raw sockets: whoever is not admin is refused, root is not."""
+    _, groups = family()
+    assert set(groups) == {"event", "counter"}, groups
+    for name, number in groups.items():
+        assert subscribe_as(0, number)[0] == 0, f"root is refused {name}"
+        found = subscribe_as(NOBODY, number)
+        assert set(found) <= {errno.EPERM, errno.EACCES}, f"an unprivileged subscriber to {name} got {found}"
+
+
+def output_lost():
+    """What could not be printed is not exit 0."""
+    with open("/dev/full", "w", encoding="ascii") as full:
+        p = subprocess.run(["espsync", "show"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert p.returncode == 3 and p.stderr.startswith("espsync: output: "), (p.returncode, p.stderr)
+
+
+def main():
+    # Asking for the family would load the module: for these cases nothing may.
+    with open("/proc/sys/kernel/modprobe", "r+", encoding="ascii") as f:
+        loader = f.read().strip()
+        f.seek(0)
+        f.write("/bin/false\n")
+    ktap.case("the module is not loaded", module_absent)
+    with open("/proc/sys/kernel/modprobe", "w", encoding="ascii") as f:
+        f.write(loader + "\n")
+    kmod.load()
+    ktap.case("no channel", no_channel)
+    for line in ("channel set node 1 local 10.0.0.1", "peer add 2 10.0.0.2", "group set 0 addr 192.0.2.1"):
+        assert tool(*line.split())[0] == 0, line
+    for name, run in (("words and numbers", words_and_numbers), ("JSON", hostile_json), ("key files", key_files),
+                      ("the key is taken and not shown", key_is_secret), ("not found", not_found), ("the kernel's refusals", kernel_refuses),
+                      ("good words", good_words), ("no permission", no_permission), ("root of another user namespace", fake_root),
+                      ("multicast groups", multicast), ("output that is lost", output_lost)):
+        ktap.case(name, run)
+    kmod.unload()
+    ktap.done()
+
+
+main()
