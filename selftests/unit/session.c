@@ -312,6 +312,22 @@ static bool test_playback(void)
 	return true;
 }
 
+/* n1 asks in a bad moment; the session goes on; the question is found on the wire later. */
+static bool test_question(void)
+{
+	struct dgram lost, d;
+
+	begin();
+	connect();
+	lost = hello(&n1);
+	d = words(&n2, 3);
+	ktap_expect(!take(&n1, &d));
+	ktap_expect(!take(&n2, &lost) && out.send_hello);
+	d = hello(&n2);
+	ktap_expect(take(&n1, &d) == REFUSED(REPLAY) && !n1.cand.live);
+	return true;
+}
+
 static bool test_reply_rate(void)
 {
 	struct dgram d;
@@ -662,6 +678,7 @@ static const struct ktap_case cases[] = {
 	{ "short: lengths that agree and are too small", test_short },
 	{ "window: a datagram is taken once, and not from before the window", test_window },
 	{ "playback: no recorded HELLO makes anything", test_playback },
+	{ "question: one that was lost is withdrawn when the session goes on", test_question },
 	{ "reply-rate: a flood of HELLOs is answered 20 times a second", test_reply_rate },
 	{ "versions: another wire version is told apart from a forged one", test_versions },
 	{ "drop: keys are gone at once", test_drop },
