@@ -96,7 +96,7 @@ static struct nl_msg *build_set(struct knl *nl, const struct opt *opts, struct c
 		knl_put(msg, ESPSYNC_A_CHANNEL_DEV, ch->dev, strlen(ch->dev) + 1);
 	if (opts[PSK_FILE].seen)
 		knl_put(msg, ESPSYNC_A_CHANNEL_KEY, ch->key, sizeof(ch->key));
-	nla_nest_end(msg, nest);
+	knl_nest_end(msg, nest);
 	return msg;
 }
 
@@ -156,7 +156,7 @@ static int channel_del(const struct cli *cli, int argc, char **argv)
 		nest = knl_nest(msg, ESPSYNC_A_CHANNEL);
 		if (opts[0].seen)
 			knl_put(msg, ESPSYNC_A_CHANNEL_RELEASE, NULL, 0);
-		nla_nest_end(msg, nest);
+		knl_nest_end(msg, nest);
 		if (knl_send_and_wait(&nl, msg, NULL, NULL))
 			err = knl_refused(&nl, NULL);
 	}

@@ -22,7 +22,7 @@ static struct nl_msg *build(struct knl *nl, uint32_t group, const uint32_t *time
 	knl_put_u32(msg, ESPSYNC_A_GROUP_ID, group);
 	if (timeout)
 		knl_put_u32(msg, ESPSYNC_A_GROUP_TIMEOUT_MS, *timeout);
-	nla_nest_end(msg, nest);
+	knl_nest_end(msg, nest);
 	return msg;
 }
 

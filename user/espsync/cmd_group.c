@@ -84,7 +84,7 @@ static void put_set(struct nl_msg *msg, const struct group *group)
 	addrs = knl_nest(msg, ESPSYNC_A_GROUP_ADDRS);
 	for (int i = 0; i < group->n_addrs; i++)
 		knl_put_addr(msg, ESPSYNC_A_ADDR, &group->addrs[i]);
-	nla_nest_end(msg, addrs);
+	knl_nest_end(msg, addrs);
 }
 
 static int group_send(const struct cli *cli, const char *what, uint8_t cmd, const struct group *group)
@@ -102,7 +102,7 @@ static int group_send(const struct cli *cli, const char *what, uint8_t cmd, cons
 		knl_put_u32(msg, ESPSYNC_A_GROUP_ID, group->id);
 		if (cmd == ESPSYNC_CMD_GROUP_SET)
 			put_set(msg, group);
-		nla_nest_end(msg, nest);
+		knl_nest_end(msg, nest);
 		snprintf(name, sizeof(name), "group %u", group->id);
 		if (knl_send_and_wait(&nl, msg, NULL, NULL))
 			err = knl_refused(&nl, name);

@@ -28,7 +28,7 @@ static int peer_send(const struct cli *cli, const char *what, uint8_t cmd, uint3
 			knl_put_addr(msg, ESPSYNC_A_PEER_ADDR, addr);
 		if (port)
 			knl_put_be16(msg, ESPSYNC_A_PEER_PORT, (uint16_t)port);
-		nla_nest_end(msg, nest);
+		knl_nest_end(msg, nest);
 		snprintf(name, sizeof(name), "peer %u", node);
 		if (knl_send_and_wait(&nl, msg, NULL, NULL))
 			err = knl_refused(&nl, name);

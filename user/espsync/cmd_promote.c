@@ -36,7 +36,7 @@ static int promote(struct knl *nl, uint32_t group, json_t **reply)
 		msg = knl_request(nl, ESPSYNC_CMD_PROMOTE);
 		nest = knl_nest(msg, ESPSYNC_A_GROUP);
 		knl_put_u32(msg, ESPSYNC_A_GROUP_ID, group);
-		nla_nest_end(msg, nest);
+		knl_nest_end(msg, nest);
 		err = knl_send_and_wait(nl, msg, &object_promoted, reply);
 		if (err != -ETIMEDOUT || now_ms() >= end)
 			return err;

@@ -20,7 +20,7 @@ static struct nl_msg *build(struct knl *nl, const uint32_t *group, bool local)
 	if (group) {
 		nest = knl_nest(msg, ESPSYNC_A_GROUP);
 		knl_put_u32(msg, ESPSYNC_A_GROUP_ID, *group);
-		nla_nest_end(msg, nest);
+		knl_nest_end(msg, nest);
 	}
 	if (local)
 		knl_put(msg, ESPSYNC_A_LOCAL, NULL, 0);

@@ -29,7 +29,7 @@ int cmd_resync(const struct cli *cli, int argc, char **argv)
 		if (node) {
 			nest = knl_nest(msg, ESPSYNC_A_PEER);
 			knl_put_u8(msg, ESPSYNC_A_PEER_NODE, (uint8_t)node);
-			nla_nest_end(msg, nest);
+			knl_nest_end(msg, nest);
 			snprintf(name, sizeof(name), "peer %u", node);
 		}
 		if (knl_send_and_wait(&nl, msg, NULL, NULL))

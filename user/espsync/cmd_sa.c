@@ -39,7 +39,7 @@ static int fetch(struct knl *nl, const struct sa_counters *sa, json_t **json)
 	struct nlattr *nest;
 	struct nl_msg *msg = request_sa(nl, ESPSYNC_CMD_SA_GET, sa, &nest);
 
-	nla_nest_end(msg, nest);
+	knl_nest_end(msg, nest);
 	return knl_send_and_wait(nl, msg, &object_counters, json);
 }
 
@@ -111,7 +111,7 @@ static int put_one(struct knl *nl, const struct sa_counters *sa)
 		knl_put_u32(msg, ESPSYNC_A_SA_WINDOW, sa->window);
 	if (sa->has & SA_HAS_BITMAP)
 		knl_put(msg, ESPSYNC_A_SA_BITMAP, sa->bitmap, sa->bitmap_len);
-	nla_nest_end(msg, nest);
+	knl_nest_end(msg, nest);
 	return knl_send_and_wait(nl, msg, NULL, NULL);
 }
 

@@ -175,6 +175,11 @@ struct nlattr *knl_nest(struct nl_msg *msg, int type)
 	return must(nla_nest_start(msg, type | NLA_F_NESTED));
 }
 
+void knl_nest_end(struct nl_msg *msg, struct nlattr *nest)
+{
+	nla_nest_end_keep_empty(msg, nest);
+}
+
 static void wipe_and_free(struct nl_msg *msg)
 {
 	explicit_bzero(nlmsg_hdr(msg), nlmsg_get_max_size(msg));

@@ -65,9 +65,16 @@ struct nl_msg *knl_request(struct knl *nl, uint8_t cmd);
  * @msg: the request
  * @type: enum espsync_attr
  *
- * Return: to be given to nla_nest_end().
+ * Return: to be given to knl_nest_end().
  */
 struct nlattr *knl_nest(struct nl_msg *msg, int type);
+
+/**
+ * knl_nest_end() - end it, empty or not: an empty set of addresses says something
+ * @msg: the request
+ * @nest: from knl_nest()
+ */
+void knl_nest_end(struct nl_msg *msg, struct nlattr *nest);
 
 /**
  * knl_send_and_wait() - send a request, wait for the end of its answer
