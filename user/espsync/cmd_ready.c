@@ -44,19 +44,20 @@ static json_t *in_order(json_t *reasons)
 	return sorted;
 }
 
+/* "sa-missing: peer 2: SAs are missing in the peer's kernel [5, such as 0x00001234]" */
 static void print_reason(const json_t *reason)
 {
-	char word[32], text[512];
+	json_int_t count = json_integer_value(json_object_get(reason, "count"));
+	const char *spi = json_string_value(json_object_get(reason, "sa"));
+	json_t *peer = json_object_get(reason, "peer");
 
-	for (size_t i = 0; i < object_reason.n; i++) {
-		const struct attr *attr = &object_reason.attrs[i];
-
-		if (attr->type == ESPSYNC_A_REASON_CODE)
-			text_value(attr, json_object_get(reason, attr->name), word, sizeof(word));
-		if (attr->type == ESPSYNC_A_REASON_TEXT)
-			text_value(attr, json_object_get(reason, attr->name), text, sizeof(text));
-	}
-	printf("%s: %s\n", word, text);
+	printf("%s:", json_string_value(json_object_get(reason, "reason")) ?: "?");
+	if (json_is_integer(peer))
+		printf(" peer %" JSON_INTEGER_FORMAT ":", json_integer_value(peer));
+	printf(" %s", json_string_value(json_object_get(reason, "text")) ?: "?");
+	if (count)
+		printf(" [%" JSON_INTEGER_FORMAT "%s%s]", count, spi ? ", such as " : "", spi ? spi : "");
+	putchar('\n');
 }
 
 static int print_ready(const struct cli *cli, json_t *reasons)

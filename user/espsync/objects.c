@@ -112,6 +112,7 @@ OBJECT(reason, ESPSYNC_A_REASON,
 	{ ESPSYNC_A_REASON_GROUP, ATTR_U32, .name = "group" },
 	{ ESPSYNC_A_REASON_PEER, ATTR_U8, .name = "peer" },
 	{ ESPSYNC_A_REASON_SPI, ATTR_SPI, .name = "sa" },
+	{ ESPSYNC_A_REASON_COUNT, ATTR_U32, .name = "count" },
 	{ ESPSYNC_A_REASON_TEXT, ATTR_STRING, .name = "text" });
 
 OBJECT(event, ESPSYNC_A_EVENT,
