@@ -58,11 +58,16 @@ static json_t *from_word(const struct nlattr *nla, const struct words *words)
 	return value < words->n ? json_null() : json_sprintf("unknown-%u", value);
 }
 
+/* Texts come from kernel, helper and device names: control characters do not reach a terminal. */
 static json_t *from_string(const struct nlattr *nla)
 {
-	const char *s = nla_data(nla);
+	char text[512];
 
-	return json_stringn(s, strnlen(s, (size_t)nla_len(nla)));
+	snprintf(text, sizeof(text), "%.*s", nla_len(nla), (const char *)nla_data(nla));
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	return json_string(text);
 }
 
 static json_t *from_hex(const struct nlattr *nla)
