@@ -27,7 +27,7 @@ apt_private() {
 	local suite=$1 dir=$BUILD/apt/$1
 	shift
 
-	"${APT_PROG:-apt-get}" -qq \
+	"${APT_PROG:-apt-get}" -qq -o Dpkg::Use-Pty=0 \
 		-o Dir::Etc::sourcelist="$dir/sources.list" \
 		-o Dir::Etc::sourceparts=/dev/null \
 		-o Dir::Etc::preferences=/dev/null \
@@ -67,4 +67,15 @@ apt_fetch() {
 	shift
 
 	(cd "$BUILD/apt/archives" && apt_private "$suite" download "$@" >&2)
+}
+
+# apt_closure SUITE PACKAGE...: file names of them and all they depend on, downloaded
+apt_closure() {
+	local suite=$1
+	shift
+
+	apt_private "$suite" install -y --no-install-recommends --download-only "$@" >&2 || return 1
+	# A file that is there already would be left out.
+	apt_private "$suite" install --print-uris -y --no-install-recommends \
+		-o Dir::Cache::archives="$BUILD/apt/none" "$@" | awk '{print $2}'
 }
