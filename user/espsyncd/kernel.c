@@ -16,6 +16,7 @@
 #include "log.h"
 
 #define GROUP	0	/* the group this version serves */
+#define BUFFER	32768	/* what one message of a dump may take */
 
 struct kernel {
 	const struct kernel_ops *ops;
@@ -28,8 +29,8 @@ struct kernel {
 	uint32_t event_group;
 	uint32_t seq;
 	char why[160];
-	char buffer[MNL_SOCKET_BUFFER_SIZE];
-	char event_buffer[MNL_SOCKET_BUFFER_SIZE];
+	char buffer[BUFFER];
+	char event_buffer[BUFFER];
 };
 
 /**
@@ -110,7 +111,7 @@ static int on_error(const struct nlmsghdr *nlh, void *data)
 
 static int ask(struct kernel *k, struct nlmsghdr *nlh, const struct answer *want)
 {
-	static const mnl_cb_t control[NLMSG_MIN_TYPE] = { [NLMSG_ERROR] = on_error };
+	static mnl_cb_t control[] = { [NLMSG_ERROR] = on_error };	/* libmnl itself knows the others */
 	uint32_t seq = nlh->nlmsg_seq;
 	int r = MNL_CB_OK;
 
@@ -121,7 +122,7 @@ static int ask(struct kernel *k, struct nlmsghdr *nlh, const struct answer *want
 		ssize_t n = mnl_socket_recvfrom(k->request, k->buffer, sizeof(k->buffer));
 
 		r = n < 0 ? MNL_CB_ERROR : mnl_cb_run2(k->buffer, n, seq, mnl_socket_get_portid(k->request), on_message,
-						       (void *)want, control, NLMSG_MIN_TYPE);
+						       (void *)want, control, NLMSG_ERROR + 1);
 	}
 	if (r != MNL_CB_ERROR)
 		return 0;

@@ -131,12 +131,14 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 void segment_want(struct segment *s, bool active)
 {
+	bool unsure = s->outstanding;	/* charon may still obey an earlier command */
+
 	s->wanted = true;
 	s->active = active;
 	s->done = false;
 	s->outstanding = false;
 	s->since_ms = now_ms();
-	if (fulfilled(s))
+	if (!unsure && fulfilled(s))
 		finish(s);
 	else
 		step(s);
@@ -162,6 +164,10 @@ void segment_heard(struct segment *s, enum charon_segment now, bool confirms)
 		if (confirms || !s->outstanding)
 			finish(s);
 		return;
+	}
+	if (s->outstanding && confirms) {
+		s->written_ms = 0;	/* it obeyed an earlier command, and lost this one: write it again */
+		arm(s, RETRY_MS);
 	}
 	if (s->outstanding || !s->done)
 		return;

@@ -60,7 +60,7 @@ void txn_free(struct txn *t)
 	secret_free(t, sizeof(*t));
 }
 
-static struct group *group_find(struct txn *t, const struct ike_id *id)
+static struct group *group_find(const struct txn *t, const struct ike_id *id)
 {
 	struct group *g;
 
@@ -216,6 +216,11 @@ unsigned int txn_expire(struct txn *t, const struct journal *j, uint64_t now_ms)
 unsigned int txn_held(const struct txn *t)
 {
 	return t->n;
+}
+
+bool txn_holds(const struct txn *t, const struct ike_id *id)
+{
+	return group_find(t, id);
 }
 
 void txn_walk(const struct txn *t, journal_emit emit, void *ctx)

@@ -66,6 +66,7 @@ unsigned int txn_expire(struct txn *t, const struct journal *j, uint64_t now_ms)
 unsigned int txn_discard(struct txn *t);
 
 unsigned int txn_held(const struct txn *t);
+bool txn_holds(const struct txn *t, const struct ike_id *id);
 
 /* Tell what is held, in order of arrival within a group, without letting it go. */
 void txn_walk(const struct txn *t, journal_emit emit, void *ctx);

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * main: espsyncd, the helper that carries IKE state between the strongSwan daemons of a cluster.
+ *
+ * Room: the command line, what makes the process safe to hold keys, and which part hears of what. One thread, one event loop;
+ * nothing waits but the module's PROMOTE and DEMOTE, which are bounded.
+ */
+#include <event2/event.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "charon.h"
+#include "config.h"
+#include "files.h"
+#include "kernel.h"
+#include "link.h"
+#include "log.h"
+#include "rekey.h"
+#include "relay.h"
+#include "roles.h"
+#include "sd.h"
+#include "segment.h"
+#include "sync.h"
+#include "vici.h"
+#include "vrrp.h"
+
+#define CONFIG_FILE	"/etc/espsync/espsyncd.conf"
+#define FLUSH_MS	500
+
+struct daemon {
+	struct config config;
+	struct event_base *base;
+	struct charon *ch;
+	struct links *links;
+	struct vici *vici;
+	struct kernel *kernel;
+	struct sync *sync;
+	struct relay *relay;
+	struct segment *segment;
+	struct vrrp *vrrp;
+	struct rekey *rekey;
+	struct roles *roles;
+	struct event *signals[2];
+};
+
+/* charon */
+
+static void on_message(void *ctx, const struct ha_msg *m, const uint8_t *data, size_t len)
+{
+	struct daemon *d = ctx;
+
+	relay_local_message(d->relay, m, data, len);
+}
+
+static void on_segment(void *ctx, enum charon_segment s, bool confirms)
+{
+	struct daemon *d = ctx;
+
+	segment_heard(d->segment, s, confirms);
+	roles_charon(d->roles, s);
+}
+
+static void on_version(void *ctx, uint8_t version)
+{
+	struct daemon *d = ctx;
+
+	relay_version(d->relay, version);
+}
+
+static void on_restarted(void *ctx, const char *why)
+{
+	struct daemon *d = ctx;
+
+	log_info("%s", why);
+	roles_charon_restarted(d->roles);
+	sync_request(d->sync);
+}
+
+static void on_applied(void *ctx, uint64_t token)
+{
+	struct daemon *d = ctx;
+
+	relay_applied(d->relay, token);
+}
+
+static void on_lost(void *ctx, bool from_charon)
+{
+	struct daemon *d = ctx;
+
+	relay_lost(d->relay, from_charon);
+}
+
+static const struct charon_ops charon_ops = {
+	.message = on_message,
+	.segment = on_segment,
+	.version = on_version,
+	.restarted = on_restarted,
+	.applied = on_applied,
+	.lost = on_lost,
+};
+
+/* links */
+
+static void on_up(void *ctx, unsigned int peer)
+{
+	struct daemon *d = ctx;
+
+	relay_link_up(d->relay, peer);
+}
+
+static void on_down(void *ctx, unsigned int peer)
+{
+	struct daemon *d = ctx;
+
+	relay_link_down(d->relay, peer);
+}
+
+static bool on_frame(void *ctx, unsigned int peer, uint8_t type, const uint8_t *data, size_t len)
+{
+	struct daemon *d = ctx;
+
+	return relay_link_frame(d->relay, peer, type, data, len);
+}
+
+static void on_link_writable(void *ctx, unsigned int peer)
+{
+	struct daemon *d = ctx;
+
+	relay_link_writable(d->relay, peer);
+}
+
+static const struct link_ops link_ops = {
+	.up = on_up,
+	.down = on_down,
+	.frame = on_frame,
+	.writable = on_link_writable,
+};
+
+/* the module */
+
+static void on_role(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	roles_kernel(d->roles);
+}
+
+static void on_rekey_needed(void *ctx, uint32_t spi)
+{
+	struct daemon *d = ctx;
+
+	if (roles_active(d->roles))
+		rekey_spi(d->rekey, spi);
+}
+
+static const struct kernel_ops kernel_ops = {
+	.role = on_role,
+	.rekey_needed = on_rekey_needed,
+};
+
+/* sync, segment, keepalived */
+
+static const struct journal *on_journal(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	return relay_journal(d->relay);
+}
+
+static void on_inject(void *ctx, const struct ha_msg *m, const uint8_t *data, size_t len)
+{
+	struct daemon *d = ctx;
+
+	relay_inject(d->relay, m, data, len);
+}
+
+static void on_sync_done(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	roles_sync_done(d->roles);
+}
+
+static const struct sync_ops sync_ops = {
+	.journal = on_journal,
+	.inject = on_inject,
+	.done = on_sync_done,
+};
+
+static void on_settled(void *ctx, bool active)
+{
+	struct daemon *d = ctx;
+
+	roles_segment_settled(d->roles, active);
+}
+
+static void on_vrrp(void *ctx, enum vrrp_state s)
+{
+	struct daemon *d = ctx;
+
+	roles_vrrp(d->roles, s);
+}
+
+static void on_signal(evutil_socket_t sig, short what, void *ctx)
+{
+	struct daemon *d = ctx;
+
+	(void)sig;
+	(void)what;
+	event_base_loopbreak(d->base);
+}
+
+/* No core file, no swap, no debugger that is not root. */
+static void keep_secrets(void)
+{
+	struct rlimit none = { 0, 0 };
+
+	prctl(PR_SET_DUMPABLE, 0);
+	setrlimit(RLIMIT_CORE, &none);
+	if (mlockall(MCL_CURRENT | MCL_FUTURE))
+		log_warn("cannot lock memory: %s (keys may reach swap; set LimitMEMLOCK=infinity)", strerror(errno));
+}
+
+static bool open_parts(struct daemon *d, const uint8_t key[32])
+{
+	d->base = event_base_new();
+	d->relay = relay_alloc(d->base, &d->config);
+	d->roles = roles_alloc(d->base);
+	d->kernel = kernel_alloc(d->base, &kernel_ops, d);
+	d->vrrp = vrrp_open(d->base, &d->config, on_vrrp, d);
+	d->ch = charon_open(d->base, &d->config, sd_inherited_socket(), &charon_ops, d);
+	d->links = links_open(d->base, &d->config, key, &link_ops, d);
+	if (!d->kernel || !d->vrrp || !d->ch || !d->links)
+		return false;
+	d->vici = vici_alloc(d->base, d->config.vici);
+	d->rekey = rekey_alloc(d->base, d->vici);
+	d->segment = segment_alloc(d->base, d->config.fifo, d->ch, on_settled, d);
+	d->sync = sync_alloc(d->base, &d->config, d->ch, d->vici, &sync_ops, d);
+	return true;
+}
+
+/* All parts know each other before the loop begins. */
+static void wire_parts(struct daemon *d)
+{
+	struct relay_parts relay = {
+		.c = &d->config, .ch = d->ch, .links = d->links, .kernel = d->kernel, .sync = d->sync,
+	};
+	struct roles_parts roles = {
+		.ch = d->ch, .kernel = d->kernel, .relay = d->relay, .segment = d->segment, .sync = d->sync,
+		.vrrp = d->vrrp, .rekey = d->rekey,
+	};
+	static const int signals[2] = { SIGTERM, SIGINT };
+	int i;
+
+	relay_set_parts(d->relay, &relay);
+	roles_set_parts(d->roles, &roles);
+	for (i = 0; i < 2; i++) {
+		d->signals[i] = evsignal_new(d->base, signals[i], on_signal, d);
+		event_add(d->signals[i], NULL);
+	}
+}
+
+/* Nothing of what charon has said so far is lost; roles stay as they are, the next helper finds them. */
+static void stop(struct daemon *d)
+{
+	int i;
+
+	charon_read_all(d->ch);
+	links_flush(d->links, FLUSH_MS);
+	for (i = 0; i < 2; i++)
+		event_free(d->signals[i]);
+	links_close(d->links);
+	charon_close(d->ch);
+	roles_free(d->roles);
+	sync_free(d->sync);
+	segment_free(d->segment);
+	rekey_free(d->rekey);
+	vici_free(d->vici);
+	vrrp_close(d->vrrp);
+	kernel_free(d->kernel);
+	relay_free(d->relay);
+	event_base_free(d->base);
+}
+
+static int run(const struct config *c, uint8_t key[32], bool foreground)
+{
+	struct daemon *d;
+	bool ok;
+
+	log_open(foreground);
+	if (!foreground && daemon(0, 0)) {
+		log_warn("cannot go to the background: %s", strerror(errno));
+		return 1;
+	}
+	keep_secrets();
+	signal(SIGPIPE, SIG_IGN);
+	d = secret_alloc(sizeof(*d));
+	d->config = *c;
+	ok = open_parts(d, key);
+	explicit_bzero(key, 32);
+	if (!ok)
+		return 1;
+	wire_parts(d);
+	log_info("node %u is up", c->node);
+	sd_tell("READY=1\n");
+	event_base_dispatch(d->base);
+	sd_tell("STOPPING=1\n");
+	stop(d);
+	secret_free(d, sizeof(*d));
+	log_info("stopped");
+	return 0;
+}
+
+static int usage(void)
+{
+	fputs("usage: espsyncd [-c FILE] [-f] [-t] [-V]\n"
+	      "  -c FILE  configuration (" CONFIG_FILE ")\n"
+	      "  -f       stay in the foreground, log to stderr\n"
+	      "  -t       check the configuration and exit\n"
+	      "  -V       show the version\n", stderr);
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	bool foreground = false, check = false;
+	const char *file = CONFIG_FILE;
+	char error[CONFIG_ERROR];
+	static struct config c;
+	uint8_t key[32];
+	int opt;
+
+	while ((opt = getopt(argc, argv, "c:ftV")) != -1) {
+		switch (opt) {
+		case 'c':
+			file = optarg;
+			break;
+		case 'f':
+			foreground = true;
+			break;
+		case 't':
+			check = true;
+			break;
+		case 'V':
+			puts("espsyncd " VERSION);
+			return 0;
+		default:
+			return usage();
+		}
+	}
+	if (optind != argc)
+		return usage();
+	if (files_config(&c, file, error) || files_key(key, c.key_file, error)) {
+		fprintf(stderr, "espsyncd: %s\n", error);
+		return 2;
+	}
+	if (check) {
+		explicit_bzero(key, sizeof(key));
+		return 0;
+	}
+	return run(&c, key, foreground);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * rekey: asks charon to rekey, a few at a time.
+ *
+ * Room: which SAs are due - those whose time passed while this node was passive, those whose numbers the module doubts - and
+ * the pace. Only an active node has any business here.
+ */
+#ifndef ESPSYNCD_REKEY_H
+#define ESPSYNCD_REKEY_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vici.h"
+
+struct rekey;
+
+struct rekey *rekey_alloc(struct event_base *base, struct vici *v);
+void rekey_free(struct rekey *r);
+
+/* After a takeover: whatever should have been rekeyed meanwhile. */
+void rekey_overdue(struct rekey *r);
+
+/* The CHILD SA that has this SPI, whichever way. */
+void rekey_spi(struct rekey *r, uint32_t spi);
+
+void rekey_add(struct rekey *r, bool ike, uint32_t unique);
+
+/* This node is active no more. */
+void rekey_stop(struct rekey *r);
+
+#endif /* ESPSYNCD_REKEY_H */

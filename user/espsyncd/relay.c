@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* relay: this node's journal, its charon's messages, and who is the source. See relay.h. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "log.h"
+#include "relay_priv.h"
+
+#define FETCH_MS	3000		/* how long a new helper waits for its journal */
+#define MAX_PENDING	(16 << 20)
+#define SILENT_MS	5000		/* charon beats every heartbeat_delay, a second at most */
+
+static bool is_ours(void *ctx, const struct ha_addr *local)
+{
+	struct ledger *l = ctx;
+	const struct config *c = l->r->p.c;
+	unsigned int i;
+
+	for (i = 0; i < c->n_addrs; i++) {
+		if (c->addrs[i].len == local->len && !memcmp(c->addrs[i].bytes, local->bytes, local->len))
+			return true;
+	}
+	return false;
+}
+
+static void on_complete(void *ctx, const struct ha_msg *m, const uint8_t *data, size_t len)
+{
+	struct ledger *l = ctx;
+
+	if (!journal_apply(l->journal, m, data, len))
+		return;
+	if (l->live && !l->r->active && sync_takes_live(l->r->p.sync))
+		relay_inject(l->r, m, data, len);
+}
+
+struct ledger *ledger_alloc(struct relay *r)
+{
+	struct ledger *l = secret_alloc(sizeof(*l));
+	struct txn_rules rules = {
+		.max_groups = r->p.c->held_groups,
+		.max_age_ms = r->p.c->hold_s * 1000ULL,
+		.is_ours = is_ours,
+		.emit = on_complete,
+		.ctx = l,
+	};
+
+	l->r = r;
+	l->journal = journal_alloc();
+	l->txn = txn_alloc(&rules);
+	return l;
+}
+
+void ledger_free(struct ledger *l)
+{
+	if (!l)
+		return;
+	journal_free(l->journal);
+	txn_free(l->txn);
+	secret_free(l, sizeof(*l));
+}
+
+enum txn_result ledger_feed(struct ledger *l, const struct ha_msg *m, const uint8_t *data, size_t len)
+{
+	return txn_feed(l->txn, l->journal, m, data, len, now_ms());
+}
+
+void relay_use_ledger(struct relay *r, struct ledger *l)
+{
+	ledger_free(r->ledger);
+	r->ledger = l;
+	l->live = true;
+}
+
+/* The module must know that these SAs are mirrors, even if this node is active while it gets them. */
+static void expect(struct relay *r, const struct ha_msg *m)
+{
+	const struct journal_sa *sa = journal_find(r->ledger->journal, &m->id);
+
+	if (!sa || m->type != HA_CHILD_ADD)
+		return;
+	kernel_expect(r->p.kernel, &sa->local, m->spi_in);
+	kernel_expect(r->p.kernel, &sa->remote, m->spi_out);
+}
+
+void relay_inject(void *relay, const struct ha_msg *m, const uint8_t *data, size_t len)
+{
+	struct relay *r = relay;
+
+	if (r->active)
+		expect(r, m);
+	charon_inject(r->p.ch, data, len, relay_token(r));
+}
+
+const struct journal *relay_journal(void *relay)
+{
+	struct relay *r = relay;
+
+	return r->ledger->journal;
+}
+
+static void record(struct relay *r, const struct ha_msg *m, const uint8_t *data, size_t len)
+{
+	unsigned int i;
+
+	ledger_feed(r->ledger, m, data, len);
+	stream_add(&r->stream, data, len);
+	for (i = 0; i < r->p.c->n_peers; i++)
+		relay_pump(r, i);
+}
+
+void relay_local_message(struct relay *r, const struct ha_msg *m, const uint8_t *data, size_t len)
+{
+	if (!r->active)
+		return;		/* a passive charon tidies up: not the cluster's business */
+	if (r->complete) {
+		record(r, m, data, len);
+		return;
+	}
+	if (bytes_left(&r->pending) + len > MAX_PENDING) {
+		log_warn("charon says more than can be kept while the journal is fetched; going on without it");
+		relay_completed(r);
+		record(r, m, data, len);
+		return;
+	}
+	bytes_add_u32(&r->pending, len);
+	bytes_add(&r->pending, data, len);
+}
+
+static void begin_stream(struct relay *r)
+{
+	uint64_t epoch = 0;
+	unsigned int i;
+
+	while (!epoch) {
+		if (getrandom(&epoch, sizeof(epoch), 0) != sizeof(epoch))
+			epoch = now_ms();
+	}
+	stream_begin(&r->stream, epoch);
+	for (i = 0; i < CONFIG_MAX_PEERS; i++) {
+		r->peers[i].subscribed = false;
+		r->peers[i].acked = 0;
+	}
+}
+
+static void tell_all(struct relay *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->p.c->n_peers; i++)
+		relay_tell_state(r, i);
+}
+
+/* The journal is as whole as it will get; charon's messages of the meantime come on top. */
+void relay_completed(struct relay *r)
+{
+	struct bytes pending = r->pending;
+
+	r->complete = true;
+	r->valid = true;
+	memset(&r->pending, 0, sizeof(r->pending));
+	begin_stream(r);
+	while (bytes_left(&pending) > 4) {
+		uint32_t len = get_u32(bytes_at(&pending));
+		struct ha_msg m;
+
+		if (ha_parse(&m, bytes_at(&pending) + 4, len) == HA_OK)
+			record(r, &m, bytes_at(&pending) + 4, len);
+		bytes_consume(&pending, 4 + len);
+	}
+	bytes_free(&pending);
+	tell_all(r);
+}
+
+static void fetch(struct relay *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->p.c->n_peers; i++) {
+		if (r->active && !r->complete && r->peers[i].heard_state)
+			link_send(r->p.links, i, FRAME_FETCH, NULL, 0, NULL, 0);
+	}
+}
+
+void relay_activate(struct relay *r, bool adopted)
+{
+	unsigned int half;
+
+	if (r->active)
+		return;
+	links_read_all(r->p.links);
+	half = txn_discard(r->ledger->txn);
+	if (half)
+		log_info("%u half IKE SAs of the former owner were dropped", half);
+	relay_forget_source(r);
+	r->active = true;
+	r->refused = 0;
+	r->complete = false;
+	r->complete_by_ms = now_ms() + FETCH_MS;
+	if (adopted && !r->valid)
+		fetch(r);
+	else
+		relay_completed(r);
+}
+
+void relay_deactivate(struct relay *r)
+{
+	unsigned int i;
+
+	if (!r->active)
+		return;
+	charon_read_all(r->p.ch);
+	r->active = false;
+	r->complete = false;
+	r->refused = 0;
+	bytes_free(&r->pending);
+	txn_discard(r->ledger->txn);
+	stream_begin(&r->stream, 0);
+	relay_forget_source(r);
+	tell_all(r);
+	for (i = 0; i < r->p.c->n_peers; i++)
+		relay_subscribe(r, i);
+}
+
+void relay_version(struct relay *r, uint8_t version)
+{
+	log_info("charon's ha plugin speaks version %u", version);
+	tell_all(r);
+}
+
+void relay_lost(struct relay *r, bool from_charon)
+{
+	if (from_charon) {
+		log_warn("datagrams of charon were lost: the receive queue overflowed");
+		return;
+	}
+	log_warn("charon has lost datagrams: its receive queue overflowed; comparing");
+	sync_request(r->p.sync);
+}
+
+bool relay_compatible(struct relay *r, unsigned int peer)
+{
+	struct relay_peer *p = &r->peers[peer];
+	uint8_t ours = charon_version(r->p.ch);
+
+	if (!ours || !p->state.version || ours == p->state.version) {
+		p->told_mismatch = false;
+		return true;
+	}
+	if (!p->told_mismatch)
+		log_warn("peer %u: strongSwan's ha plugin there speaks version %u, here %u: nothing is relayed (run the same release of strongSwan on both nodes)",
+			 r->p.c->peers[peer].node, p->state.version, ours);
+	p->told_mismatch = true;
+	return false;
+}
+
+void relay_tell_state(struct relay *r, unsigned int peer)
+{
+	struct bytes b = { 0 };
+	const char *why;
+
+	bytes_add_u8(&b, r->active && r->complete);
+	bytes_add_u8(&b, charon_version(r->p.ch));
+	bytes_add_u8(&b, r->valid);
+	bytes_add_u64(&b, r->stream.epoch);
+	bytes_add_u32(&b, journal_count(r->ledger->journal));
+	bytes_add_u32(&b, sync_missing(r->p.sync, &why));
+	link_send(r->p.links, peer, FRAME_STATE, bytes_at(&b), bytes_left(&b), NULL, 0);
+	bytes_free(&b);
+}
+
+static bool on_state(struct relay *r, unsigned int peer, const uint8_t *data, size_t len)
+{
+	struct relay_peer *p = &r->peers[peer];
+	bool first = !p->heard_state;
+
+	if (len < 19)
+		return false;
+	p->state.active = data[0];
+	p->state.version = data[1];
+	p->state.valid = data[2];
+	p->state.epoch = get_u64(data + 3);
+	p->state.known = get_u32(data + 11);
+	p->state.missing = get_u32(data + 15);
+	p->heard_state = true;
+	relay_compatible(r, peer);
+	if (first)
+		fetch(r);
+	relay_subscribe(r, peer);
+	return true;
+}
+
+static bool on_hello(struct relay *r, unsigned int peer, const uint8_t *data, size_t len)
+{
+	uint32_t node = r->p.c->peers[peer].node;
+
+	if (len < 2 || data[0] != PROTOCOL_VERSION) {
+		log_warn("peer %u: its espsyncd speaks another protocol (run the same version on both nodes)", node);
+		return false;
+	}
+	if (data[1] != node) {
+		log_warn("peer %u: says that it is node %u (correct [node] number there or [peer] here)", node, data[1]);
+		return false;
+	}
+	r->peers[peer].said_hello = true;
+	return true;
+}
+
+void relay_link_up(struct relay *r, unsigned int peer)
+{
+	uint8_t hello[] = { PROTOCOL_VERSION, r->p.c->node };
+
+	link_send(r->p.links, peer, FRAME_HELLO, hello, sizeof(hello), NULL, 0);
+	relay_tell_state(r, peer);
+}
+
+void relay_link_down(struct relay *r, unsigned int peer)
+{
+	struct relay_peer *p = &r->peers[peer];
+
+	p->said_hello = false;
+	p->heard_state = false;
+	p->subscribed = false;
+	p->asked_epoch = 0;
+	memset(&p->state, 0, sizeof(p->state));
+	ledger_free(p->incoming);
+	p->incoming = NULL;
+}
+
+bool relay_link_frame(struct relay *r, unsigned int peer, uint8_t type, const uint8_t *data, size_t len)
+{
+	if (type == FRAME_HELLO)
+		return on_hello(r, peer, data, len);
+	if (!r->peers[peer].said_hello)
+		return false;
+	switch (type) {
+	case FRAME_STATE:
+		return on_state(r, peer, data, len);
+	case FRAME_SUBSCRIBE:
+		return len == 16 && relay_on_subscribe(r, peer, get_u64(data), get_u64(data + 8));
+	case FRAME_RECORD:
+		return relay_on_record(r, peer, data, len);
+	case FRAME_ACK:
+		return len == 16 && relay_on_ack(r, peer, get_u64(data), get_u64(data + 8));
+	case FRAME_FETCH:
+		return relay_on_fetch(r, peer);
+	default:
+		return relay_on_journal(r, peer, type, data, len);
+	}
+}
+
+void relay_link_writable(struct relay *r, unsigned int peer)
+{
+	relay_pump(r, peer);
+}
+
+bool relay_is_complete(const struct relay *r)
+{
+	return r->active && r->complete;
+}
+
+bool relay_is_held(const struct relay *r, const struct ike_id *id)
+{
+	return txn_holds(r->ledger->txn, id);
+}
+
+static void report_peers(const struct relay *r, struct kernel_report *report)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->p.c->n_peers; i++) {
+		const struct relay_peer *p = &r->peers[i];
+		unsigned int node = r->p.c->peers[i].node;
+
+		if (!p->heard_state) {
+			snprintf(report->text, sizeof(report->text), "espsyncd of node %u is not connected", node);
+		} else if (p->told_mismatch) {
+			snprintf(report->text, sizeof(report->text), "strongSwan of node %u speaks version %u, here %u",
+				 node, p->state.version, charon_version(r->p.ch));
+			report->drift = true;
+		} else if (r->active && (p->state.missing || p->state.known != report->known)) {
+			snprintf(report->text, sizeof(report->text), "node %u has %u of %u IKE SAs", node,
+				 p->state.known - p->state.missing, report->known);
+		} else if (!r->active && p->state.active && (r->source != (int)i || p->state.epoch != r->source_epoch)) {
+			snprintf(report->text, sizeof(report->text), "the journal of node %u has not arrived yet", node);
+		}
+	}
+}
+
+void relay_report(const struct relay *r, struct kernel_report *report)
+{
+	const char *why;
+
+	memset(report, 0, sizeof(*report));
+	report->known = journal_count(r->ledger->journal);
+	report->missing = sync_missing(r->p.sync, &why);
+	report->applied = report->known - (report->missing < report->known ? report->missing : report->known);
+	report_peers(r, report);
+	if (!charon_present(r->p.ch))
+		snprintf(report->text, sizeof(report->text), "charon is not running");
+	else if (charon_silence_ms(r->p.ch) > SILENT_MS)
+		snprintf(report->text, sizeof(report->text), "charon is silent (does it hang, or is monitor = no?)");
+	else if (report->missing)
+		snprintf(report->text, sizeof(report->text), "%.127s", *why ? why : "charon is being filled");
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct relay *r = arg;
+	unsigned int n;
+
+	(void)fd;
+	(void)what;
+	tell_all(r);
+	if (!r->active && charon_idle(r->p.ch))
+		relay_ack(r, r->source_seq);
+	n = txn_expire(r->ledger->txn, r->ledger->journal, now_ms());
+	if (n)
+		log_info("%u IKE SAs were never completed", n);
+	if (r->active && !r->complete && now_ms() > r->complete_by_ms) {
+		log_warn("nobody gave the journal back; SAs that it lacks will be rekeyed");
+		relay_completed(r);
+	}
+}
+
+struct relay *relay_alloc(struct event_base *base, const struct config *c)
+{
+	struct timeval tv = { c->keepalive_ms / 1000, c->keepalive_ms % 1000 * 1000 };
+	struct relay *r = secret_alloc(sizeof(*r));
+
+	r->p.c = c;
+	r->source = -1;
+	stream_init(&r->stream, (size_t)c->buffer_mib << 20);
+	relay_use_ledger(r, ledger_alloc(r));
+	r->timer = event_new(base, -1, EV_PERSIST, on_timer, r);
+	event_add(r->timer, &tv);
+	return r;
+}
+
+void relay_set_parts(struct relay *r, const struct relay_parts *parts)
+{
+	r->p = *parts;
+}
+
+void relay_free(struct relay *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < CONFIG_MAX_PEERS; i++)
+		ledger_free(r->peers[i].incoming);
+	ledger_free(r->ledger);
+	stream_exit(&r->stream);
+	bytes_free(&r->pending);
+	event_free(r->timer);
+	secret_free(r, sizeof(*r));
+}

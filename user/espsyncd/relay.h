@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * relay: carries IKE state from the active node's charon to the journals and charons of all.
+ *
+ * Room: the stream of records between helpers - who sends to whom, what was taken, where to go on after a reconnect - and this
+ * node's journal. Roles are decided elsewhere; TLS, charon's socket and the comparison with charon's lists have their own files.
+ *
+ *   active                                                   standby
+ *   charon -> journal -> stream (epoch, seq) --- RECORD --->  dedupe -> transaction -> journal -> charon
+ *                                            <--- ACK ------  once charon has processed it
+ *
+ * A standby asks (SUBSCRIBE) for what comes behind the last record that it applied. If the active node still has that, it goes
+ * on there; if not, it sends its whole journal (SNAP_*) first. A helper that starts beside an active charon gets its journal
+ * back from a standby (FETCH, GIVE_*).
+ */
+#ifndef ESPSYNCD_RELAY_H
+#define ESPSYNCD_RELAY_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "charon.h"
+#include "config.h"
+#include "journal.h"
+#include "kernel.h"
+#include "link.h"
+#include "sync.h"
+#include "vici.h"
+
+struct relay;
+
+/**
+ * struct relay_parts - what relay works with; all outlive it
+ * @c: configuration
+ * @ch: this node's charon
+ * @links: to the other helpers
+ * @kernel: the module
+ * @sync: fills charon from the journal
+ */
+struct relay_parts {
+	const struct config *c;
+	struct charon *ch;
+	struct links *links;
+	struct kernel *kernel;
+	struct sync *sync;
+};
+
+struct relay *relay_alloc(struct event_base *base, const struct config *c);
+void relay_set_parts(struct relay *r, const struct relay_parts *parts);
+void relay_free(struct relay *r);
+
+/**
+ * relay_activate() - from now on this node's charon is the source
+ * @r: the relay
+ * @adopted: it has been so all the time, and only this helper is new: its journal must be fetched first
+ *
+ * What peers have sent until now is taken in first, their later records are refused, half groups are dropped.
+ */
+void relay_activate(struct relay *r, bool adopted);
+
+/* From now on a peer's charon is the source. */
+void relay_deactivate(struct relay *r);
+
+/* The ops of charon, links and sync end here. */
+void relay_local_message(struct relay *r, const struct ha_msg *m, const uint8_t *data, size_t len);
+void relay_version(struct relay *r, uint8_t version);
+void relay_applied(struct relay *r, uint64_t token);
+void relay_lost(struct relay *r, bool from_charon);
+void relay_link_up(struct relay *r, unsigned int peer);
+void relay_link_down(struct relay *r, unsigned int peer);
+bool relay_link_frame(struct relay *r, unsigned int peer, uint8_t type, const uint8_t *data, size_t len);
+void relay_link_writable(struct relay *r, unsigned int peer);
+const struct journal *relay_journal(void *relay);
+void relay_inject(void *relay, const struct ha_msg *m, const uint8_t *data, size_t len);
+
+/* An active node's journal is whole, as far as anybody can tell. */
+bool relay_is_complete(const struct relay *r);
+
+/* IKE SAs that wait for their other messages: they are not missing. */
+bool relay_is_held(const struct relay *r, const struct ike_id *id);
+
+void relay_report(const struct relay *r, struct kernel_report *report);
+
+#endif /* ESPSYNCD_RELAY_H */

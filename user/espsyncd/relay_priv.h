@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * relay_priv: what relay.c (roles and this node's charon), relay_send.c (the active side) and relay_take.c (the standby side)
+ * share. Nobody else includes it.
+ */
+#ifndef ESPSYNCD_RELAY_PRIV_H
+#define ESPSYNCD_RELAY_PRIV_H
+
+#include "bytes.h"
+#include "relay.h"
+#include "stream.h"
+#include "transaction.h"
+
+#define PROTOCOL_VERSION	1
+
+enum frame {
+	FRAME_HELLO = 1,	/* protocol u8, node u8 */
+	FRAME_STATE,		/* struct peer_state; also keepalive */
+	FRAME_SUBSCRIBE,	/* epoch u64, sequence u64: go on behind it */
+	FRAME_RECORD,		/* epoch u64, sequence u64, message */
+	FRAME_ACK,		/* epoch u64, sequence u64: applied up to it */
+	FRAME_SNAP_BEGIN,	/* epoch u64, sequence u64: the journal at that point follows */
+	FRAME_SNAP_MESSAGE,	/* message */
+	FRAME_SNAP_END,		/* number of messages u32 */
+	FRAME_FETCH,		/* give me your journal */
+	FRAME_GIVE_BEGIN,	/* valid u8 */
+	FRAME_GIVE_MESSAGE,	/* message */
+	FRAME_GIVE_END,		/* number of messages u32 */
+};
+
+/**
+ * struct peer_state - what a helper says of itself
+ * @active: its charon is the source
+ * @version: wire version of its charon, 0 if not known yet
+ * @valid: its journal is as good as an active node's
+ * @epoch: of its stream, if @active
+ * @known: IKE SAs
+ * @missing: of these, not in its charon
+ */
+struct peer_state {
+	bool active;
+	uint8_t version;
+	bool valid;
+	uint64_t epoch;
+	uint32_t known;
+	uint32_t missing;
+};
+
+/**
+ * struct ledger - a journal and what is on its way into it
+ * @r: the relay
+ * @journal: complete IKE SAs
+ * @txn: half ones
+ * @live: what completes may also be for charon
+ */
+struct ledger {
+	struct relay *r;
+	struct journal *journal;
+	struct txn *txn;
+	bool live;
+};
+
+/**
+ * struct relay_peer - another node
+ * @said_hello: its node number is checked
+ * @state: what it said last
+ * @heard_state: @state is valid
+ * @subscribed: it takes our stream
+ * @next: number of the record that it gets next
+ * @acked: it has applied up to this
+ * @asked_epoch: we asked for this stream of its, in this connection
+ * @incoming: a journal that is arriving, or NULL
+ * @incoming_epoch: the stream's point that it describes
+ * @incoming_seq: the stream's point that it describes
+ * @incoming_n: messages so far
+ * @told_mismatch: that the wire versions differ was logged
+ */
+struct relay_peer {
+	bool said_hello;
+	struct peer_state state;
+	bool heard_state;
+	bool subscribed;
+	uint64_t next;
+	uint64_t acked;
+	uint64_t asked_epoch;
+	struct ledger *incoming;
+	uint64_t incoming_epoch;
+	uint64_t incoming_seq;
+	uint32_t incoming_n;
+	bool told_mismatch;
+};
+
+/**
+ * struct relay - all of it
+ * @p: parts
+ * @timer: keepalive and ageing
+ * @active: this node's charon is the source
+ * @complete: active: the journal is whole
+ * @complete_by_ms: active, not complete: when to give up fetching it
+ * @valid: the journal was once whole, so that another node may have it
+ * @pending: active, not complete: charon's messages, each behind its length u32
+ * @ledger: this node's journal
+ * @stream: active: what peers are to get
+ * @peers: by index in the configuration
+ * @source: standby: peer whose stream is taken, or -1
+ * @source_epoch: standby: its stream
+ * @source_seq: standby: last record taken
+ * @applied_seq: standby: last record acknowledged
+ * @generation: tokens of an earlier source are void
+ * @refused: records refused since the role changed
+ */
+struct relay {
+	struct relay_parts p;
+	struct event *timer;
+	bool active;
+	bool complete;
+	uint64_t complete_by_ms;
+	bool valid;
+	struct bytes pending;
+	struct ledger *ledger;
+	struct stream stream;
+	struct relay_peer peers[CONFIG_MAX_PEERS];
+	int source;
+	uint64_t source_epoch;
+	uint64_t source_seq;
+	uint64_t applied_seq;
+	uint16_t generation;
+	uint64_t refused;
+};
+
+/* relay.c */
+struct ledger *ledger_alloc(struct relay *r);
+void ledger_free(struct ledger *l);
+enum txn_result ledger_feed(struct ledger *l, const struct ha_msg *m, const uint8_t *data, size_t len);
+void relay_use_ledger(struct relay *r, struct ledger *l);
+void relay_tell_state(struct relay *r, unsigned int peer);
+void relay_completed(struct relay *r);
+bool relay_compatible(struct relay *r, unsigned int peer);
+
+/* relay_send.c */
+void relay_pump(struct relay *r, unsigned int peer);
+void relay_forget_acked(struct relay *r);
+bool relay_on_subscribe(struct relay *r, unsigned int peer, uint64_t epoch, uint64_t seq);
+bool relay_on_ack(struct relay *r, unsigned int peer, uint64_t epoch, uint64_t seq);
+bool relay_on_fetch(struct relay *r, unsigned int peer);
+
+/* relay_take.c */
+void relay_subscribe(struct relay *r, unsigned int peer);
+void relay_forget_source(struct relay *r);
+void relay_ack(struct relay *r, uint64_t seq);
+uint64_t relay_token(const struct relay *r);
+bool relay_on_record(struct relay *r, unsigned int peer, const uint8_t *data, size_t len);
+bool relay_on_journal(struct relay *r, unsigned int peer, enum frame type, const uint8_t *data, size_t len);
+
+#endif /* ESPSYNCD_RELAY_PRIV_H */

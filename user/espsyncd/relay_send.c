@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* relay_send: the side that has the truth: records, and whole journals for those who lack them. See relay.h. */
+#include "log.h"
+#include "relay_priv.h"
+
+#define MAX_QUEUED	(256 << 10)	/* beyond, records wait in the stream, where they are bounded */
+
+struct teller {
+	struct relay *r;
+	unsigned int peer;
+	enum frame type;
+	uint32_t n;
+};
+
+static void send_point(struct relay *r, unsigned int peer, enum frame type, uint64_t epoch, uint64_t seq,
+		       const uint8_t *data, size_t len)
+{
+	struct bytes head = { 0 };
+
+	bytes_add_u64(&head, epoch);
+	bytes_add_u64(&head, seq);
+	link_send(r->p.links, peer, type, bytes_at(&head), bytes_left(&head), data, len);
+	bytes_free(&head);
+}
+
+void relay_pump(struct relay *r, unsigned int peer)
+{
+	struct relay_peer *p = &r->peers[peer];
+
+	if (!r->active || !p->subscribed)
+		return;
+	while (p->next <= r->stream.last && link_queued(r->p.links, peer) < MAX_QUEUED) {
+		const struct record *rec = stream_get(&r->stream, p->next);
+
+		if (!rec) {
+			/* It fell so far behind that the record is forgotten: the journal has what counts. */
+			relay_on_subscribe(r, peer, 0, 0);
+			return;
+		}
+		send_point(r, peer, FRAME_RECORD, r->stream.epoch, p->next, rec->data, rec->len);
+		p->next++;
+	}
+}
+
+/* What every peer has applied; one that is not there would hold everything up, and gets the journal when it returns. */
+void relay_forget_acked(struct relay *r)
+{
+	uint64_t least = r->stream.last;
+	unsigned int i;
+
+	for (i = 0; i < r->p.c->n_peers; i++) {
+		if (r->peers[i].acked < least)
+			least = r->peers[i].acked;
+	}
+	stream_forget(&r->stream, least);
+}
+
+static void tell(void *ctx, const struct ha_msg *m, const uint8_t *data, size_t len)
+{
+	struct teller *t = ctx;
+
+	(void)m;
+	t->n++;
+	link_send(t->r->p.links, t->peer, t->type, NULL, 0, data, len);
+}
+
+static void tell_journal(struct relay *r, unsigned int peer, enum frame type, enum frame end)
+{
+	struct teller t = { .r = r, .peer = peer, .type = type };
+	struct bytes n = { 0 };
+
+	journal_replay_all(r->ledger->journal, tell, &t);
+	txn_walk(r->ledger->txn, tell, &t);
+	bytes_add_u32(&n, t.n);
+	link_send(r->p.links, peer, end, bytes_at(&n), bytes_left(&n), NULL, 0);
+	bytes_free(&n);
+}
+
+bool relay_on_subscribe(struct relay *r, unsigned int peer, uint64_t epoch, uint64_t seq)
+{
+	struct relay_peer *p = &r->peers[peer];
+
+	if (!r->active || !r->complete || !relay_compatible(r, peer))
+		return true;	/* it asks again when our state says otherwise */
+	p->subscribed = true;
+	if (epoch == r->stream.epoch && stream_has_after(&r->stream, seq)) {
+		p->next = seq + 1;
+		log_info("peer %u goes on behind record %llu", r->p.c->peers[peer].node, (unsigned long long)seq);
+	} else {
+		send_point(r, peer, FRAME_SNAP_BEGIN, r->stream.epoch, r->stream.last, NULL, 0);
+		tell_journal(r, peer, FRAME_SNAP_MESSAGE, FRAME_SNAP_END);
+		p->next = r->stream.last + 1;
+		p->acked = 0;
+		log_info("peer %u gets the journal: %u IKE SAs", r->p.c->peers[peer].node,
+			 journal_count(r->ledger->journal));
+	}
+	relay_pump(r, peer);
+	return true;
+}
+
+bool relay_on_ack(struct relay *r, unsigned int peer, uint64_t epoch, uint64_t seq)
+{
+	struct relay_peer *p = &r->peers[peer];
+
+	if (!r->active || epoch != r->stream.epoch)
+		return true;
+	if (seq > r->stream.last)
+		return false;
+	if (seq > p->acked)
+		p->acked = seq;
+	relay_forget_acked(r);
+	return true;
+}
+
+bool relay_on_fetch(struct relay *r, unsigned int peer)
+{
+	uint8_t valid = r->valid && !r->active && relay_compatible(r, peer);
+
+	link_send(r->p.links, peer, FRAME_GIVE_BEGIN, &valid, 1, NULL, 0);
+	if (valid)
+		tell_journal(r, peer, FRAME_GIVE_MESSAGE, FRAME_GIVE_END);
+	return true;
+}

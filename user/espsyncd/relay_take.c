@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* relay_take: the side that wants the truth: subscribing, taking each record once, acknowledging. See relay.h. */
+#include <string.h>
+
+#include "log.h"
+#include "relay_priv.h"
+
+#define SEQ_BITS	48
+
+void relay_subscribe(struct relay *r, unsigned int peer)
+{
+	struct relay_peer *p = &r->peers[peer];
+	struct bytes b = { 0 };
+	bool known = r->source == (int)peer && r->source_epoch == p->state.epoch;
+
+	if (r->active || !p->heard_state || !p->state.active || !relay_compatible(r, peer))
+		return;
+	if (p->asked_epoch == p->state.epoch)
+		return;
+	p->asked_epoch = p->state.epoch;
+	bytes_add_u64(&b, known ? r->source_epoch : 0);
+	bytes_add_u64(&b, known ? r->applied_seq : 0);
+	link_send(r->p.links, peer, FRAME_SUBSCRIBE, bytes_at(&b), bytes_left(&b), NULL, 0);
+	bytes_free(&b);
+}
+
+void relay_forget_source(struct relay *r)
+{
+	unsigned int i;
+
+	r->source = -1;
+	r->generation++;
+	for (i = 0; i < CONFIG_MAX_PEERS; i++) {
+		r->peers[i].asked_epoch = 0;
+		ledger_free(r->peers[i].incoming);
+		r->peers[i].incoming = NULL;
+	}
+}
+
+/* Names the record that is being taken in, for charon to give back when it is applied. */
+uint64_t relay_token(const struct relay *r)
+{
+	return (uint64_t)r->generation << SEQ_BITS | r->source_seq;
+}
+
+void relay_ack(struct relay *r, uint64_t seq)
+{
+	struct bytes b = { 0 };
+
+	if (r->source < 0 || seq <= r->applied_seq)
+		return;
+	r->applied_seq = seq;
+	bytes_add_u64(&b, r->source_epoch);
+	bytes_add_u64(&b, seq);
+	link_send(r->p.links, r->source, FRAME_ACK, bytes_at(&b), bytes_left(&b), NULL, 0);
+	bytes_free(&b);
+}
+
+void relay_applied(struct relay *r, uint64_t token)
+{
+	if (r->active || token >> SEQ_BITS != r->generation)
+		return;
+	/* With nothing left to inject, what came behind needed none. */
+	relay_ack(r, charon_idle(r->p.ch) ? r->source_seq : token & ((1ULL << SEQ_BITS) - 1));
+}
+
+static void take(struct relay *r, unsigned int peer, const uint8_t *data, size_t len)
+{
+	struct ha_msg m;
+	enum ha_error e = ha_parse(&m, data, len);
+
+	if (e == HA_OK && ha_is_state(m.type)) {
+		if (ledger_feed(r->ledger, &m, data, len) == TXN_REPEATED)
+			log_warn("peer %u: a second IKE_ADD for a complete IKE SA was dropped", r->p.c->peers[peer].node);
+	} else {
+		log_warn("peer %u: a %s cannot be used: %s", r->p.c->peers[peer].node, ha_type_name(m.type),
+			 ha_error_text(e));
+	}
+	explicit_bzero(&m, sizeof(m));
+}
+
+bool relay_on_record(struct relay *r, unsigned int peer, const uint8_t *data, size_t len)
+{
+	uint64_t epoch, seq;
+
+	if (len < 16)
+		return false;
+	epoch = get_u64(data);
+	seq = get_u64(data + 8);
+	if (r->active || !relay_compatible(r, peer)) {
+		if (!r->refused++)
+			log_warn("peer %u: its records are refused: %s", r->p.c->peers[peer].node,
+				 r->active ? "this node is active" : "its strongSwan is another");
+		return true;
+	}
+	if (r->source != (int)peer || epoch != r->source_epoch)
+		return true;	/* of before we asked anew */
+	if (seq <= r->source_seq)
+		return true;	/* sent again after a reconnect */
+	if (seq != r->source_seq + 1) {
+		log_warn("peer %u: record %llu came instead of %llu; asking again", r->p.c->peers[peer].node,
+			 (unsigned long long)seq, (unsigned long long)r->source_seq + 1);
+		return false;
+	}
+	r->source_seq = seq;
+	take(r, peer, data + 16, len - 16);
+	if (charon_idle(r->p.ch))
+		relay_ack(r, seq);
+	return true;
+}
+
+static bool begin(struct relay *r, unsigned int peer, uint64_t epoch, uint64_t seq)
+{
+	struct relay_peer *p = &r->peers[peer];
+
+	ledger_free(p->incoming);
+	p->incoming = ledger_alloc(r);
+	p->incoming_epoch = epoch;
+	p->incoming_seq = seq;
+	p->incoming_n = 0;
+	return true;
+}
+
+static bool add(struct relay_peer *p, const uint8_t *data, size_t len)
+{
+	struct ha_msg m;
+
+	if (!p->incoming)
+		return true;	/* of a journal that is no longer wanted */
+	p->incoming_n++;
+	if (ha_parse(&m, data, len) != HA_OK)
+		return false;
+	ledger_feed(p->incoming, &m, data, len);
+	explicit_bzero(&m, sizeof(m));
+	return true;
+}
+
+/* The peer's journal is here: it is ours from now on, and charon follows. */
+static bool snap_end(struct relay *r, unsigned int peer, uint32_t n)
+{
+	struct relay_peer *p = &r->peers[peer];
+
+	if (!p->incoming || r->active)
+		return true;
+	if (n != p->incoming_n)
+		return false;
+	relay_use_ledger(r, p->incoming);
+	p->incoming = NULL;
+	r->source = peer;
+	r->source_epoch = p->incoming_epoch;
+	r->source_seq = p->incoming_seq;
+	r->applied_seq = 0;
+	r->generation++;
+	r->valid = true;
+	log_info("peer %u's journal has %u IKE SAs", r->p.c->peers[peer].node, journal_count(r->ledger->journal));
+	sync_request(r->p.sync);
+	return true;
+}
+
+/* A standby gave our own journal back. */
+static bool give_end(struct relay *r, unsigned int peer, uint32_t n)
+{
+	struct relay_peer *p = &r->peers[peer];
+
+	if (!p->incoming || !r->active || r->complete)
+		return true;
+	if (n != p->incoming_n)
+		return false;
+	relay_use_ledger(r, p->incoming);
+	p->incoming = NULL;
+	log_info("peer %u gave the journal back: %u IKE SAs", r->p.c->peers[peer].node,
+		 journal_count(r->ledger->journal));
+	relay_completed(r);
+	return true;
+}
+
+bool relay_on_journal(struct relay *r, unsigned int peer, enum frame type, const uint8_t *data, size_t len)
+{
+	struct relay_peer *p = &r->peers[peer];
+
+	switch (type) {
+	case FRAME_SNAP_BEGIN:
+		if (len != 16)
+			return false;
+		return r->active || begin(r, peer, get_u64(data), get_u64(data + 8));
+	case FRAME_GIVE_BEGIN:
+		if (len != 1)
+			return false;
+		if (!r->active || r->complete)
+			return true;
+		if (data[0])
+			return begin(r, peer, 0, 0);
+		log_warn("peer %u has no journal to give back", r->p.c->peers[peer].node);
+		relay_completed(r);
+		return true;
+	case FRAME_SNAP_MESSAGE:
+	case FRAME_GIVE_MESSAGE:
+		return add(p, data, len);
+	case FRAME_SNAP_END:
+		return len == 4 && snap_end(r, peer, get_u32(data));
+	case FRAME_GIVE_END:
+		return len == 4 && give_end(r, peer, get_u32(data));
+	default:
+		return false;
+	}
+}
