@@ -244,13 +244,15 @@ def not_found():
     refused(1, "SA 0x00001234", "sa", "get", "dst", "192.0.2.1", "spi", "0x1234")
     refused(1, "SA 0x00001234", "sa", "put", stdin=json.dumps({**SA, "oseq": "7"}))
     refused(1, "peer 9", "resync", "9")
+    for line in ("group set 7 addr 192.0.2.7", "group del 7", "promote group 7", "demote group 7"):
+        refused(1, "group 7", *line.split())
     assert state() == before
 
 
 def kernel_refuses():
     """What only the kernel can know: exit 3 with its own words."""
     before = state()
-    for line in ("channel set node 2 local 10.0.0.1", "peer add 1 10.0.0.3", "peer add 3 fd00::3", "group set 7 addr 192.0.2.7",
+    for line in ("channel set node 2 local 10.0.0.1", "peer add 1 10.0.0.3", "peer add 3 fd00::3",
                  "channel set node 1 local 10.0.0.1 dev no-such-dev"):
         refused(3, "", *line.split())
     assert state() == before, "what the kernel refused changed something"
@@ -282,8 +284,10 @@ def module_absent():
 
 
 def no_channel():
-    refused(1, "no channel", "show", "channel")
-    refused(1, "", "channel", "del")
+    for line in ("show channel", "show stats", "channel del"):
+        refused(1, "no channel", *line.split())
+    for line in ("peer add 2 10.0.0.2", "promote", "demote", "ready", "resync", "sa get dst 192.0.2.1 spi 1"):
+        refused(3, "no channel", *line.split())
     refused(2, "no channel yet", "channel", "set", "port", "4521")
     rc, out, err = tool("show")
     assert rc == 0 and out.startswith("no channel | "), (rc, out, err)

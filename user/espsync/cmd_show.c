@@ -44,12 +44,18 @@ static int fetch(struct knl *nl, const struct noun *noun, json_t **out)
 	return err;
 }
 
+/* ENOENT: the channel was asked for. ENOTCONN: something that only a channel has. */
+static bool no_channel(const struct knl *nl)
+{
+	return nl->err == -ENOENT || nl->err == -ENOTCONN;
+}
+
 static int show_noun(const struct cli *cli, struct knl *nl, const struct noun *noun)
 {
 	json_t *json;
 
 	if (fetch(nl, noun, &json)) {
-		if (noun->cmd == ESPSYNC_CMD_CHANNEL_GET && nl->err == -ENOENT)
+		if (no_channel(nl))
 			return fail(NO, nl->what, "make one: espsync channel set node N local ADDR", "there is no channel here");
 		return knl_refused(nl, NULL);
 	}
@@ -93,7 +99,7 @@ static int show_all(const struct cli *cli, struct knl *nl)
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
 		if (fetch(nl, &table[parts[i]], &json)) {
-			if (nl->err != -ENOENT) {
+			if (!no_channel(nl)) {
 				json_decref(all);
 				return knl_refused(nl, NULL);
 			}
