@@ -64,6 +64,7 @@ static bool limits_are_the_lowest_voice(void)
 		{ "alone, just promoted", {}, 0, true, ES_NO_LIMIT },
 		{ "one in", { { true, true, 9000 } }, 1, false, 9000 },
 		{ "lowest of two", { { true, true, 9000 }, { true, true, 8000 } }, 2, false, 8000 },
+		{ "lowest of two, said first", { { true, true, 8000 }, { true, true, 9000 } }, 2, false, 8000 },
 		{ "one that is out does not count", { { true, true, 9000 }, { false, true, 8000 } }, 2, false, 9000 },
 		{ "all out", { { false, true, 9000 }, { false, true, 8000 } }, 2, false, ES_NO_LIMIT },
 		{ "in but unheard", { { true, false, 0 } }, 1, false, 1000 },
