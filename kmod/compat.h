@@ -36,4 +36,18 @@ typedef struct blake2s_state es_blake2s;
 		void (*)(struct net *, struct sock *, struct udp_tunnel_sock_cfg *): (socket)->sk, \
 		default: (socket)), cfg)
 
+/* 6.10: an SA knows its direction. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
+#define es_x_dir(x) ((x)->dir)
+#else
+#define es_x_dir(x) ESPSYNC_DIR_UNKNOWN
+#endif
+
+/* 6.6: dumps have the attributes of struct genl_info. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+#define es_dump_attrs(i) ((i)->info.attrs)
+#else
+#define es_dump_attrs(i) ((i)->attrs)
+#endif
+
 #endif /* ESPSYNC_COMPAT_H */

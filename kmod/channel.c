@@ -1,0 +1,550 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * channel.c - the channel of a namespace: its thread, its clocks, its beginning and end.
+ *
+ * Job: one thread per channel that receives, follows SAs, keeps time and sends, in that order, again and again.
+ * What may not enter: how any of it is done.
+ *
+ * The end comes in phases: no new notification (keyed), none running (synchronize_rcu), the peers are told, the thread stops, SAs are released, then memory.
+ */
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+#include "aevent.h"
+#include "channel.h"
+#include "events.h"
+#include "group.h"
+#include "in.h"
+#include "km.h"
+#include "out.h"
+#include "sa.h"
+#include "xstate.h"
+
+#define ES_IDLE_US	10000	/* longest sleep */
+#define ES_OWN_STEP_US	50000	/* a tick counts for at most so much own time */
+#define ES_WALK_STEP	4096	/* SAs of a walk in one go */
+#define ES_SCAN_US	1000000
+#define ES_RESCAN_US	60000000
+#define ES_HELLO_US	100000
+
+/**
+ * es_clock_us() - the clock that ran furthest
+ * Return: microseconds; never goes back, does not follow the wall clock
+ */
+u64 es_clock_us(void)
+{
+	return div_u64(max_t(u64, ktime_get_boottime_ns(), ktime_get_raw_ns()), 1000);
+}
+
+/* A gap between two ticks: somebody may have been promoted meanwhile. */
+static void gap(struct es_net *es)
+{
+	struct es_peer *p;
+	bool had_peer = false;
+
+	es->echo_floor_us = es->clock_us;
+	es->group.in_until_us = 0;
+	if (es->group.role != ESPSYNC_ROLE_ACTIVE)
+		return;
+	list_for_each_entry(p, &es->peers, list)
+		had_peer |= es_binds(es, p);
+	if (!had_peer)
+		return;
+	es->gap_own_us = es->own_us;
+	list_for_each_entry(p, &es->peers, list) {
+		if (p->after_gap)
+			continue;
+		p->after_gap = true;
+		p->gap_boot = p->boot;
+	}
+}
+
+static void tick(struct es_net *es)
+{
+	u64 now = es_clock_us(), passed;
+
+	now = max(now, es->clock_us);
+	passed = es->tick_at_us ? now - es->tick_at_us : 0;
+	es->clock_us = now;
+	es->tick_at_us = now;
+	WRITE_ONCE(es->own_us, es->own_us + min_t(u64, passed, ES_OWN_STEP_US));
+	if (passed > es->cfg.detect_ms * 1000ull)
+		gap(es);
+}
+
+static void lost(struct es_net *es, struct es_sa *sa)
+{
+	struct es_kept *k = es_sa_keep(es, sa);
+	struct xfrm_state *x = sa->x;
+
+	spin_lock_bh(&x->lock);
+	if (k) {
+		k->oseq = max(k->oseq, es_x_oseq(x));
+		es_x_read(x, &k->win, ES_WINDOW_MAX);
+		k->bytes = x->curlft.bytes;
+		k->packets = x->curlft.packets;
+	}
+	spin_lock(&es->sa_lock);
+	sa->x = NULL;
+	if (!sa->ann) {
+		set_bit(ES_SA_DEAD, &sa->flags);
+		sa->died_ms = div_u64(es->clock_us, 1000);
+		es->n_tombs++;
+	}
+	spin_unlock(&es->sa_lock);
+	spin_unlock_bh(&x->lock);
+	xfrm_state_put(x);
+	es_sa_set_dirty(es, sa);
+	es_event_sa(es, ESPSYNC_EVENT_SA, sa, "gone");
+}
+
+static void fresh(struct es_net *es, struct es_sa *sa)
+{
+	es_sa_set_dirty(es, sa);
+	sa->moved_us = es->clock_us;
+	es_event_sa(es, ESPSYNC_EVENT_SA, sa, "adopted");
+	if (test_bit(ES_SA_INEXACT, &sa->flags))
+		es_event_sa(es, ESPSYNC_EVENT_UNPROTECTED, sa, "has aevent thresholds of its own; remove them (XFRMA_REPLAY_THRESH)");
+	if (test_bit(ES_SA_OFFLOAD, &sa->flags))
+		es_event_sa(es, ESPSYNC_EVENT_UNPROTECTED, sa, "is offloaded as whole packets; its numbers are in the NIC");
+}
+
+static void follow(struct es_net *es)
+{
+	struct es_sa *sa;
+
+	while ((sa = es_sa_next_queued(es))) {
+		if (!sa->x)
+			continue;
+		if (es_x_dead(sa->x)) {
+			lost(es, sa);
+			continue;
+		}
+		if (test_and_clear_bit(ES_SA_FRESH, &sa->flags))
+			fresh(es, sa);
+		if (sa->dir == ESPSYNC_DIR_OUT)
+			es_out_update(es, sa);
+		else if (sa->dir == ESPSYNC_DIR_IN)
+			es_in_woken(es, sa);
+		cond_resched();
+	}
+}
+
+/* Nobody needs a tombstone any more whose time is over. */
+static bool buried(struct es_net *es, struct es_sa *sa)
+{
+	struct es_peer *p;
+
+	if (!test_bit(ES_SA_DEAD, &sa->flags) || div_u64(es->clock_us, 1000) - sa->died_ms < ES_TOMB_MS)
+		return false;
+	list_for_each_entry(p, &es->peers, list)
+		if (test_bit(sa->handle, p->named) && es_peer_heard(p))
+			return false;
+	return true;
+}
+
+static void bury(struct es_net *es, struct es_sa *sa)
+{
+	spin_lock_bh(&es->sa_lock);
+	if (!sa->x && test_bit(ES_SA_DEAD, &sa->flags)) {
+		es->n_tombs--;
+		es_sa_free(es, sa);
+	}
+	spin_unlock_bh(&es->sa_lock);
+}
+
+/* All SAs, once a second: deaths that nobody told, tombstones, what announced SAs lack. */
+static void scan(struct es_net *es)
+{
+	struct es_peer *p;
+	struct es_sa *sa;
+	unsigned long i;
+
+	if (es->clock_us - es->scan_us < ES_SCAN_US)
+		return;
+	es->scan_us = es->clock_us;
+	es->full = es->n_sas >= ES_MAX_SAS - 1;
+	es->n_waiting = 0;
+	list_for_each_entry(p, &es->peers, list)
+		p->n_waiting = p->n_mismatched = 0;
+	xa_for_each(&es->sas, i, sa) {
+		if (sa->x && es_x_dead(sa->x)) {
+			lost(es, sa);
+			es->rescan = true;	/* it may have a successor */
+		} else if (buried(es, sa)) {
+			bury(es, sa);
+			continue;
+		}
+		p = sa->ann ? es_peer_find(es, sa->ann) : NULL;
+		if (p && !sa->x) {
+			p->n_waiting++;
+			es->n_waiting++;
+		}
+		if (p && test_bit(ES_SA_MISMATCH, &sa->flags) && es_sa_clashes(es, sa))
+			p->n_mismatched++;
+	}
+}
+
+static void walk(struct es_net *es)
+{
+	struct es_sa *sa;
+	unsigned long i;
+	unsigned int n = 0;
+
+	if (!es->walk)
+		return;
+	xa_for_each_start(&es->sas, i, sa, es->walk) {
+		if (n++ == ES_WALK_STEP) {
+			es->walk = i;
+			WRITE_ONCE(es->kick, true);
+			return;
+		}
+		if (es->gap_doubt)
+			es_out_doubt(es, sa);
+		es_out_update(es, sa);
+	}
+	es->walk = 0;
+	es->gap_doubt = false;
+}
+
+static void rescan(struct es_net *es)
+{
+	if (!es->keyed || (!es->rescan && es->clock_us - es->rescan_us < ES_RESCAN_US))
+		return;
+	es->rescan = false;
+	es->rescan_us = es->clock_us;
+	if (es_km_walk(es))
+		es->rescan = true;
+}
+
+/* A snapshot was restored: everything that this node knows may be old. */
+static void rolled_back(struct es_net *es)
+{
+	struct es_peer *p;
+
+	if (!READ_ONCE(es->vmfork))
+		return;
+	WRITE_ONCE(es->vmfork, false);
+	es->boot = get_random_u64();
+	list_for_each_entry(p, &es->peers, list) {
+		es_session_wipe(&p->session);
+		es_session_init(&p->session, es->cfg.node, p->node, es->boot);
+		es_tx_reset(p);
+		es_peer_resync(p);
+	}
+	if (es->group.role == ESPSYNC_ROLE_ACTIVE)
+		es_group_stand_down(es, "this machine was restored from a snapshot: promote it again if it is to be active");
+	es->group.in_until_us = 0;
+	es->group.epoch_node = 0;
+}
+
+static void refused(struct es_net *es)
+{
+	u64 n = atomic64_read(&es->refused);
+
+	if (n == es->refused_told || es->clock_us - es->refused_us < 1000000)
+		return;
+	es->refused_told = n;
+	es->refused_us = es->clock_us;
+	es_event_text(es, ESPSYNC_EVENT_REFUSED, 0, "the guard dropped packets that this standby would have sent");
+}
+
+static void serve(struct es_net *es, struct es_peer *p)
+{
+	u64 quiet_us = es->clock_us - p->sent_us;
+
+	es_peer_tick(es, p);
+	if ((es_session_wants_hello(&p->session) || !es_peer_heard(p)) && es->clock_us - p->hello_us >= ES_HELLO_US)
+		es_tx_hello(es, p);
+	es_tx_data(es, p);
+	if (quiet_us >= max_t(u64, es->cfg.dead_ms * 1000ull / 15, es->cfg.tick_us) && es->clock_us != p->sent_us)
+		es_tx_speak(es, p, 0);
+}
+
+static bool busy(struct es_net *es)
+{
+	struct es_peer *p;
+
+	if (es->n_hot || es->walk)
+		return true;
+	list_for_each_entry(p, &es->peers, list)
+		if (p->n_inflight || es_session_wants_hello(&p->session))
+			return true;
+	return false;
+}
+
+static void round_of(struct es_net *es)
+{
+	struct es_peer *p;
+
+	tick(es);
+	rolled_back(es);
+	es_rx(es);
+	rescan(es);
+	follow(es);
+	es_in_sample(es);
+	scan(es);
+	walk(es);
+	list_for_each_entry(p, &es->peers, list)
+		serve(es, p);
+	refused(es);
+	es_event_counters(es);
+}
+
+static int channel_thread(void *data)
+{
+	struct es_net *es = data;
+	u64 sleep_us = ES_IDLE_US;
+
+	while (!kthread_should_stop()) {
+		wait_event_interruptible_hrtimeout(es->wait,
+						   READ_ONCE(es->kick) || es_sock_queued(es->sock) || kthread_should_stop(),
+						   ns_to_ktime(sleep_us * 1000));
+		mutex_lock(&es->lock);
+		WRITE_ONCE(es->kick, false);
+		if (es->keyed)
+			round_of(es);
+		sleep_us = busy(es) ? max(es->cfg.tick_us, min_t(u32, es->interval_us, ES_IDLE_US)) : ES_IDLE_US;
+		mutex_unlock(&es->lock);
+		cond_resched();
+	}
+	return 0;
+}
+
+/**
+ * es_channel_speak() - tell every peer at once what this node is
+ * @es: namespace, locked
+ */
+void es_channel_speak(struct es_net *es)
+{
+	struct es_peer *p;
+
+	if (!es->keyed)
+		return;
+	es->clock_us = max(es->clock_us, es_clock_us());
+	list_for_each_entry(p, &es->peers, list)
+		es_tx_speak(es, p, 0);
+}
+
+/* Nothing is followed any more; SAs stay as they are until released. */
+static void unfollow(struct es_net *es)
+{
+	WRITE_ONCE(es->keyed, false);
+	synchronize_rcu();
+}
+
+static void release_all(struct es_net *es, bool open)
+{
+	struct xfrm_state *x;
+	struct es_sa *sa;
+	unsigned long i;
+
+	xa_for_each(&es->sas, i, sa) {
+		es_out_release(es, sa, open);
+		spin_lock_bh(&es->sa_lock);
+		x = sa->x;
+		sa->x = NULL;
+		es_sa_free(es, sa);
+		spin_unlock_bh(&es->sa_lock);
+		if (x)
+			xfrm_state_put(x);
+		cond_resched();
+	}
+	es->n_tombs = 0;
+	es->n_hot = 0;
+	es_km_expect_purge(es, true);
+}
+
+static void leave(struct es_net *es)
+{
+	struct es_peer *p;
+
+	if (!es->keyed)
+		return;
+	list_for_each_entry(p, &es->peers, list) {
+		es_tx_speak(es, p, ES_GROUP_LEAVE);
+		es_tx_speak(es, p, ES_GROUP_LEAVE);
+	}
+}
+
+static void free_all(struct es_net *es)
+{
+	struct es_peer *p, *next;
+
+	list_for_each_entry_safe(p, next, &es->peers, list)
+		es_peer_del(es, p);
+	if (es->sock)
+		es_sock_close(es->sock);
+	es->sock = NULL;
+	es_keys_wipe(&es->keys);
+	es_sa_table_free(es);
+	kfree(es->buf);
+	kfree(es->draft);
+	es->buf = NULL;
+	es->draft = NULL;
+}
+
+static int run_thread(struct es_net *es)
+{
+	struct task_struct *t = kthread_run(channel_thread, es, "espsync/%u", es->cfg.node);
+
+	if (IS_ERR(t))
+		return PTR_ERR(t);
+	es->thread = t;
+	sched_set_fifo_low(t);
+	return 0;
+}
+
+/* The thread reads es->sock while it sleeps, without es->lock: it must be gone before the socket is. */
+static void end_thread(struct es_net *es)
+{
+	struct task_struct *t = es->thread;
+
+	es->thread = NULL;
+	es->closing = true;
+	mutex_unlock(&es->lock);
+	if (t)
+		kthread_stop(t);
+	mutex_lock(&es->lock);
+	es->closing = false;
+}
+
+static int new_socket(struct es_net *es, const struct es_config *cfg, struct netlink_ext_ack *extack)
+{
+	struct es_sock *s = es_sock_open(es->net, &cfg->local, cfg->dev, &es->wait, extack);
+
+	if (IS_ERR(s))
+		return PTR_ERR(s);
+	es->sock = s;
+	return 0;
+}
+
+/**
+ * es_channel_start() - make the channel of a namespace
+ * @es: namespace, locked, without a channel
+ * @cfg: checked
+ * @extack: for the reason
+ * Return: 0 or an error; then nothing is left. Context: process, not in a pernet init
+ */
+int es_channel_start(struct es_net *es, const struct es_config *cfg, struct netlink_ext_ack *extack)
+{
+	int err;
+
+	es->cfg = *cfg;
+	es->boot = get_random_u64();
+	es->clock_us = es_clock_us();
+	es->tick_at_us = 0;
+	es->own_us = 1;
+	es->rescan = true;
+	es->scan_us = 0;
+	es->helper.at_us = 0;
+	es->buf = kzalloc(ES_SOCK_PAYLOAD_MAX, GFP_KERNEL);
+	es->draft = kzalloc(sizeof(*es->draft), GFP_KERNEL);
+	err = es_sa_table_init(es);
+	if (err || !es->buf || !es->draft) {
+		err = -ENOMEM;
+		goto fail;
+	}
+	err = new_socket(es, cfg, extack);
+	if (err)
+		goto fail;
+	err = es_aevent_get(es);
+	if (err) {
+		NL_SET_ERR_MSG(extack, "cannot listen to xfrm's events: is xfrm_user missing from this kernel?");
+		goto fail;
+	}
+	es_group_reset(es);
+	es_group_ranks(es);
+	es->up = true;
+	err = run_thread(es);
+	if (!err)
+		return 0;
+	es->up = false;
+	es_aevent_put(es);
+fail:
+	free_all(es);
+	return err;
+}
+
+/**
+ * es_channel_rebind() - change a channel that exists
+ * @es: namespace, locked; the lock is let go while the thread ends
+ * @cfg: checked; same node
+ * @extack: for the reason
+ * Return: 0, or an error and nothing changed
+ */
+int es_channel_rebind(struct es_net *es, const struct es_config *cfg, struct netlink_ext_ack *extack)
+{
+	bool same = es_addr_equal_ip(&cfg->local, &es->cfg.local) && cfg->local.port == es->cfg.local.port &&
+		    !strcmp(cfg->dev, es->cfg.dev);
+	int err;
+
+	if (same) {
+		es->cfg = *cfg;
+		return 0;
+	}
+	end_thread(es);
+	es_sock_close(es->sock);	/* first: the new one may want the same port */
+	es->sock = NULL;
+	err = new_socket(es, cfg, extack);
+	if (!err)
+		es->cfg = *cfg;
+	if ((err && new_socket(es, &es->cfg, NULL)) || run_thread(es)) {
+		pr_err("espsync: the channel cannot be opened again: it is deleted, make it anew\n");
+		es_channel_stop(es, false);
+	}
+	return err;
+}
+
+/**
+ * es_channel_key() - set or change the cluster key
+ * @es: namespace, locked, with a channel
+ * @key: 32 bytes
+ * Return: 0. Fingerprints depend on the key: SAs are released as they are and followed anew
+ */
+int es_channel_key(struct es_net *es, const u8 *key)
+{
+	struct es_peer *p;
+
+	unfollow(es);
+	release_all(es, es->group.role != ESPSYNC_ROLE_STANDBY);
+	es_keys_set(&es->keys, key);
+	es->boot = get_random_u64();
+	list_for_each_entry(p, &es->peers, list) {
+		es_tx_reset(p);
+		es_session_wipe(&p->session);
+		es_session_init(&p->session, es->cfg.node, p->node, es->boot);
+		bitmap_zero(p->named, ES_MAX_SAS);
+		xa_destroy(&p->map);
+		es_peer_resync(p);
+	}
+	WRITE_ONCE(es->keyed, true);
+	es->rescan = true;
+	es_wake(es);
+	return 0;
+}
+
+/**
+ * es_channel_stop() - end the channel
+ * @es: namespace, locked; the lock is let go while the thread ends
+ * @release: open the SAs of a standby too
+ *
+ * Without @release outbound SAs of a standby stay in XFRM_STATE_ERROR: it is silent without a module.
+ */
+void es_channel_stop(struct es_net *es, bool release)
+{
+	bool open = release || es->group.role != ESPSYNC_ROLE_STANDBY;
+
+	if (!es->up)
+		return;
+	if (es->sock)
+		leave(es);
+	unfollow(es);
+	es->up = false;
+	end_thread(es);
+	release_all(es, open);
+	es_guard_remove(es);
+	es_aevent_put(es);
+	free_all(es);
+	es_group_reset(es);
+}

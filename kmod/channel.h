@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * channel.h - the channel of a namespace, and its peers.
+ */
+#ifndef ESPSYNC_CHANNEL_H
+#define ESPSYNC_CHANNEL_H
+
+#include "espsync.h"
+
+/* channel.c */
+int es_channel_start(struct es_net *es, const struct es_config *cfg, struct netlink_ext_ack *extack);
+int es_channel_rebind(struct es_net *es, const struct es_config *cfg, struct netlink_ext_ack *extack);
+void es_channel_stop(struct es_net *es, bool release);
+int es_channel_key(struct es_net *es, const u8 *key);
+void es_channel_speak(struct es_net *es);
+u64 es_clock_us(void);
+
+/* peer.c */
+struct es_peer *es_peer_find(struct es_net *es, u8 node);
+int es_peer_add(struct es_net *es, u8 node, const struct es_addr *addr, struct netlink_ext_ack *extack);
+void es_peer_del(struct es_net *es, struct es_peer *p);
+bool es_peer_heard(const struct es_peer *p);
+void es_peer_resync(struct es_peer *p);
+u8 es_peer_state(const struct es_peer *p);
+u32 es_peer_unsynced(const struct es_peer *p);
+void es_peer_shortfall(struct es_net *es, struct es_peer *p, u32 *waiting, u32 *mismatched);
+void es_peer_tick(struct es_net *es, struct es_peer *p);
+
+/* tx.c */
+void es_tx_hello(struct es_net *es, struct es_peer *p);
+void es_tx_data(struct es_net *es, struct es_peer *p);
+void es_tx_speak(struct es_net *es, struct es_peer *p, u8 extra_flags);
+void es_tx_acked(struct es_net *es, struct es_peer *p, u64 high, u64 bits);
+void es_tx_timeout(struct es_net *es, struct es_peer *p);
+void es_tx_reset(struct es_peer *p);
+
+/* rx.c */
+void es_rx(struct es_net *es);
+
+#endif /* ESPSYNC_CHANNEL_H */

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * espsync.h - the structures that the rooms of the module share, and who may touch what.
+ */
+#ifndef ESPSYNC_H
+#define ESPSYNC_H
+
+#include <linux/bitmap.h>
+#include <linux/kthread.h>
+#include <linux/mutex.h>
+#include <linux/netfilter.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/xarray.h>
+#include <net/net_namespace.h>
+#include <net/xfrm.h>
+#include <linux/espsync.h>
+
+#include "addr.h"
+#include "compat.h"
+#include "lease.h"
+#include "session.h"
+#include "sock.h"
+#include "window.h"
+#include "wire.h"
+
+#define ES_VERSION	"0.1.0"
+
+/**
+ * DOC: Locking
+ *
+ * Per network namespace there is one struct es_net, for as long as the module is loaded.
+ *
+ * es->lock (mutex) guards the channel, the peers, the groups and everything of an SA that has no other guard. The channel's thread
+ * holds it while it works, genetlink handlers while they read or change. It is never taken where sleeping is forbidden.
+ *
+ * x->lock (spinlock, xfrm's) guards a state's counters and thresholds and, in struct es_sa, limit and mid: the numbers that the packet
+ * path compares with.
+ *
+ * es->sa_lock (spinlock, BH off) guards the table of SAs: the hash, sa->x, the flags, the list of SAs that want the thread.
+ *
+ * Order: es->lock, x->lock, xfrm_state_lock (xfrm's), es->sa_lock. es->sa_lock is a leaf. So nothing takes x->lock inside
+ * a walk of xfrm's states, and nothing takes es->lock inside a notification.
+ *
+ * RCU: group addresses (read by the guard and by notifications). Role and addresses are read locklessly by the guard.
+ *
+ * Contexts: notifications of the key manager come in process context or softirq, for NEWAE of the packet path and EXPIRE with x->lock
+ * held. They adopt an SA, note a death, stop or wake an SA; the rest is the thread's.
+ */
+
+#define ES_MAX_SAS	(1u << 18)	/* of one namespace: handles, and the bits of a peer's bitmaps */
+#define ES_HASH_BITS	14
+#define ES_INFLIGHT	64		/* datagrams of a peer that wait for an acknowledgement */
+#define ES_MAX_RECS	96		/* records of one datagram */
+#define ES_SETTLE_MS	5000		/* after promote: SAs that appear may be mirrors that come late */
+#define ES_TOMB_MS	60000		/* how long a dead SA's numbers are kept at least */
+#define ES_HOT_US	100000		/* an inbound SA stays hot so long after it moved */
+#define ES_HIST		24		/* log2 buckets of the lag histograms */
+
+struct es_net;
+
+enum es_sa_flag {
+	ES_SA_MIRROR,		/* its numbers come from another node */
+	ES_SA_STOPPED,		/* we set XFRM_STATE_ERROR */
+	ES_SA_DEAD,		/* no state here, and none to come: a tombstone */
+	ES_SA_STALE,		/* in doubt */
+	ES_SA_INEXACT,		/* thresholds of its own: cannot be stopped */
+	ES_SA_OFFLOAD,		/* counts in the NIC */
+	ES_SA_MISMATCH,		/* a peer names the SPI with another fingerprint */
+	ES_SA_REKEY_TOLD,	/* rekey-needed was said */
+	ES_SA_GRANTED,		/* holds a ceiling that its owner told us */
+	ES_SA_FRESH,		/* adopted since the thread last looked: an event is due */
+};
+
+/**
+ * struct es_kept - numbers without a state: of one that is gone, or that has not come yet
+ * @oseq: last number sent
+ * @bytes: lifetime
+ * @packets: lifetime
+ * @win: anti-replay window
+ */
+struct es_kept {
+	u64 oseq;
+	u64 bytes;
+	u64 packets;
+	struct es_window win;
+};
+
+/**
+ * struct es_sa - an SA, or what is known of one that is not in this kernel
+ * @node: es->hash by (proto, spi); sa_lock
+ * @work: es->work; sa_lock
+ * @hot: es->hot; es->lock
+ * @x: the state, with a reference; written under sa_lock and es->lock or in notifications under sa_lock
+ * @rcu: freeing
+ * @flags: enum es_sa_flag, atomic bits
+ * @handle: index in es->sas
+ * @gen: the promotion (es_group.gen) for which @l.start and @l.above are right
+ * @spi: big endian
+ * @proto: IPPROTO_ESP
+ * @family: of @daddr
+ * @dir: enum espsync_dir
+ * @owner: the node whose grant @l.target is; 0: ours, or nobody's
+ * @rank: of this node when the ceiling was stored
+ * @ann: peer that names it to us; 0 none
+ * @ann_gen: that peer's session in which it did
+ * @daddr: destination, informational: not part of the identity
+ * @fp: fingerprint
+ * @l: outbound lease. A standby stores the owner's ceiling in @l.target. @l.limit under x->lock when @x
+ * @mid: outbound: NEWAE there means renew; under x->lock
+ * @implicit: outbound: what counts as acknowledged by a peer that said nothing yet
+ * @kept: numbers of a state that is gone, or that has not come yet; sa_lock
+ * @renewed_us: outbound: when the ceiling was last raised
+ * @renewed_at: outbound: the number then
+ * @seen: inbound: curlft.packets when last streamed or merged
+ * @sent_seq: inbound: edge when last streamed
+ * @moved_us: when it last moved or was merged
+ * @died_ms: tombstone since
+ */
+struct es_sa {
+	struct hlist_node node;
+	struct list_head work;
+	struct list_head hot;
+	struct xfrm_state *x;
+	struct rcu_head rcu;
+	unsigned long flags;
+	u32 handle;
+	u32 gen;
+	__be32 spi;
+	u8 proto;
+	u8 family;
+	u8 dir;
+	u8 owner;
+	u8 rank;
+	u8 ann;
+	u16 ann_gen;
+	xfrm_address_t daddr;
+	u64 fp;
+	struct es_lease l;
+	u64 mid;
+	u64 implicit;
+	struct es_kept *kept;
+	union {
+		struct {
+			u64 renewed_us;
+			u64 renewed_at;
+		};
+		struct {
+			u64 seen;
+			u64 sent_seq;
+		};
+	};
+	u64 moved_us;
+	u64 died_ms;
+};
+
+/**
+ * struct es_addrs - the addresses of a group, replaced as a whole
+ * @rcu: freeing
+ * @n: how many
+ * @a: addresses
+ */
+struct es_addrs {
+	struct rcu_head rcu;
+	unsigned int n;
+	struct es_addr a[];
+};
+
+/**
+ * struct es_group - a set of local addresses with a role; es->lock, but @addrs and @role are read locklessly
+ * @id: 0
+ * @addrs: RCU
+ * @role: enum espsync_role
+ * @claiming: promote waits for the old owner's silence
+ * @silent: the guard is up and everything under way has left
+ * @doubt: enum espsync_doubt
+ * @go_on: option overrun go-on
+ * @evict_never: option
+ * @epoch: highest counter seen
+ * @epoch_node: and its node
+ * @owner: node that says that it is active in that epoch; 0 unknown
+ * @gen: counts promotions here; never 0 after the first
+ * @promoted_own_us: own time of the last promote
+ * @takeover: wall clock of it; 0 never
+ * @told: the owner has told all and said in
+ * @in_until_us: clock until which that holds
+ * @out_since_us: clock when it ended, for doubt
+ * @stopped: vmfork: silent until promoted again
+ */
+struct es_group {
+	u32 id;
+	struct es_addrs __rcu *addrs;
+	u8 role;
+	bool claiming;
+	bool silent;
+	u8 doubt;
+	bool go_on;
+	bool evict_never;
+	u64 epoch;
+	u8 epoch_node;
+	u8 owner;
+	u32 gen;
+	u64 promoted_own_us;
+	time64_t takeover;
+	bool told;
+	u64 in_until_us;
+	u64 heard_us;
+	bool stopped;
+};
+
+/**
+ * struct es_sent - a datagram that waits for its acknowledgement
+ * @seq: its number; 0: free
+ * @sent_us: clock
+ * @session_gen: peer's session
+ * @promo_gen: es_group.gen when it was built; grants of another one count for nothing
+ * @n: records
+ * @rec: what it said
+ */
+struct es_sent {
+	u64 seq;
+	u64 sent_us;
+	u32 promo_gen;
+	u16 n;
+	struct {
+		u32 handle;
+		u8 type;
+		u64 value;
+	} rec[ES_MAX_RECS];
+};
+
+/**
+ * struct es_peer - another node; es->lock
+ * @list: es->peers
+ * @es: namespace
+ * @node: its number
+ * @addr: where it is
+ * @session: keys and handshake
+ * @gen: counts sessions in which its memory was new
+ * @state: enum espsync_peer_state as last told
+ * @version: wire version that it speaks; 0 unknown
+ * @boot: its boot id, for the rule of gaps
+ * @heard_us: clock of the newest authenticated datagram
+ * @rt_us: newest own timestamp that it echoed
+ * @rt_own_us: own time when that came
+ * @echo_ts: newest timestamp of its own
+ * @echo_at_us: clock when that came
+ * @rtt_us: smoothed; 0 unknown
+ * @ack_high: highest datagram of its that was applied
+ * @ack_bits: bit i: @ack_high - i applied
+ * @ack_due: it waits for an acknowledgement
+ * @hello_us: clock of the last HELLO to it
+ * @sent_us: clock of the last datagram to it
+ * @synced: it has heard of every SA in this session
+ * @synced_sent: that it has is said, and not yet acknowledged
+ * @enforcing: limits hold as if it were in; last step of joining
+ * @is_in: as owner: told so
+ * @last_in_own_us: own time of the last "in" sent; 0 never
+ * @after_gap: has not acknowledged since this node's last gap
+ * @gap_boot: its boot id before the gap
+ * @g: what it last said of group 0
+ * @peer_synced: it said SYNCED in this session
+ * @n_waiting: SAs that it announced as owner and that have no state here
+ * @n_mismatched: SAs of its that are here with another key
+ * @cursor: next handle to look at when sending
+ * @dirty: handles with something to say, bits
+ * @named: handles whose name it has acknowledged
+ * @acked: handle to acknowledged ceiling, as xa_mk_value
+ * @map: its handles to ours, as xa_mk_value
+ * @inflight: ES_INFLIGHT datagrams, slot seq % ES_INFLIGHT
+ * @n_inflight: how many are taken
+ * @n_recs: records in them
+ * @tx_bytes: UDP payload
+ * @rx_bytes: UDP payload
+ * @drops: enum espsync_drop
+ * @lag_packets: histogram
+ * @lag_us: histogram
+ */
+struct es_peer {
+	struct list_head list;
+	struct es_net *es;
+	u8 node;
+	struct es_addr addr;
+	struct es_session session;
+	u16 gen;
+	u8 state;
+	u8 version;
+	u64 boot;
+	u64 heard_us;
+	u64 rt_us;
+	u64 rt_own_us;
+	u64 echo_ts;
+	u64 echo_at_us;
+	u32 rtt_us;
+	u64 ack_high;
+	u64 ack_bits;
+	bool ack_due;
+	u64 hello_us;
+	u64 sent_us;
+	bool synced;
+	bool synced_sent;
+	bool enforcing;
+	bool is_in;
+	u64 last_in_own_us;
+	bool after_gap;
+	u64 gap_boot;
+	struct es_wire_group g;
+	bool peer_synced;
+	u32 n_waiting;
+	u32 n_mismatched;
+	u32 cursor;
+	unsigned long *dirty;
+	unsigned long *named;
+	struct xarray acked;
+	struct xarray map;
+	struct es_sent *inflight;
+	unsigned int n_inflight;
+	u32 n_recs;
+	u64 tx_bytes;
+	u64 rx_bytes;
+	u64 drops[__ESPSYNC_DROP_MAX];
+	u64 lag_packets[ES_HIST];
+	u64 lag_us[ES_HIST];
+};
+
+/**
+ * struct es_config - what CHANNEL_SET and the module's parameters say
+ * @node: 1-255
+ * @local: sync address and port
+ * @dev: device to bind to, or ""
+ * @tick_us: shortest interval
+ * @dead_ms: silence after which a peer is down
+ * @detect_ms: how long failover detection takes
+ * @evict_ms: how long "in" lasts
+ */
+struct es_config {
+	u8 node;
+	struct es_addr local;
+	char dev[IFNAMSIZ];
+	u32 tick_us;
+	u32 dead_ms;
+	u32 detect_ms;
+	u32 evict_ms;
+};
+
+/**
+ * struct es_helper - espsyncd's newest report; es->lock
+ * @at_us: clock; 0: never since the channel was made
+ */
+struct es_helper {
+	u64 at_us;
+	u32 known;
+	u32 applied;
+	u32 missing;
+	u8 reason;
+	char text[128];
+};
+
+/**
+ * struct es_expect - an SA named beforehand by espsyncd
+ */
+struct es_expect {
+	struct list_head list;
+	__be32 spi;
+	u8 proto;
+	u64 until_us;
+};
+
+/**
+ * struct es_net - a network namespace
+ * @net: itself
+ * @lock: see DOC: Locking
+ * @cfg: es->lock
+ * @up: a channel exists: es->lock; read locklessly by notifications
+ * @keyed: SAs are followed; the same
+ * @keys: es->lock for writing; read by notifications only while @keyed
+ * @boot: random, for one life of the channel
+ * @sock: es->lock
+ * @thread: the channel's
+ * @wait: what it sleeps on
+ * @kick: it has work
+ * @group: group 0
+ * @guard_up: the hook is registered
+ * @peers: list, es->lock
+ * @n_peers: how many
+ * @sa_lock: see DOC: Locking
+ * @hash: SAs by (proto, spi)
+ * @sas: handle to SA, es->lock to walk, xarray's own lock (BH) to change
+ * @next_handle: cyclic
+ * @used: handles in use, bits; atomic
+ * @work: SAs that want the thread; sa_lock
+ * @hot: inbound SAs that are sampled; es->lock
+ * @expect: SAs named beforehand; sa_lock
+ * @rescan: walk xfrm's states for what nobody told us
+ * @clock_us: newest reading; es->lock
+ * @own_us: own time: only what ran
+ * @tick_at_us: clock of the last tick
+ * @echo_floor_us: own timestamps before this one are not believed when echoed
+ * @walk: handle from which limits are computed anew; 0: no walk is due
+ * @full: something could not be stored
+ * @closing: es_channel_stop() has let go of the lock
+ * @generation: changes whenever the set of SAs or peers does: dumps say so
+ */
+struct es_net {
+	struct net *net;
+	struct mutex lock;
+	struct es_config cfg;
+	bool up;
+	bool keyed;
+	struct es_keys keys;
+	u64 boot;
+	struct es_sock *sock;
+	struct task_struct *thread;
+	wait_queue_head_t wait;
+	bool kick;
+	struct es_group group;
+	bool guard_up;
+	struct list_head peers;
+	unsigned int n_peers;
+	spinlock_t sa_lock;
+	struct hlist_head *hash;
+	struct xarray sas;
+	u32 next_handle;
+	unsigned long *used;
+	struct list_head work;
+	struct list_head hot;
+	u32 n_hot;
+	struct list_head expect;
+	bool rescan;
+	u64 rescan_us;
+	u64 scan_us;
+	u64 clock_us;
+	u64 own_us;
+	u64 tick_at_us;
+	u64 echo_floor_us;
+	u32 n_waiting;
+	u64 sample_us;
+	u64 counter_us;
+	u32 interval_us;
+	u64 gap_own_us;
+	bool gap_doubt;
+	u32 walk;
+	bool full;
+	bool vmfork;
+	bool closing;
+	u32 generation;
+	struct es_helper helper;
+	unsigned long *counter_dirty;
+	u32 n_sas;
+	u32 n_tombs;
+	u64 drops[__ESPSYNC_DROP_MAX];
+	u64 renewals;
+	u64 stalls;
+	u64 merges;
+	atomic64_t refused;
+	u64 refused_told;
+	u64 refused_us;
+	u64 readd;
+	u8 *buf;		/* a datagram being built */
+	struct es_sent *draft;	/* what it says */
+	struct es_wire_rec rec;	/* a record being built or read: too big for a stack */
+	struct es_window win;
+	u32 saved_rseqth;
+	u32 saved_etime;
+	bool thresholds;
+	u8 rank;
+	u8 n_nodes;
+};
+
+extern unsigned int espsync_net_id;
+
+struct es_net *es_net_of(struct net *net);
+
+static inline void es_wake(struct es_net *es)
+{
+	WRITE_ONCE(es->kick, true);
+	wake_up_interruptible(&es->wait);
+}
+
+static inline void es_sa_set_dirty(struct es_net *es, struct es_sa *sa)
+{
+	struct es_peer *p;
+
+	list_for_each_entry(p, &es->peers, list)
+		__set_bit(sa->handle, p->dirty);
+	__set_bit(sa->handle, es->counter_dirty);
+}
+
+#endif /* ESPSYNC_H */

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * events.c - multicast: events, and the stream of counters.
+ *
+ * Job: tell subscribers what happened. Nobody there, or no memory: nothing is lost but the message.
+ * What may not enter: decisions.
+ */
+#include "channel.h"
+#include "events.h"
+#include "netlink.h"
+#include "nl_fill.h"
+#include "sa.h"
+#include "xstate.h"
+
+#define ES_COUNTER_US		10000
+#define ES_COUNTER_BATCH	256
+
+static struct sk_buff *begin(struct es_net *es, enum espsync_event type, void **hdr, struct nlattr **nest)
+{
+	struct sk_buff *skb;
+
+	if (!genl_has_listeners(&es_family, es->net, ES_MCGRP_EVENT))
+		return NULL;
+	skb = genlmsg_new(NLMSG_GOODSIZE, GFP_ATOMIC);
+	if (!skb)
+		return NULL;
+	*hdr = genlmsg_put(skb, 0, 0, &es_family, 0, ESPSYNC_CMD_EVENT);
+	*nest = *hdr ? nla_nest_start(skb, ESPSYNC_A_EVENT) : NULL;
+	if (*nest && !nla_put_u8(skb, ESPSYNC_A_EVENT_TYPE, type) && !nla_put_u32(skb, ESPSYNC_A_EVENT_GROUP, es->group.id))
+		return skb;
+	nlmsg_free(skb);
+	return NULL;
+}
+
+static void end(struct es_net *es, struct sk_buff *skb, void *hdr, struct nlattr *nest, const char *text)
+{
+	if (text && nla_put_string(skb, ESPSYNC_A_EVENT_TEXT, text)) {
+		nlmsg_free(skb);
+		return;
+	}
+	nla_nest_end(skb, nest);
+	genlmsg_end(skb, hdr);
+	genlmsg_multicast_netns(&es_family, es->net, skb, 0, ES_MCGRP_EVENT, GFP_ATOMIC);
+}
+
+/**
+ * es_event_sa() - something happened to an SA
+ * @es: namespace
+ * @type: what
+ * @sa: to whom
+ * @text: one sentence
+ * Context: any
+ */
+void es_event_sa(struct es_net *es, enum espsync_event type, const struct es_sa *sa, const char *text)
+{
+	struct nlattr *nest;
+	struct sk_buff *skb;
+	void *hdr;
+
+	if (type != ESPSYNC_EVENT_SA)
+		pr_warn_ratelimited("espsync: SA spi 0x%08x: %s\n", be32_to_cpu(sa->spi), text);
+	skb = begin(es, type, &hdr, &nest);
+	if (!skb)
+		return;
+	if (es_nl_addr(skb, ESPSYNC_A_EVENT_DST, sa->family, &sa->daddr) || nla_put_be32(skb, ESPSYNC_A_EVENT_SPI, sa->spi) ||
+	    nla_put_u8(skb, ESPSYNC_A_EVENT_PROTO, sa->proto))
+		nlmsg_free(skb);
+	else
+		end(es, skb, hdr, nest, text);
+}
+
+/**
+ * es_event_peer() - a peer's state changed
+ * @es: namespace, locked
+ * @p: the peer
+ * @text: or NULL
+ * Context: process
+ */
+void es_event_peer(struct es_net *es, const struct es_peer *p, const char *text)
+{
+	static const char * const name[] = { "down", "joining", "up", "out" };
+	u8 state = es_peer_state(p);
+	struct nlattr *nest;
+	struct sk_buff *skb;
+	void *hdr;
+
+	pr_info_ratelimited("espsync: peer %u is %s\n", p->node, text ?: name[state]);
+	skb = begin(es, ESPSYNC_EVENT_PEER, &hdr, &nest);
+	if (!skb)
+		return;
+	if (nla_put_u8(skb, ESPSYNC_A_EVENT_PEER, p->node) || nla_put_u8(skb, ESPSYNC_A_EVENT_PEER_STATE, state))
+		nlmsg_free(skb);
+	else
+		end(es, skb, hdr, nest, text);
+}
+
+/**
+ * es_event_role() - this node's role changed
+ * @es: namespace, locked
+ * @text: why
+ * Context: process
+ */
+void es_event_role(struct es_net *es, const char *text)
+{
+	static const char * const name[] = { "undecided", "standby", "active" };
+	const struct es_group *g = &es->group;
+	struct nlattr *nest;
+	struct sk_buff *skb;
+	void *hdr;
+
+	pr_info("espsync: group %u is %s here, epoch %llu: %s\n", g->id, name[g->role], g->epoch, text);
+	skb = begin(es, ESPSYNC_EVENT_ROLE, &hdr, &nest);
+	if (!skb)
+		return;
+	if (nla_put_u8(skb, ESPSYNC_A_EVENT_ROLE, g->role) ||
+	    nla_put_u64_64bit(skb, ESPSYNC_A_EVENT_EPOCH, g->epoch, ESPSYNC_A_EVENT_PAD))
+		nlmsg_free(skb);
+	else
+		end(es, skb, hdr, nest, text);
+}
+
+/**
+ * es_event_text() - anything else
+ * @es: namespace
+ * @type: what
+ * @node: peer concerned, 0 none
+ * @text: one sentence
+ * Context: any
+ */
+void es_event_text(struct es_net *es, enum espsync_event type, u8 node, const char *text)
+{
+	struct nlattr *nest;
+	struct sk_buff *skb;
+	void *hdr;
+
+	if (node)
+		pr_warn_ratelimited("espsync: peer %u: %s\n", node, text);
+	else
+		pr_warn_ratelimited("espsync: %s\n", text);
+	skb = begin(es, type, &hdr, &nest);
+	if (!skb)
+		return;
+	if (node && nla_put_u8(skb, ESPSYNC_A_EVENT_PEER, node))
+		nlmsg_free(skb);
+	else
+		end(es, skb, hdr, nest, text);
+}
+
+static bool tell_counters(struct es_net *es, struct es_sa *sa)
+{
+	struct sk_buff *skb = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+	void *hdr = skb ? genlmsg_put(skb, 0, 0, &es_family, 0, ESPSYNC_CMD_SA_GET) : NULL;
+
+	if (!hdr || es_nl_sa(es, sa, skb)) {
+		nlmsg_free(skb);
+		return false;
+	}
+	genlmsg_end(skb, hdr);
+	genlmsg_multicast_netns(&es_family, es->net, skb, 0, ES_MCGRP_COUNTER, GFP_KERNEL);
+	return true;
+}
+
+/**
+ * es_event_counters() - the SAs that changed, to the group "counter"
+ * @es: namespace, locked
+ * Context: the thread
+ *
+ * What changes while nobody listens waits for the next one who does: a subscriber begins with everything.
+ */
+void es_event_counters(struct es_net *es)
+{
+	unsigned int n = 0;
+	unsigned long h;
+	struct es_sa *sa;
+
+	if (es->clock_us - es->counter_us < ES_COUNTER_US || !genl_has_listeners(&es_family, es->net, ES_MCGRP_COUNTER))
+		return;
+	es->counter_us = es->clock_us;
+	for_each_set_bit(h, es->counter_dirty, ES_MAX_SAS) {
+		if (n++ == ES_COUNTER_BATCH)
+			return;
+		sa = es_sa_get(es, h);
+		if (sa && sa->x && !tell_counters(es, sa))
+			return;
+		__clear_bit(h, es->counter_dirty);
+	}
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * events.h - what userspace is told unasked.
+ */
+#ifndef ESPSYNC_EVENTS_H
+#define ESPSYNC_EVENTS_H
+
+#include "espsync.h"
+
+void es_event_sa(struct es_net *es, enum espsync_event type, const struct es_sa *sa, const char *text);
+void es_event_peer(struct es_net *es, const struct es_peer *p, const char *text);
+void es_event_role(struct es_net *es, const char *text);
+void es_event_text(struct es_net *es, enum espsync_event type, u8 node, const char *text);
+void es_event_counters(struct es_net *es);
+
+#endif /* ESPSYNC_EVENTS_H */

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * group.c - who is active: roles, epochs, the group's addresses.
+ *
+ * Job: carry out what keepalived or an operator decided (promote, demote) and step down when a higher epoch is heard. Epochs are
+ * (counter, node), compared in that order.
+ * What may not enter: numbers of SAs, the layout of datagrams, netlink.
+ *
+ * Context: process, es->lock held, but for the three es_group_ predicates that read locklessly.
+ */
+#include <linux/delay.h>
+#include <linux/netlink.h>
+#include <linux/slab.h>
+
+#include "channel.h"
+#include "events.h"
+#include "group.h"
+#include "out.h"
+#include "sa.h"
+
+static int epoch_cmp(u64 a, u8 a_node, u64 b, u8 b_node)
+{
+	if (a != b)
+		return a < b ? -1 : 1;
+	return a_node < b_node ? -1 : a_node > b_node;
+}
+
+/**
+ * es_group_has() - whether an address is one of the group's
+ * @g: group
+ * @family: AF_INET or AF_INET6
+ * @a: address
+ * Return: true if it is. Context: any
+ */
+bool es_group_has(const struct es_group *g, u16 family, const xfrm_address_t *a)
+{
+	const struct es_addrs *set;
+	bool found = false;
+	unsigned int i;
+
+	rcu_read_lock();
+	set = rcu_dereference(g->addrs);
+	for (i = 0; set && i < set->n && !found; i++)
+		found = set->a[i].family == family && !memcmp(&set->a[i].v6, a, es_addr_len(&set->a[i]));
+	rcu_read_unlock();
+	return found;
+}
+
+/**
+ * es_group_named() - whether the group has addresses at all
+ * @g: group
+ * Return: true if so; without any, every SA belongs to it and nothing is guarded. Context: any
+ */
+bool es_group_named(const struct es_group *g)
+{
+	return rcu_access_pointer(g->addrs);
+}
+
+/**
+ * es_group_settling() - promoted so lately that SAs may still appear that were mirrored late
+ * @es: namespace
+ * Return: true within ES_SETTLE_MS of promote. Context: any
+ */
+bool es_group_settling(const struct es_net *es)
+{
+	return READ_ONCE(es->own_us) - READ_ONCE(es->group.promoted_own_us) < ES_SETTLE_MS * 1000ull;
+}
+
+/**
+ * es_group_in() - whether this standby may take over and repeat nothing
+ * @es: namespace, locked
+ * Return: the owner said "in", and evict_ms have not passed since
+ */
+bool es_group_in(const struct es_net *es)
+{
+	return es->group.told && es->clock_us <= es->group.in_until_us;
+}
+
+/**
+ * es_group_set_addrs() - replace the group's addresses
+ * @es: namespace, locked
+ * @a: addresses
+ * @n: how many; 0 empties the group
+ * Return: 0 or -ENOMEM
+ */
+int es_group_set_addrs(struct es_net *es, const struct es_addr *a, unsigned int n)
+{
+	struct es_addrs *set = NULL, *old;
+
+	if (n) {
+		set = kmalloc(struct_size(set, a, n), GFP_KERNEL);
+		if (!set)
+			return -ENOMEM;
+		set->n = n;
+		memcpy(set->a, a, n * sizeof(*a));
+	}
+	old = rcu_replace_pointer(es->group.addrs, set, lockdep_is_held(&es->lock));
+	if (old)
+		kfree_rcu(old, rcu);
+	es->rescan = true;
+	es_wake(es);
+	return es_guard_update(es);
+}
+
+/**
+ * es_group_ranks() - this node's place among the standbys
+ * @es: namespace, locked
+ */
+void es_group_ranks(struct es_net *es)
+{
+	struct es_peer *p;
+	u8 rank = 0;
+
+	list_for_each_entry(p, &es->peers, list)
+		rank += p->node < es->cfg.node && p->node != es->group.owner;
+	WRITE_ONCE(es->rank, rank);
+	WRITE_ONCE(es->n_nodes, es->n_peers + 1);
+}
+
+static void set_role(struct es_net *es, u8 role, const char *why)
+{
+	WRITE_ONCE(es->group.role, role);
+	es_event_role(es, why);
+}
+
+/* A peer that is heard and says that it is active. */
+static struct es_peer *owner_heard(struct es_net *es)
+{
+	struct es_peer *p;
+
+	list_for_each_entry(p, &es->peers, list)
+		if (es_peer_heard(p) && p->g.role == ESPSYNC_ROLE_ACTIVE)
+			return p;
+	return NULL;
+}
+
+/*
+ * Tell an old owner that is heard that it is replaced, and wait until it is silent. es->lock is let go meanwhile.
+ */
+static int claim(struct es_net *es, struct netlink_ext_ack *extack)
+{
+	struct es_group *g = &es->group;
+	u64 until;
+
+	if (!owner_heard(es))
+		return 0;
+	g->claiming = true;
+	es_channel_speak(es);
+	until = es_clock_us() + es->cfg.dead_ms * 1000ull;
+	while (es->up && owner_heard(es) && es_clock_us() < until) {
+		mutex_unlock(&es->lock);
+		usleep_range(500, 1000);
+		mutex_lock(&es->lock);
+	}
+	g->claiming = false;
+	if (!es->up) {
+		NL_SET_ERR_MSG(extack, "the channel was deleted meanwhile");
+		return -ENOTCONN;
+	}
+	if (owner_heard(es)) {
+		NL_SET_ERR_MSG(extack, "the active node is heard but does not become silent; ask again, or demote it there");
+		return -ETIMEDOUT;
+	}
+	return 0;
+}
+
+/* This node was the last owner, and every peer is heard and knows of none after it. */
+static bool still_mine(struct es_net *es)
+{
+	struct es_peer *p;
+
+	if (es->group.epoch_node != es->cfg.node)
+		return false;
+	list_for_each_entry(p, &es->peers, list)
+		if (!es_peer_heard(p) || epoch_cmp(p->g.epoch, p->g.node, es->group.epoch, es->group.epoch_node) > 0)
+			return false;
+	return true;
+}
+
+static u32 doubt_all(struct es_net *es)
+{
+	struct es_sa *sa;
+	unsigned long i;
+	u32 n = 0;
+
+	xa_for_each(&es->sas, i, sa) {
+		n += es_out_doubt(es, sa);
+		cond_resched();
+	}
+	return n;
+}
+
+static void forget_acks(struct es_net *es)
+{
+	struct es_peer *p;
+
+	list_for_each_entry(p, &es->peers, list) {
+		xa_destroy(&p->acked);
+		p->is_in = false;
+		p->enforcing = false;
+		p->last_in_own_us = 0;
+		p->after_gap = false;
+		bitmap_copy(p->dirty, es->used, ES_MAX_SAS);
+	}
+	bitmap_copy(es->counter_dirty, es->used, ES_MAX_SAS);
+}
+
+/**
+ * es_group_promote() - this node is active from now on; idempotent
+ * @es: namespace, locked; the lock is let go while an old owner that is heard becomes silent
+ * @doubtful: result: SAs whose numbers are in doubt
+ * @extack: for the reason
+ * Return: 0, -ETIMEDOUT (the old owner is heard and not silent), -ENOTCONN, -ENOKEY
+ *
+ * In sync this costs no work per SA: each state already stands at its stored ceiling with its slot armed.
+ */
+int es_group_promote(struct es_net *es, u32 *doubtful, struct netlink_ext_ack *extack)
+{
+	struct es_group *g = &es->group;
+	bool sure;
+	int err;
+
+	*doubtful = 0;
+	if (g->role == ESPSYNC_ROLE_ACTIVE)
+		return 0;
+	sure = still_mine(es) || !es->n_peers;
+	g->epoch = max_t(u64, g->epoch + 1, ktime_get_real_seconds());
+	g->epoch_node = es->cfg.node;
+	err = claim(es, extack);
+	if (err)
+		return err;
+	if (g->role == ESPSYNC_ROLE_ACTIVE)
+		return 0;	/* somebody else asked meanwhile */
+	if (g->epoch_node != es->cfg.node) {
+		NL_SET_ERR_MSG(extack, "another node was promoted meanwhile; demote it, or ask again");
+		return -ETIMEDOUT;
+	}
+	if (!sure && !es_group_in(es))
+		*doubtful = doubt_all(es);
+	if (!++g->gen)
+		g->gen = 1;
+	g->promoted_own_us = es->own_us;
+	g->takeover = ktime_get_real_seconds();
+	g->silent = false;
+	g->stopped = false;
+	g->told = false;
+	forget_acks(es);
+	set_role(es, ESPSYNC_ROLE_ACTIVE, *doubtful ? "promoted while out of sync" : "promoted");
+	g->owner = es->cfg.node;
+	es_guard_update(es);
+	es->walk = 1;
+	es_group_ranks(es);
+	es_channel_speak(es);
+	es_wake(es);
+	return 0;
+}
+
+static void demote_all(struct es_net *es)
+{
+	struct es_sa *sa;
+	unsigned long i;
+
+	xa_for_each(&es->sas, i, sa) {
+		es_out_demoted(es, sa);
+		cond_resched();
+	}
+}
+
+/**
+ * es_group_stand_down() - this node is standby: silent when this returns; idempotent
+ * @es: namespace, locked
+ * @why: for the event
+ *
+ * Silent means: the guard is up, and what was on its way through it has left (synchronize_net).
+ */
+void es_group_stand_down(struct es_net *es, const char *why)
+{
+	struct es_group *g = &es->group;
+	struct es_peer *p;
+
+	if (g->role == ESPSYNC_ROLE_STANDBY)
+		return;
+	if (g->owner == es->cfg.node)
+		g->owner = 0;
+	set_role(es, ESPSYNC_ROLE_STANDBY, why);
+	es_guard_update(es);
+	synchronize_net();
+	g->silent = true;
+	g->told = false;
+	g->in_until_us = 0;
+	list_for_each_entry(p, &es->peers, list) {
+		p->is_in = false;
+		p->enforcing = false;
+	}
+	es->walk = 0;
+	es_group_ranks(es);
+	es_channel_speak(es);
+	demote_all(es);
+	es_wake(es);
+}
+
+/* What the owner says about this standby. @echo: own clock when this node said what the datagram answers. */
+static void heard_owner(struct es_net *es, struct es_peer *p, const struct es_wire_group *w, u64 echo, bool newest)
+{
+	struct es_group *g = &es->group;
+
+	if (g->owner != p->node) {
+		g->owner = p->node;
+		es_group_ranks(es);
+	}
+	g->heard_us = es->clock_us;
+	if (w->flags & ES_GROUP_IN && echo && echo >= es->echo_floor_us) {
+		g->told = true;
+		g->in_until_us = max(g->in_until_us, echo + es->cfg.evict_ms * 900ull);
+	} else if (newest && !(w->flags & ES_GROUP_IN)) {
+		g->in_until_us = 0;
+	}
+}
+
+/**
+ * es_group_heard() - a peer said what it is
+ * @es: namespace, locked
+ * @p: the peer
+ * @w: what it said
+ * @echo: newest own timestamp that it had heard then; 0 none
+ * @newest: nothing newer of it has been heard
+ */
+void es_group_heard(struct es_net *es, struct es_peer *p, const struct es_wire_group *w, u64 echo, bool newest)
+{
+	struct es_group *g = &es->group;
+	int cmp = epoch_cmp(w->epoch, w->node, g->epoch, g->epoch_node);
+	bool active = w->role == ESPSYNC_ROLE_ACTIVE;
+
+	if (newest)
+		p->g = *w;
+	if (active && cmp < 0 && g->role == ESPSYNC_ROLE_ACTIVE)
+		es_event_text(es, ESPSYNC_EVENT_CONFLICT, p->node, "also active, with a lower epoch: it will step down");
+	if (cmp > 0) {
+		if (g->role == ESPSYNC_ROLE_ACTIVE && active)
+			es_event_text(es, ESPSYNC_EVENT_CONFLICT, p->node, "also active, with a higher epoch: this node steps down");
+		g->epoch = w->epoch;
+		g->epoch_node = w->node;
+		g->told = false;
+		g->in_until_us = 0;
+		if (g->role == ESPSYNC_ROLE_ACTIVE)
+			es_group_stand_down(es, "another node was promoted");
+	}
+	if (active && cmp >= 0) {
+		if (g->role == ESPSYNC_ROLE_UNDECIDED)
+			es_group_stand_down(es, "a peer is active");
+		heard_owner(es, p, w, echo, newest);
+	}
+}
+
+/**
+ * es_group_tell() - what this node says to a peer about the group
+ * @es: namespace, locked
+ * @p: the peer
+ * @w: result
+ */
+void es_group_tell(struct es_net *es, struct es_peer *p, struct es_wire_group *w)
+{
+	struct es_group *g = &es->group;
+
+	memset(w, 0, sizeof(*w));
+	w->id = g->id;
+	w->role = g->claiming ? ES_ROLE_CLAIM : g->role;
+	w->epoch = g->epoch;
+	w->node = g->epoch_node;
+	w->flags = (g->silent ? ES_GROUP_SILENT : 0) | (es->full ? ES_GROUP_FULL : 0);
+	if (g->role == ESPSYNC_ROLE_ACTIVE && p->is_in && !p->after_gap) {
+		w->flags |= ES_GROUP_IN;
+		p->last_in_own_us = max_t(u64, es->own_us, 1);
+	}
+	if (es->helper.at_us && es->clock_us - es->helper.at_us < 3000000)
+		w->flags |= ES_GROUP_HELPER | (es->helper.missing ? 0 : ES_GROUP_IKE);
+	es_peer_shortfall(es, p, &w->waiting, &w->mismatched);
+}
+
+/**
+ * es_group_reset() - as after load
+ * @es: namespace, locked; no channel
+ */
+void es_group_reset(struct es_net *es)
+{
+	struct es_group *g = &es->group;
+
+	WRITE_ONCE(g->role, ESPSYNC_ROLE_UNDECIDED);
+	g->claiming = false;
+	g->silent = false;
+	g->owner = 0;
+	g->gen = 0;
+	g->told = false;
+	g->in_until_us = 0;
+	g->takeover = 0;
+	g->heard_us = 0;
+}
+
+/**
+ * es_group_free() - forget the group's addresses
+ * @es: namespace, nobody uses it any more
+ */
+void es_group_free(struct es_net *es)
+{
+	struct es_addrs *set = rcu_replace_pointer(es->group.addrs, NULL, true);
+
+	if (set)
+		kfree_rcu(set, rcu);
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * guard.c - a standby is silent.
+ *
+ * Job: a netfilter hook that drops what a guarded group's address would send: packets that one of its SAs would transform, ESP, ESP in UDP
+ * and IKE. Registered only while the group is standby.
+ * What may not enter: anything that a packet does not need.
+ *
+ * It stands at NF_IP_PRI_LAST - 1, behind SNAT, which attaches the IPsec bundle at priority 100 inside POST_ROUTING; it walks the whole bundle, because
+ * transport-mode states behind IPComp are not the first of it.
+ */
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/netfilter_ipv4.h>
+#include <linux/udp.h>
+#include <net/dst.h>
+
+#include "events.h"
+#include "group.h"
+
+#define ES_IKE_PORT	500
+#define ES_NATT_PORT	4500
+
+static bool bundle_is_guarded(const struct es_group *g, const struct sk_buff *skb)
+{
+	const struct dst_entry *dst = skb_dst(skb);
+
+	for (; dst && dst->xfrm; dst = xfrm_dst_child(dst))
+		if (es_group_has(g, dst->xfrm->props.family, &dst->xfrm->props.saddr))
+			return true;
+	return false;
+}
+
+/* Transport header of what this host sends from the group's address. */
+static bool is_tunnel_traffic(const struct sk_buff *skb, u8 proto, unsigned int off, bool fragment)
+{
+	const struct udphdr *uh;
+	struct udphdr buf;
+
+	if (proto == IPPROTO_ESP || proto == IPPROTO_AH)
+		return true;
+	if (proto != IPPROTO_UDP || fragment)
+		return false;
+	uh = skb_header_pointer(skb, off, sizeof(buf), &buf);
+	return uh && (uh->source == htons(ES_IKE_PORT) || uh->source == htons(ES_NATT_PORT));
+}
+
+static bool sent_from_group(const struct es_group *g, const struct sk_buff *skb, u8 pf)
+{
+	unsigned int at = skb_network_offset(skb);
+
+	if (pf == NFPROTO_IPV4) {
+		const struct iphdr *ip = ip_hdr(skb);
+
+		return es_group_has(g, AF_INET, (const xfrm_address_t *)&ip->saddr) &&
+		       is_tunnel_traffic(skb, ip->protocol, at + ip->ihl * 4, ip->frag_off & htons(IP_OFFSET));
+	}
+	if (pf == NFPROTO_IPV6) {
+		const struct ipv6hdr *ip = ipv6_hdr(skb);
+		u8 next = ip->nexthdr;
+		__be16 frag = 0;
+		int off;
+
+		if (!es_group_has(g, AF_INET6, (const xfrm_address_t *)&ip->saddr))
+			return false;
+		off = ipv6_skip_exthdr(skb, at + sizeof(*ip), &next, &frag);
+		return off > 0 && is_tunnel_traffic(skb, next, off, frag & htons(~7));
+	}
+	return false;
+}
+
+static unsigned int drop_guarded(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	struct es_net *es = es_net_of(state->net);
+
+	if (!es || READ_ONCE(es->group.role) != ESPSYNC_ROLE_STANDBY)
+		return NF_ACCEPT;
+	if (!bundle_is_guarded(&es->group, skb) && !sent_from_group(&es->group, skb, state->pf))
+		return NF_ACCEPT;
+	atomic64_inc(&es->refused);
+	return NF_DROP;
+}
+
+static const struct nf_hook_ops guard_ops = {
+	.hook = drop_guarded,
+	.pf = NFPROTO_INET,
+	.hooknum = NF_INET_POST_ROUTING,
+	.priority = NF_IP_PRI_LAST - 1,
+};
+
+/**
+ * es_guard_update() - have the hook if and only if the group is standby and has addresses
+ * @es: namespace, locked
+ * Return: 0, or why it could not be registered. Context: process, sleeps
+ */
+int es_guard_update(struct es_net *es)
+{
+	bool want = es->up && es->group.role == ESPSYNC_ROLE_STANDBY && es_group_named(&es->group);
+	int err = 0;
+
+	if (want && !es->guard_up) {
+		err = nf_register_net_hook(es->net, &guard_ops);
+		es->guard_up = !err;
+		if (err)
+			pr_err("espsync: cannot register the guard (%d): this standby may send; take its address away and reload the module\n",
+			       err);
+	} else if (!want) {
+		es_guard_remove(es);
+	}
+	return err;
+}
+
+/**
+ * es_guard_remove() - take the hook away
+ * @es: namespace, locked
+ * Context: process, sleeps
+ */
+void es_guard_remove(struct es_net *es)
+{
+	if (es->guard_up)
+		nf_unregister_net_hook(es->net, &guard_ops);
+	es->guard_up = false;
+}

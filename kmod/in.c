@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * in.c - inbound SAs: hot ones are looked at in turn, cold ones wake us with their next packet.
+ *
+ * Job: the anti-replay window of a state on its way to the peers and back (RFC 4303 3.4.3), the way NAPI polls: an idle SA raises one event, a
+ * busy one is visited by the thread every interval and costs its packets nothing.
+ * What may not enter: outbound numbers, sockets, roles.
+ */
+#include "in.h"
+#include "sa.h"
+#include "xstate.h"
+
+#define ES_RECORDS_PER_S	100000	/* budget that stretches the interval */
+#define ES_IN_BATCH		64	/* SAs between two chances to schedule */
+
+/**
+ * es_in_adopt() - a state has come for an SA
+ * @es: namespace
+ * @sa: the SA
+ * @x: its state, locked
+ * Context: notification or process, x->lock held
+ */
+void es_in_adopt(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
+{
+	sa->seen = x->curlft.packets;
+	sa->sent_seq = 0;
+	if (!test_bit(ES_SA_INEXACT, &sa->flags))
+		es_x_cold(x);
+}
+
+/**
+ * es_in_event() - a cold SA has received a packet
+ * @es: namespace
+ * @sa: the SA
+ * @x: its state
+ * Context: packet path, x->lock held, BH off
+ */
+void es_in_event(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
+{
+	if (!test_bit(ES_SA_INEXACT, &sa->flags))
+		es_x_hot(x);
+	spin_lock(&es->sa_lock);
+	es_sa_queue(es, sa);
+	spin_unlock(&es->sa_lock);
+}
+
+/**
+ * es_in_woken() - the thread has been told that an SA is busy
+ * @es: namespace, locked
+ * @sa: inbound, with a state
+ */
+void es_in_woken(struct es_net *es, struct es_sa *sa)
+{
+	if (!list_empty(&sa->hot))
+		return;
+	list_add_tail(&sa->hot, &es->hot);
+	es->n_hot++;
+	sa->moved_us = es->clock_us;
+}
+
+/**
+ * es_in_interval() - how often a hot SA is visited: the sync interval of invariant I3
+ * @es: namespace, locked
+ * Return: microseconds; longer the more SAs are hot
+ */
+u32 es_in_interval(const struct es_net *es)
+{
+	return max_t(u64, es->cfg.tick_us, div_u64((u64)es->n_hot * 1000000, ES_RECORDS_PER_S));
+}
+
+/* Returns whether it stays hot. */
+static bool visit(struct es_net *es, struct es_sa *sa)
+{
+	struct xfrm_state *x = sa->x;
+	bool stays = true;
+
+	if (READ_ONCE(x->curlft.packets) != sa->seen) {
+		sa->seen = READ_ONCE(x->curlft.packets);
+		sa->moved_us = es->clock_us;
+		es_sa_set_dirty(es, sa);
+		return true;
+	}
+	if (es->clock_us - sa->moved_us < ES_HOT_US || test_bit(ES_SA_INEXACT, &sa->flags))
+		return true;	/* an SA with thresholds of its own would not wake us */
+	spin_lock_bh(&x->lock);
+	if (x->curlft.packets == sa->seen) {
+		es_x_cold(x);
+		stays = false;
+	}
+	spin_unlock_bh(&x->lock);
+	return stays;
+}
+
+/**
+ * es_in_sample() - visit every hot SA once, if the interval has passed
+ * @es: namespace, locked
+ * Context: the thread
+ */
+void es_in_sample(struct es_net *es)
+{
+	struct es_sa *sa, *next;
+	unsigned int n = 0;
+
+	es->interval_us = es_in_interval(es);
+	if (list_empty(&es->hot) || es->clock_us - es->sample_us < es->interval_us)
+		return;
+	es->sample_us = es->clock_us;
+	list_for_each_entry_safe(sa, next, &es->hot, hot) {
+		if (!sa->x || !visit(es, sa)) {
+			list_del_init(&sa->hot);
+			es->n_hot--;
+		}
+		if (++n % ES_IN_BATCH == 0)
+			cond_resched();
+	}
+}
+
+/* No state yet: kept until it comes. */
+static void keep(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *r)
+{
+	struct es_kept *k = es_sa_keep(es, sa);
+
+	if (!k || r->win.seq < k->win.seq)
+		return;
+	spin_lock_bh(&es->sa_lock);
+	k->win = r->win;
+	k->bytes = max(k->bytes, r->bytes);
+	k->packets = max(k->packets, r->packets);
+	spin_unlock_bh(&es->sa_lock);
+}
+
+/**
+ * es_in_merge() - what another node has accepted
+ * @es: namespace, locked
+ * @sa: inbound, with or without a state here
+ * @r: the record
+ */
+void es_in_merge(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *r)
+{
+	struct xfrm_state *x = sa->x;
+
+	if (!x) {
+		keep(es, sa, r);
+		return;
+	}
+	spin_lock_bh(&x->lock);
+	if (es_x_merge(x, &r->win))
+		es->merges++;
+	if (x->curlft.packets == sa->seen)
+		sa->seen = max_t(u64, x->curlft.packets, r->packets);
+	es_x_merge_life(x, r->bytes, r->packets);
+	spin_unlock_bh(&x->lock);
+	sa->moved_us = es->clock_us;
+}
+
+/**
+ * es_in_fill() - what to tell a peer about an inbound SA
+ * @es: namespace, locked
+ * @sa: the SA, with a state
+ * @r: record; handle is the caller's
+ *
+ * The whole window: a late packet sets a bit anywhere in it, and a datagram before this one may have been lost.
+ */
+void es_in_fill(struct es_net *es, struct es_sa *sa, struct es_wire_rec *r)
+{
+	struct xfrm_state *x = sa->x;
+
+	r->type = ES_WIRE_IN;
+	spin_lock_bh(&x->lock);
+	es_x_read(x, &r->win, ES_WINDOW_MAX);
+	r->bytes = x->curlft.bytes;
+	r->packets = x->curlft.packets;
+	spin_unlock_bh(&x->lock);
+	sa->sent_seq = r->win.seq;
+}

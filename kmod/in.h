@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * in.h - inbound SAs: windows sampled, told, merged.
+ */
+#ifndef ESPSYNC_IN_H
+#define ESPSYNC_IN_H
+
+#include "espsync.h"
+
+void es_in_adopt(struct es_net *es, struct es_sa *sa, struct xfrm_state *x);
+void es_in_event(struct es_net *es, struct es_sa *sa, struct xfrm_state *x);
+void es_in_woken(struct es_net *es, struct es_sa *sa);
+void es_in_sample(struct es_net *es);
+u32 es_in_interval(const struct es_net *es);
+void es_in_merge(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *r);
+void es_in_fill(struct es_net *es, struct es_sa *sa, struct es_wire_rec *r);
+
+#endif /* ESPSYNC_IN_H */

@@ -1,0 +1,874 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * netlink.c - the generic netlink family "espsync": requests.
+ *
+ * Job: check what is asked, take es->lock, call the room that does it, answer. Every refusal says in its extended ack what is wrong and what helps.
+ * What may not enter: how things are done. What is shown is nl_fill.c's.
+ *
+ * Context: process. Handlers run in parallel (parallel_ops): a promote that waits must not hold up the other families.
+ */
+#include <linux/delay.h>
+#include <net/genetlink.h>
+
+#include "channel.h"
+#include "group.h"
+#include "in.h"
+#include "km.h"
+#include "netlink.h"
+#include "nl_fill.h"
+#include "out.h"
+#include "ready.h"
+#include "sa.h"
+
+#define ES_FLUSH_MS	1000
+
+static const struct nla_policy channel_policy[ESPSYNC_A_CHANNEL_MAX + 1] = {
+	[ESPSYNC_A_CHANNEL_NODE] = NLA_POLICY_MIN(NLA_U8, 1),
+	[ESPSYNC_A_CHANNEL_LOCAL] = { .type = NLA_BINARY, .len = 16 },
+	[ESPSYNC_A_CHANNEL_PORT] = { .type = NLA_U16 },
+	[ESPSYNC_A_CHANNEL_DEV] = { .type = NLA_NUL_STRING, .len = IFNAMSIZ - 1 },
+	[ESPSYNC_A_CHANNEL_KEY] = NLA_POLICY_EXACT_LEN(ESPSYNC_KEY_LEN),
+	[ESPSYNC_A_CHANNEL_TICK_US] = { .type = NLA_U32 },
+	[ESPSYNC_A_CHANNEL_DEAD_MS] = { .type = NLA_U32 },
+	[ESPSYNC_A_CHANNEL_DETECT_MS] = { .type = NLA_U32 },
+	[ESPSYNC_A_CHANNEL_EVICT_MS] = { .type = NLA_U32 },
+	[ESPSYNC_A_CHANNEL_RELEASE] = { .type = NLA_FLAG },
+};
+
+static const struct nla_policy peer_policy[ESPSYNC_A_PEER_MAX + 1] = {
+	[ESPSYNC_A_PEER_NODE] = NLA_POLICY_MIN(NLA_U8, 1),
+	[ESPSYNC_A_PEER_ADDR] = { .type = NLA_BINARY, .len = 16 },
+	[ESPSYNC_A_PEER_PORT] = { .type = NLA_U16 },
+};
+
+static const struct nla_policy group_policy[ESPSYNC_A_GROUP_MAX + 1] = {
+	[ESPSYNC_A_GROUP_ID] = { .type = NLA_U32 },
+	[ESPSYNC_A_GROUP_ADDRS] = { .type = NLA_NESTED },
+	[ESPSYNC_A_GROUP_DOUBT] = NLA_POLICY_MAX(NLA_U8, ESPSYNC_DOUBT_HOLD),
+	[ESPSYNC_A_GROUP_OVERRUN] = NLA_POLICY_MAX(NLA_U8, 1),
+	[ESPSYNC_A_GROUP_EVICT_NEVER] = NLA_POLICY_MAX(NLA_U8, 1),
+	[ESPSYNC_A_GROUP_TIMEOUT_MS] = NLA_POLICY_MAX(NLA_U32, 60000),
+};
+
+static const struct nla_policy sa_policy[ESPSYNC_A_SA_MAX + 1] = {
+	[ESPSYNC_A_SA_DST] = { .type = NLA_BINARY, .len = 16 },
+	[ESPSYNC_A_SA_SPI] = { .type = NLA_U32 },
+	[ESPSYNC_A_SA_PROTO] = { .type = NLA_U8 },
+	[ESPSYNC_A_SA_FINGERPRINT] = NLA_POLICY_EXACT_LEN(ES_FP_LEN),
+	[ESPSYNC_A_SA_OSEQ] = { .type = NLA_U64 },
+	[ESPSYNC_A_SA_CEILING] = { .type = NLA_U64 },
+	[ESPSYNC_A_SA_SEQ] = { .type = NLA_U64 },
+	[ESPSYNC_A_SA_WINDOW] = { .type = NLA_U32 },
+	[ESPSYNC_A_SA_BITMAP] = { .type = NLA_BINARY, .len = ES_WINDOW_MAX / 8 },
+	[ESPSYNC_A_SA_BYTES] = { .type = NLA_U64 },
+	[ESPSYNC_A_SA_PACKETS] = { .type = NLA_U64 },
+};
+
+static const struct nla_policy helper_policy[ESPSYNC_A_HELPER_MAX + 1] = {
+	[ESPSYNC_A_HELPER_KNOWN] = { .type = NLA_U32 },
+	[ESPSYNC_A_HELPER_APPLIED] = { .type = NLA_U32 },
+	[ESPSYNC_A_HELPER_MISSING] = { .type = NLA_U32 },
+	[ESPSYNC_A_HELPER_REASON] = NLA_POLICY_RANGE(NLA_U8, ESPSYNC_REASON_IKE_MISSING, ESPSYNC_REASON_DRIFT),
+	[ESPSYNC_A_HELPER_TEXT] = { .type = NLA_NUL_STRING, .len = 127 },
+};
+
+static const struct nla_policy es_policy[ESPSYNC_A_MAX + 1] = {
+	[ESPSYNC_A_CHANNEL] = NLA_POLICY_NESTED(channel_policy),
+	[ESPSYNC_A_PEER] = NLA_POLICY_NESTED(peer_policy),
+	[ESPSYNC_A_GROUP] = NLA_POLICY_NESTED(group_policy),
+	[ESPSYNC_A_SA] = NLA_POLICY_NESTED(sa_policy),
+	[ESPSYNC_A_HELPER] = NLA_POLICY_NESTED(helper_policy),
+	[ESPSYNC_A_LOCAL] = { .type = NLA_FLAG },
+};
+
+/* The request's nest, taken apart; NULL attributes where there is none. */
+static int open_nest(struct genl_info *info, int type, struct nlattr **tb, int max, const struct nla_policy *policy)
+{
+	memset(tb, 0, sizeof(*tb) * (max + 1));
+	if (!info->attrs[type])
+		return 0;
+	return nla_parse_nested(tb, max, info->attrs[type], policy, info->extack);
+}
+
+static struct es_net *lock_net(struct genl_info *info)
+{
+	struct es_net *es = es_net_of(genl_info_net(info));
+
+	mutex_lock(&es->lock);
+	return es;
+}
+
+static struct es_net *lock_channel(struct genl_info *info)
+{
+	struct es_net *es = lock_net(info);
+
+	if (es->up) {
+		es->clock_us = max(es->clock_us, es_clock_us());
+		return es;
+	}
+	mutex_unlock(&es->lock);
+	GENL_SET_ERR_MSG(info, "no channel in this network namespace: espsync channel set node N local ADDR");
+	return NULL;
+}
+
+/* A sentence that outlives the request; NL_SET_ERR_MSG() takes literals only. */
+static int refuse(struct genl_info *info, int err, const char *sentence)
+{
+	if (info->extack)
+		info->extack->_msg = sentence;
+	return err;
+}
+
+static struct sk_buff *reply_new(struct genl_info *info, void **hdr)
+{
+	struct sk_buff *skb = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+
+	if (!skb)
+		return NULL;
+	*hdr = genlmsg_put_reply(skb, info, &es_family, 0, info->genlhdr->cmd);
+	if (*hdr)
+		return skb;
+	nlmsg_free(skb);
+	return NULL;
+}
+
+static int reply_send(struct genl_info *info, struct sk_buff *skb, void *hdr, int err)
+{
+	if (err) {
+		nlmsg_free(skb);
+		return err;
+	}
+	genlmsg_end(skb, hdr);
+	return genlmsg_reply(skb, info);
+}
+
+static int get_addr(struct genl_info *info, const struct nlattr *a, struct es_addr *to)
+{
+	if (!es_addr_set(to, nla_data(a), nla_len(a)) && !es_addr_is_any(to))
+		return 0;
+	NL_SET_ERR_MSG_ATTR(info->extack, a, "not an IPv4 or IPv6 address of a host");
+	return -EINVAL;
+}
+
+static int channel_get(struct sk_buff *req, struct genl_info *info)
+{
+	struct es_net *es = lock_channel(info);
+	struct sk_buff *skb;
+	void *hdr;
+	int err;
+
+	if (!es)
+		return -ENOENT;
+	skb = reply_new(info, &hdr);
+	err = skb ? es_nl_channel(es, skb) : -ENOMEM;
+	mutex_unlock(&es->lock);
+	return skb ? reply_send(info, skb, hdr, err) : err;
+}
+
+/**
+ * es_config_defaults() - as documented
+ * @c: result
+ */
+void es_config_defaults(struct es_config *c)
+{
+	memset(c, 0, sizeof(*c));
+	c->local.port = htons(ESPSYNC_PORT);
+	c->tick_us = 1000;
+	c->dead_ms = 300;
+	c->detect_ms = 1000;
+	c->evict_ms = 5000;
+}
+
+/**
+ * es_config_check() - whether values fit their ranges and each other
+ * @c: values
+ * @why: result: a sentence
+ * Return: 0 or -ERANGE
+ */
+int es_config_check(const struct es_config *c, const char **why)
+{
+	*why = NULL;
+	if (!c->node)
+		*why = "node must be 1 to 255";
+	else if (!c->local.port)
+		*why = "port must be 1 to 65535";
+	else if (c->tick_us < 100 || c->tick_us > 1000000)
+		*why = "tick_us must be 100 to 1000000";
+	else if (c->dead_ms < 10 || c->dead_ms > 60000)
+		*why = "dead_ms must be 10 to 60000";
+	else if (c->detect_ms < 10 || c->detect_ms > 60000)
+		*why = "detect_ms must be 10 to 60000";
+	else if (c->evict_ms <= 2 * c->detect_ms || c->evict_ms > 600000)
+		*why = "evict_ms must be more than twice detect_ms, and at most 600000";
+	return *why ? -ERANGE : 0;
+}
+
+static int read_config(struct genl_info *info, struct nlattr **tb, struct es_config *c)
+{
+	const char *why;
+	__be16 port;
+	int err;
+
+	if (tb[ESPSYNC_A_CHANNEL_NODE])
+		c->node = nla_get_u8(tb[ESPSYNC_A_CHANNEL_NODE]);
+	if (tb[ESPSYNC_A_CHANNEL_LOCAL]) {
+		port = c->local.port;
+		err = get_addr(info, tb[ESPSYNC_A_CHANNEL_LOCAL], &c->local);
+		if (err)
+			return err;
+		c->local.port = port;
+	}
+	if (tb[ESPSYNC_A_CHANNEL_PORT])
+		c->local.port = nla_get_be16(tb[ESPSYNC_A_CHANNEL_PORT]);
+	if (tb[ESPSYNC_A_CHANNEL_DEV])
+		nla_strscpy(c->dev, tb[ESPSYNC_A_CHANNEL_DEV], sizeof(c->dev));
+	if (tb[ESPSYNC_A_CHANNEL_TICK_US])
+		c->tick_us = nla_get_u32(tb[ESPSYNC_A_CHANNEL_TICK_US]);
+	if (tb[ESPSYNC_A_CHANNEL_DEAD_MS])
+		c->dead_ms = nla_get_u32(tb[ESPSYNC_A_CHANNEL_DEAD_MS]);
+	if (tb[ESPSYNC_A_CHANNEL_DETECT_MS])
+		c->detect_ms = nla_get_u32(tb[ESPSYNC_A_CHANNEL_DETECT_MS]);
+	if (tb[ESPSYNC_A_CHANNEL_EVICT_MS])
+		c->evict_ms = nla_get_u32(tb[ESPSYNC_A_CHANNEL_EVICT_MS]);
+	if (!c->node)
+		return refuse(info, -EINVAL, "node is missing");
+	if (!c->local.family)
+		return refuse(info, -EINVAL, "local address is missing");
+	err = es_config_check(c, &why);
+	return err ? refuse(info, err, why) : 0;
+}
+
+static int channel_apply(struct es_net *es, struct genl_info *info, struct nlattr **tb)
+{
+	struct es_config c;
+	int err;
+
+	if (es->closing) {
+		GENL_SET_ERR_MSG(info, "the channel is being deleted: ask again");
+		return -EBUSY;
+	}
+	if (es->up)
+		c = es->cfg;
+	else
+		es_config_defaults(&c);
+	err = read_config(info, tb, &c);
+	if (err)
+		return err;
+	if (es->up && c.node != es->cfg.node) {
+		GENL_SET_ERR_MSG(info, "a channel keeps its node number: espsync channel del first");
+		return -EBUSY;
+	}
+	err = es->up ? es_channel_rebind(es, &c, info->extack) : es_channel_start(es, &c, info->extack);
+	if (!err && tb[ESPSYNC_A_CHANNEL_KEY])
+		err = es_channel_key(es, nla_data(tb[ESPSYNC_A_CHANNEL_KEY]));
+	return err;
+}
+
+static int channel_set(struct sk_buff *req, struct genl_info *info)
+{
+	struct nlattr *tb[ESPSYNC_A_CHANNEL_MAX + 1];
+	struct es_net *es;
+	int err = open_nest(info, ESPSYNC_A_CHANNEL, tb, ESPSYNC_A_CHANNEL_MAX, channel_policy);
+
+	if (err)
+		return err;
+	es = lock_net(info);
+	err = channel_apply(es, info, tb);
+	mutex_unlock(&es->lock);
+	if (tb[ESPSYNC_A_CHANNEL_KEY])	/* the request is freed after us; the key is not left in it */
+		memzero_explicit(nla_data(tb[ESPSYNC_A_CHANNEL_KEY]), ESPSYNC_KEY_LEN);
+	return err;
+}
+
+static int channel_del(struct sk_buff *req, struct genl_info *info)
+{
+	struct nlattr *tb[ESPSYNC_A_CHANNEL_MAX + 1];
+	struct es_net *es;
+	int err = open_nest(info, ESPSYNC_A_CHANNEL, tb, ESPSYNC_A_CHANNEL_MAX, channel_policy);
+
+	if (err)
+		return err;
+	es = lock_channel(info);
+	if (!es)
+		return -ENOENT;
+	es_channel_stop(es, tb[ESPSYNC_A_CHANNEL_RELEASE]);
+	mutex_unlock(&es->lock);
+	return 0;
+}
+
+static int peer_add(struct sk_buff *req, struct genl_info *info)
+{
+	struct nlattr *tb[ESPSYNC_A_PEER_MAX + 1];
+	struct es_addr addr;
+	struct es_net *es;
+	int err = open_nest(info, ESPSYNC_A_PEER, tb, ESPSYNC_A_PEER_MAX, peer_policy);
+
+	if (err)
+		return err;
+	if (!tb[ESPSYNC_A_PEER_NODE] || !tb[ESPSYNC_A_PEER_ADDR])
+		return refuse(info, -EINVAL, "the peer's node or address is missing");
+	err = get_addr(info, tb[ESPSYNC_A_PEER_ADDR], &addr);
+	if (err)
+		return err;
+	addr.port = tb[ESPSYNC_A_PEER_PORT] ? nla_get_be16(tb[ESPSYNC_A_PEER_PORT]) : htons(ESPSYNC_PORT);
+	es = lock_channel(info);
+	if (!es)
+		return -ENOTCONN;
+	err = -EINVAL;
+	if (addr.family != es->cfg.local.family)
+		GENL_SET_ERR_MSG(info, "the peer's address has not the family of the channel's: give both as IPv4 or both as IPv6");
+	else if (nla_get_u8(tb[ESPSYNC_A_PEER_NODE]) == es->cfg.node)
+		GENL_SET_ERR_MSG(info, "that is this node's own number: each node has its own");
+	else if (!addr.port)
+		GENL_SET_ERR_MSG(info, "port must be 1 to 65535");
+	else
+		err = es_peer_add(es, nla_get_u8(tb[ESPSYNC_A_PEER_NODE]), &addr, info->extack);
+	mutex_unlock(&es->lock);
+	return err;
+}
+
+static int peer_of(struct genl_info *info, struct es_net *es, struct es_peer **p, bool needed)
+{
+	struct nlattr *tb[ESPSYNC_A_PEER_MAX + 1];
+	int err = open_nest(info, ESPSYNC_A_PEER, tb, ESPSYNC_A_PEER_MAX, peer_policy);
+
+	*p = NULL;
+	if (err)
+		return err;
+	if (!tb[ESPSYNC_A_PEER_NODE])
+		return needed ? refuse(info, -EINVAL, "the peer's node is missing") : 0;
+	*p = es_peer_find(es, nla_get_u8(tb[ESPSYNC_A_PEER_NODE]));
+	if (*p)
+		return 0;
+	GENL_SET_ERR_MSG(info, "no such peer: espsync show peers");
+	return -ENOENT;
+}
+
+static int peer_del(struct sk_buff *req, struct genl_info *info)
+{
+	struct es_net *es = lock_channel(info);
+	struct es_peer *p;
+	int err;
+
+	if (!es)
+		return -ENOTCONN;
+	err = peer_of(info, es, &p, true);
+	if (!err)
+		es_peer_del(es, p);
+	mutex_unlock(&es->lock);
+	return err;
+}
+
+static int resync(struct sk_buff *req, struct genl_info *info)
+{
+	struct es_net *es = lock_channel(info);
+	struct es_peer *p, *i;
+	int err;
+
+	if (!es)
+		return -ENOTCONN;
+	err = peer_of(info, es, &p, false);
+	list_for_each_entry(i, &es->peers, list)
+		if (!err && (!p || i == p))
+			es_peer_resync(i);
+	es_wake(es);
+	mutex_unlock(&es->lock);
+	return err;
+}
+
+static int is_group_0(struct genl_info *info, struct nlattr **tb)
+{
+	if (!tb[ESPSYNC_A_GROUP_ID] || !nla_get_u32(tb[ESPSYNC_A_GROUP_ID]))
+		return 0;
+	GENL_SET_ERR_MSG(info, "this version of the module has group 0 only");
+	return -ENOENT;
+}
+
+static int group_addrs(struct genl_info *info, struct nlattr *nest, struct es_addr *a, unsigned int *n)
+{
+	struct nlattr *i;
+	int rem, err;
+
+	*n = 0;
+	nla_for_each_nested(i, nest, rem) {
+		if (nla_type(i) != ESPSYNC_A_ADDR)
+			continue;
+		if (*n == ESPSYNC_MAX_ADDRS) {
+			NL_SET_ERR_MSG_ATTR(info->extack, i, "a group has at most 64 addresses");
+			return -E2BIG;
+		}
+		err = get_addr(info, i, &a[(*n)++]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int group_set(struct sk_buff *req, struct genl_info *info)
+{
+	struct nlattr *tb[ESPSYNC_A_GROUP_MAX + 1];
+	struct es_addr *a;
+	struct es_net *es;
+	unsigned int n = 0;
+	int err = open_nest(info, ESPSYNC_A_GROUP, tb, ESPSYNC_A_GROUP_MAX, group_policy);
+
+	if (!err)
+		err = is_group_0(info, tb);
+	if (err)
+		return err;
+	a = kcalloc(ESPSYNC_MAX_ADDRS, sizeof(*a), GFP_KERNEL);
+	if (!a)
+		return -ENOMEM;
+	if (tb[ESPSYNC_A_GROUP_ADDRS])
+		err = group_addrs(info, tb[ESPSYNC_A_GROUP_ADDRS], a, &n);
+	es = lock_net(info);
+	if (!err && tb[ESPSYNC_A_GROUP_ADDRS])
+		err = es_group_set_addrs(es, a, n);
+	if (!err && tb[ESPSYNC_A_GROUP_DOUBT])
+		es->group.doubt = nla_get_u8(tb[ESPSYNC_A_GROUP_DOUBT]);
+	if (!err && tb[ESPSYNC_A_GROUP_OVERRUN])
+		WRITE_ONCE(es->group.go_on, nla_get_u8(tb[ESPSYNC_A_GROUP_OVERRUN]));
+	if (!err && tb[ESPSYNC_A_GROUP_EVICT_NEVER])
+		es->group.evict_never = nla_get_u8(tb[ESPSYNC_A_GROUP_EVICT_NEVER]);
+	es->walk = es->up && es->group.role == ESPSYNC_ROLE_ACTIVE;
+	mutex_unlock(&es->lock);
+	kfree(a);
+	return err;
+}
+
+static int group_del(struct sk_buff *req, struct genl_info *info)
+{
+	struct nlattr *tb[ESPSYNC_A_GROUP_MAX + 1];
+	struct es_net *es;
+	int err = open_nest(info, ESPSYNC_A_GROUP, tb, ESPSYNC_A_GROUP_MAX, group_policy);
+
+	if (!err)
+		err = is_group_0(info, tb);
+	if (err)
+		return err;
+	es = lock_net(info);
+	err = es_group_set_addrs(es, NULL, 0);
+	mutex_unlock(&es->lock);
+	return err;
+}
+
+/* Every peer that is heard has the last numbers; es->lock is let go while they are on their way. */
+static bool flush(struct es_net *es, u32 ms)
+{
+	u64 until = es_clock_us() + ms * 1000ull;
+	struct es_peer *p;
+
+	for (;;) {
+		bool heard = false, clean = true;
+
+		list_for_each_entry(p, &es->peers, list) {
+			if (!es_peer_heard(p))
+				continue;
+			heard = true;
+			clean &= !es_peer_unsynced(p);
+		}
+		if (heard && clean)
+			return true;
+		if (!heard || es_clock_us() > until || !es->up)
+			return false;
+		mutex_unlock(&es->lock);
+		usleep_range(500, 1000);
+		mutex_lock(&es->lock);
+		es->clock_us = max(es->clock_us, es_clock_us());
+	}
+}
+
+static int role_set(struct sk_buff *req, struct genl_info *info)
+{
+	struct nlattr *tb[ESPSYNC_A_GROUP_MAX + 1];
+	bool up = info->genlhdr->cmd == ESPSYNC_CMD_PROMOTE;
+	struct sk_buff *skb;
+	struct es_net *es;
+	u32 doubtful = 0;
+	int flushed = -1;
+	void *hdr;
+	int err = open_nest(info, ESPSYNC_A_GROUP, tb, ESPSYNC_A_GROUP_MAX, group_policy);
+
+	if (!err)
+		err = is_group_0(info, tb);
+	if (err)
+		return err;
+	skb = reply_new(info, &hdr);
+	if (!skb)
+		return -ENOMEM;
+	es = lock_channel(info);
+	if (!es) {
+		nlmsg_free(skb);
+		return -ENOTCONN;
+	}
+	if (!es->keyed) {
+		GENL_SET_ERR_MSG(info, "the channel has no key: espsync channel set ... psk-file FILE");
+		err = -ENOKEY;
+	} else if (up) {
+		err = es_group_promote(es, &doubtful, info->extack);
+	} else {
+		es_group_stand_down(es, "demoted");
+		flushed = flush(es, tb[ESPSYNC_A_GROUP_TIMEOUT_MS] ? nla_get_u32(tb[ESPSYNC_A_GROUP_TIMEOUT_MS]) : ES_FLUSH_MS);
+	}
+	if (!err)
+		err = es_nl_group(es, skb, doubtful, flushed);
+	mutex_unlock(&es->lock);
+	return reply_send(info, skb, hdr, err);
+}
+
+static int sa_name(struct genl_info *info, struct nlattr **tb, struct es_addr *dst)
+{
+	if (!tb[ESPSYNC_A_SA_DST] || !tb[ESPSYNC_A_SA_SPI])
+		return refuse(info, -EINVAL, "the SA's destination or SPI is missing");
+	return get_addr(info, tb[ESPSYNC_A_SA_DST], dst);
+}
+
+static struct es_sa *sa_of(struct es_net *es, struct genl_info *info, struct nlattr **tb, const struct es_addr *dst)
+{
+	u8 proto = tb[ESPSYNC_A_SA_PROTO] ? nla_get_u8(tb[ESPSYNC_A_SA_PROTO]) : IPPROTO_ESP;
+	struct es_sa *sa = es_sa_by_addr(es, dst, nla_get_be32(tb[ESPSYNC_A_SA_SPI]), proto);
+
+	if (!sa)
+		GENL_SET_ERR_MSG(info, "no such SA is followed here: espsync show sas");
+	return sa;
+}
+
+static int sa_get(struct sk_buff *req, struct genl_info *info)
+{
+	struct nlattr *tb[ESPSYNC_A_SA_MAX + 1];
+	struct es_addr dst;
+	struct sk_buff *skb;
+	struct es_net *es;
+	struct es_sa *sa;
+	void *hdr;
+	int err = open_nest(info, ESPSYNC_A_SA, tb, ESPSYNC_A_SA_MAX, sa_policy);
+
+	if (!err)
+		err = sa_name(info, tb, &dst);
+	if (err)
+		return err;
+	skb = reply_new(info, &hdr);
+	if (!skb)
+		return -ENOMEM;
+	es = lock_channel(info);
+	if (!es) {
+		nlmsg_free(skb);
+		return -ENOTCONN;
+	}
+	sa = sa_of(es, info, tb, &dst);
+	err = sa ? es_nl_sa(es, sa, skb) : -ENOENT;
+	mutex_unlock(&es->lock);
+	return reply_send(info, skb, hdr, err);
+}
+
+static void read_window(struct nlattr **tb, struct es_window *w)
+{
+	const struct nlattr *a = tb[ESPSYNC_A_SA_BITMAP];
+	const u8 *b = a ? nla_data(a) : NULL;
+	unsigned int i, n = a ? nla_len(a) : 0;
+
+	memset(w, 0, sizeof(*w));
+	w->seq = nla_get_u64(tb[ESPSYNC_A_SA_SEQ]);
+	w->nbits = n * 8;
+	for (i = 0; i < n; i++)
+		w->bits[i / 4] |= (u32)b[i] << (8 * (i % 4));
+}
+
+static void merge(struct es_net *es, struct es_sa *sa, struct nlattr **tb)
+{
+	struct es_wire_rec *r = &es->rec;
+	u64 oseq = tb[ESPSYNC_A_SA_OSEQ] ? nla_get_u64(tb[ESPSYNC_A_SA_OSEQ]) : 0;
+	u64 ceiling = tb[ESPSYNC_A_SA_CEILING] ? nla_get_u64(tb[ESPSYNC_A_SA_CEILING]) : 0;
+
+	r->bytes = tb[ESPSYNC_A_SA_BYTES] ? nla_get_u64(tb[ESPSYNC_A_SA_BYTES]) : 0;
+	r->packets = tb[ESPSYNC_A_SA_PACKETS] ? nla_get_u64(tb[ESPSYNC_A_SA_PACKETS]) : 0;
+	r->ceiling = max(oseq, ceiling);
+	r->lease = sa->l.lease;
+	if (r->ceiling && sa->dir != ESPSYNC_DIR_IN)
+		es_out_store(es, sa, r, 0, false);
+	if (tb[ESPSYNC_A_SA_SEQ] && sa->dir != ESPSYNC_DIR_OUT) {
+		read_window(tb, &r->win);
+		es_in_merge(es, sa, r);
+	}
+	es_sa_set_dirty(es, sa);
+	es_wake(es);
+}
+
+static int sa_put(struct sk_buff *req, struct genl_info *info)
+{
+	struct nlattr *tb[ESPSYNC_A_SA_MAX + 1];
+	struct es_addr dst;
+	struct es_net *es;
+	struct es_sa *sa;
+	int err = open_nest(info, ESPSYNC_A_SA, tb, ESPSYNC_A_SA_MAX, sa_policy);
+
+	if (!err)
+		err = sa_name(info, tb, &dst);
+	if (err)
+		return err;
+	es = lock_channel(info);
+	if (!es)
+		return -ENOTCONN;
+	sa = sa_of(es, info, tb, &dst);
+	if (!sa) {
+		err = -ENOENT;
+	} else if (tb[ESPSYNC_A_SA_FINGERPRINT] && get_unaligned_be64(nla_data(tb[ESPSYNC_A_SA_FINGERPRINT])) != sa->fp) {
+		GENL_SET_ERR_MSG(info, "the SA here has another fingerprint (key): these are not its counters");
+		err = -EKEYREJECTED;
+	} else {
+		merge(es, sa, tb);
+	}
+	mutex_unlock(&es->lock);
+	return err;
+}
+
+static int sa_expect(struct sk_buff *req, struct genl_info *info)
+{
+	struct nlattr *tb[ESPSYNC_A_SA_MAX + 1];
+	struct es_net *es;
+	int err = open_nest(info, ESPSYNC_A_SA, tb, ESPSYNC_A_SA_MAX, sa_policy);
+
+	if (err)
+		return err;
+	if (!tb[ESPSYNC_A_SA_SPI])
+		return refuse(info, -EINVAL, "the SA's SPI is missing");
+	es = lock_channel(info);
+	if (!es)
+		return -ENOTCONN;
+	if (!es_km_expect(es, tb[ESPSYNC_A_SA_PROTO] ? nla_get_u8(tb[ESPSYNC_A_SA_PROTO]) : IPPROTO_ESP,
+			  nla_get_be32(tb[ESPSYNC_A_SA_SPI]))) {
+		GENL_SET_ERR_MSG(info, "4096 SAs are expected already: wait until some have come");
+		err = -ENOSPC;
+	}
+	mutex_unlock(&es->lock);
+	return err;
+}
+
+static int stats_get(struct sk_buff *req, struct genl_info *info)
+{
+	struct es_net *es = lock_channel(info);
+	struct sk_buff *skb;
+	void *hdr;
+	int err;
+
+	if (!es)
+		return -ENOTCONN;
+	skb = reply_new(info, &hdr);
+	err = skb ? es_nl_stats(es, skb) : -ENOMEM;
+	mutex_unlock(&es->lock);
+	return skb ? reply_send(info, skb, hdr, err) : err;
+}
+
+static int helper_report(struct sk_buff *req, struct genl_info *info)
+{
+	struct nlattr *tb[ESPSYNC_A_HELPER_MAX + 1];
+	struct es_helper *h;
+	struct es_net *es;
+	int err = open_nest(info, ESPSYNC_A_HELPER, tb, ESPSYNC_A_HELPER_MAX, helper_policy);
+
+	if (err)
+		return err;
+	es = lock_channel(info);
+	if (!es)
+		return -ENOTCONN;
+	h = &es->helper;
+	memset(h, 0, sizeof(*h));
+	h->at_us = es->clock_us;
+	if (tb[ESPSYNC_A_HELPER_KNOWN])
+		h->known = nla_get_u32(tb[ESPSYNC_A_HELPER_KNOWN]);
+	if (tb[ESPSYNC_A_HELPER_APPLIED])
+		h->applied = nla_get_u32(tb[ESPSYNC_A_HELPER_APPLIED]);
+	if (tb[ESPSYNC_A_HELPER_MISSING])
+		h->missing = nla_get_u32(tb[ESPSYNC_A_HELPER_MISSING]);
+	if (tb[ESPSYNC_A_HELPER_REASON] && tb[ESPSYNC_A_HELPER_TEXT]) {
+		h->reason = nla_get_u8(tb[ESPSYNC_A_HELPER_REASON]);
+		nla_strscpy(h->text, tb[ESPSYNC_A_HELPER_TEXT], sizeof(h->text));
+	}
+	mutex_unlock(&es->lock);
+	return 0;
+}
+
+/* Dumps: one message per object; args[0] is where to go on. */
+static int dump_one(struct sk_buff *skb, struct netlink_callback *cb, u8 cmd, int (*fill)(struct es_net *, void *, struct sk_buff *),
+		    struct es_net *es, void *obj)
+{
+	void *hdr = genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, &es_family, NLM_F_MULTI, cmd);
+
+	if (!hdr)
+		return -EMSGSIZE;
+	genl_dump_check_consistent(cb, hdr);
+	if (fill(es, obj, skb)) {
+		genlmsg_cancel(skb, hdr);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(skb, hdr);
+	return 0;
+}
+
+static int fill_peer(struct es_net *es, void *p, struct sk_buff *skb)
+{
+	return es_nl_peer(es, p, skb);
+}
+
+static int fill_group(struct es_net *es, void *none, struct sk_buff *skb)
+{
+	return es_nl_group(es, skb, 0, -1);
+}
+
+static int fill_sa(struct es_net *es, void *sa, struct sk_buff *skb)
+{
+	return es_nl_sa(es, sa, skb);
+}
+
+static int fill_reason(struct es_net *es, void *obj, struct sk_buff *skb)
+{
+	const struct es_reason *r = obj;
+	struct nlattr *nest = nla_nest_start(skb, ESPSYNC_A_REASON);
+
+	if (!nest || nla_put_u8(skb, ESPSYNC_A_REASON_CODE, r->code) || nla_put_u32(skb, ESPSYNC_A_REASON_GROUP, es->group.id) ||
+	    (r->peer && nla_put_u8(skb, ESPSYNC_A_REASON_PEER, r->peer)) ||
+	    (r->spi && nla_put_be32(skb, ESPSYNC_A_REASON_SPI, r->spi)) ||
+	    (r->count && nla_put_u32(skb, ESPSYNC_A_REASON_COUNT, r->count)) ||
+	    nla_put_string(skb, ESPSYNC_A_REASON_TEXT, r->text))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static int peer_dump(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct es_net *es = es_net_of(sock_net(skb->sk));
+	struct es_peer *p;
+	long i = 0;
+
+	mutex_lock(&es->lock);
+	cb->seq = es->generation;
+	list_for_each_entry(p, &es->peers, list) {
+		if (i++ < cb->args[0])
+			continue;
+		if (dump_one(skb, cb, ESPSYNC_CMD_PEER_GET, fill_peer, es, p))
+			break;
+		cb->args[0] = i;
+	}
+	mutex_unlock(&es->lock);
+	return skb->len;
+}
+
+static int group_dump(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct es_net *es = es_net_of(sock_net(skb->sk));
+
+	mutex_lock(&es->lock);
+	if (!cb->args[0] && !dump_one(skb, cb, ESPSYNC_CMD_GROUP_GET, fill_group, es, NULL))
+		cb->args[0] = 1;
+	mutex_unlock(&es->lock);
+	return skb->len;
+}
+
+static int sa_dump(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct es_net *es = es_net_of(sock_net(skb->sk));
+	struct es_sa *sa;
+	unsigned long i;
+
+	mutex_lock(&es->lock);
+	cb->seq = es->generation;
+	if (es->up) {
+		xa_for_each_start(&es->sas, i, sa, cb->args[0]) {
+			if (!test_bit(ES_SA_DEAD, &sa->flags) && dump_one(skb, cb, ESPSYNC_CMD_SA_GET, fill_sa, es, sa))
+				break;
+			cb->args[0] = i + 1;
+		}
+	}
+	mutex_unlock(&es->lock);
+	return skb->len;
+}
+
+/* Few and short: they fit one message, and are one moment's truth. */
+static int ready_dump(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	const struct genl_dumpit_info *info = genl_dumpit_info(cb);
+	struct es_net *es = es_net_of(sock_net(skb->sk));
+	struct es_reason *r;
+	unsigned int n, i;
+	int err = 0;
+
+	if (cb->args[0])
+		return skb->len;
+	r = kcalloc(ES_MAX_REASONS, sizeof(*r), GFP_KERNEL);
+	if (!r)
+		return -ENOMEM;
+	mutex_lock(&es->lock);
+	if (es->up) {
+		es->clock_us = max(es->clock_us, es_clock_us());
+		n = es_ready(es, es_dump_attrs(info)[ESPSYNC_A_LOCAL], r);
+		for (i = 0; i < n && !err; i++)
+			err = dump_one(skb, cb, ESPSYNC_CMD_READY, fill_reason, es, &r[i]);
+		err = 0;	/* what does not fit is left out; one reason is enough to be not ready */
+	} else {
+		NL_SET_ERR_MSG(cb->extack, "no channel in this network namespace: espsync channel set node N local ADDR");
+		err = -ENOTCONN;
+	}
+	mutex_unlock(&es->lock);
+	kfree(r);
+	cb->args[0] = 1;
+	return err ?: skb->len;
+}
+
+#define ES_OP(_cmd, _do, _dump) {		\
+	.cmd = ESPSYNC_CMD_##_cmd,		\
+	.flags = GENL_UNS_ADMIN_PERM,		\
+	.doit = (_do),				\
+	.dumpit = (_dump),			\
+}
+
+static const struct genl_ops es_ops[] = {
+	ES_OP(CHANNEL_GET, channel_get, NULL),
+	ES_OP(CHANNEL_SET, channel_set, NULL),
+	ES_OP(CHANNEL_DEL, channel_del, NULL),
+	ES_OP(PEER_GET, NULL, peer_dump),
+	ES_OP(PEER_ADD, peer_add, NULL),
+	ES_OP(PEER_DEL, peer_del, NULL),
+	ES_OP(GROUP_GET, NULL, group_dump),
+	ES_OP(GROUP_SET, group_set, NULL),
+	ES_OP(GROUP_DEL, group_del, NULL),
+	ES_OP(PROMOTE, role_set, NULL),
+	ES_OP(DEMOTE, role_set, NULL),
+	ES_OP(READY, NULL, ready_dump),
+	ES_OP(SA_GET, sa_get, sa_dump),
+	ES_OP(SA_PUT, sa_put, NULL),
+	ES_OP(SA_EXPECT, sa_expect, NULL),
+	ES_OP(RESYNC, resync, NULL),
+	ES_OP(STATS_GET, stats_get, NULL),
+	ES_OP(HELPER_REPORT, helper_report, NULL),
+};
+
+static const struct genl_multicast_group es_mcgrps[] = {
+	[ES_MCGRP_EVENT] = { .name = ESPSYNC_MCGRP_EVENT, .flags = GENL_MCAST_CAP_NET_ADMIN },
+	[ES_MCGRP_COUNTER] = { .name = ESPSYNC_MCGRP_COUNTER, .flags = GENL_MCAST_CAP_NET_ADMIN },
+};
+
+struct genl_family es_family = {
+	.name = ESPSYNC_GENL_NAME,
+	.version = ESPSYNC_GENL_VERSION,
+	.maxattr = ESPSYNC_A_MAX,
+	.policy = es_policy,
+	.netnsok = true,
+	.parallel_ops = true,
+	.ops = es_ops,
+	.n_ops = ARRAY_SIZE(es_ops),
+	.resv_start_op = __ESPSYNC_CMD_MAX,
+	.mcgrps = es_mcgrps,
+	.n_mcgrps = ARRAY_SIZE(es_mcgrps),
+	.module = THIS_MODULE,
+};
+
+int es_netlink_register(void)
+{
+	return genl_register_family(&es_family);
+}
+
+void es_netlink_unregister(void)
+{
+	genl_unregister_family(&es_family);
+}

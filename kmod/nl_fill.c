@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * nl_fill.c - what userspace is shown of channel, peers, group, SAs and counters.
+ *
+ * Job: objects to attributes. Reads, never changes.
+ * What may not enter: requests, the cluster key.
+ *
+ * Context: process, es->lock held.
+ */
+#include "channel.h"
+#include "group.h"
+#include "nl_fill.h"
+#include "sa.h"
+#include "xstate.h"
+
+int es_nl_addr(struct sk_buff *skb, int type, u16 family, const void *raw)
+{
+	return nla_put(skb, type, family == AF_INET ? 4 : 16, raw);
+}
+
+/**
+ * es_nl_channel() - the channel's nest
+ * @es: namespace, locked, with a channel
+ * @skb: message
+ * Return: 0 or -EMSGSIZE
+ */
+int es_nl_channel(struct es_net *es, struct sk_buff *skb)
+{
+	const struct es_config *c = &es->cfg;
+	struct nlattr *nest = nla_nest_start(skb, ESPSYNC_A_CHANNEL);
+
+	if (!nest || nla_put_u8(skb, ESPSYNC_A_CHANNEL_NODE, c->node) ||
+	    es_nl_addr(skb, ESPSYNC_A_CHANNEL_LOCAL, c->local.family, &c->local.v6) ||
+	    nla_put_be16(skb, ESPSYNC_A_CHANNEL_PORT, c->local.port) ||
+	    (*c->dev && nla_put_string(skb, ESPSYNC_A_CHANNEL_DEV, c->dev)) ||
+	    (es->keyed && nla_put(skb, ESPSYNC_A_CHANNEL_KEY_ID, sizeof(es->keys.id), es->keys.id)) ||
+	    nla_put_u32(skb, ESPSYNC_A_CHANNEL_TICK_US, c->tick_us) ||
+	    nla_put_u32(skb, ESPSYNC_A_CHANNEL_DEAD_MS, c->dead_ms) ||
+	    nla_put_u32(skb, ESPSYNC_A_CHANNEL_DETECT_MS, c->detect_ms) ||
+	    nla_put_u32(skb, ESPSYNC_A_CHANNEL_EVICT_MS, c->evict_ms) ||
+	    nla_put_u32(skb, ESPSYNC_A_CHANNEL_INTERVAL_US, max(es->interval_us, c->tick_us)) ||
+	    nla_put_string(skb, ESPSYNC_A_CHANNEL_VERSION, ES_VERSION))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static int put_drops(struct sk_buff *skb, int type, const u64 *drops)
+{
+	unsigned int i;
+
+	for (i = 0; i < __ESPSYNC_DROP_MAX; i++) {
+		struct nlattr *nest;
+
+		if (!drops[i])
+			continue;
+		nest = nla_nest_start(skb, type);
+		if (!nest || nla_put_u8(skb, ESPSYNC_A_DROP_REASON, i) ||
+		    nla_put_u64_64bit(skb, ESPSYNC_A_DROP_COUNT, drops[i], ESPSYNC_A_DROP_PAD))
+			return -EMSGSIZE;
+		nla_nest_end(skb, nest);
+	}
+	return 0;
+}
+
+static int put_hist(struct sk_buff *skb, int type, const u64 *hist)
+{
+	struct nlattr *nest = nla_nest_start(skb, type);
+	unsigned int i;
+
+	if (!nest)
+		return -EMSGSIZE;
+	for (i = 0; i < ES_HIST; i++)
+		if (nla_put_u64_64bit(skb, ESPSYNC_A_HIST_BUCKET, hist[i], ESPSYNC_A_HIST_PAD))
+			return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+/* SAs of ours that the peer has in its kernel. */
+static u32 synced(struct es_peer *p, u32 total)
+{
+	u64 lacks = (u64)es_peer_unsynced(p) + p->g.waiting + p->g.mismatched;
+
+	return p->heard_us && es_peer_heard(p) && p->synced ? total - min_t(u64, total, lacks) : 0;
+}
+
+static u32 live_sas(struct es_net *es)
+{
+	struct es_sa *sa;
+	unsigned long i;
+	u32 n = 0;
+
+	xa_for_each(&es->sas, i, sa)
+		n += !!sa->x;
+	return n;
+}
+
+/**
+ * es_nl_peer() - a peer's nest
+ * @es: namespace, locked
+ * @p: the peer
+ * @skb: message
+ * Return: 0 or -EMSGSIZE
+ */
+int es_nl_peer(struct es_net *es, struct es_peer *p, struct sk_buff *skb)
+{
+	struct nlattr *nest = nla_nest_start(skb, ESPSYNC_A_PEER);
+	u32 total = live_sas(es);
+
+	if (!nest || nla_put_u8(skb, ESPSYNC_A_PEER_NODE, p->node) ||
+	    es_nl_addr(skb, ESPSYNC_A_PEER_ADDR, p->addr.family, &p->addr.v6) ||
+	    nla_put_be16(skb, ESPSYNC_A_PEER_PORT, p->addr.port) ||
+	    nla_put_u8(skb, ESPSYNC_A_PEER_STATE, es_peer_state(p)) ||
+	    nla_put_u32(skb, ESPSYNC_A_PEER_SAS_SYNCED, synced(p, total)) ||
+	    nla_put_u32(skb, ESPSYNC_A_PEER_SAS_TOTAL, total) ||
+	    (p->rtt_us && nla_put_u32(skb, ESPSYNC_A_PEER_RTT_US, p->rtt_us)) ||
+	    nla_put_u64_64bit(skb, ESPSYNC_A_PEER_TX_BYTES, p->tx_bytes, ESPSYNC_A_PEER_PAD) ||
+	    nla_put_u64_64bit(skb, ESPSYNC_A_PEER_RX_BYTES, p->rx_bytes, ESPSYNC_A_PEER_PAD) ||
+	    (p->version && nla_put_u8(skb, ESPSYNC_A_PEER_VERSION, p->version)) ||
+	    put_drops(skb, ESPSYNC_A_PEER_DROPPED, p->drops) ||
+	    put_hist(skb, ESPSYNC_A_PEER_LAG_PACKETS, p->lag_packets) ||
+	    put_hist(skb, ESPSYNC_A_PEER_LAG_US, p->lag_us))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static bool unprotectable(const struct es_sa *sa)
+{
+	return test_bit(ES_SA_INEXACT, &sa->flags) || test_bit(ES_SA_OFFLOAD, &sa->flags) ||
+	       (sa->x && sa->dir == ESPSYNC_DIR_IN && !es_x_window_size(sa->x));
+}
+
+static bool is_hot(const struct es_sa *sa)
+{
+	if (sa->dir == ESPSYNC_DIR_IN)
+		return !list_empty(&sa->hot);
+	return ktime_get_real_seconds() - READ_ONCE(sa->x->lastused) <= 1;
+}
+
+/**
+ * es_sa_state() - as shown
+ * @es: namespace, locked
+ * @sa: the SA
+ * Return: enum espsync_sa_state
+ */
+enum espsync_sa_state es_sa_state(struct es_net *es, struct es_sa *sa)
+{
+	if (test_bit(ES_SA_MISMATCH, &sa->flags))
+		return ESPSYNC_SA_KEY_MISMATCH;
+	if (!sa->x)
+		return ESPSYNC_SA_WAITING;
+	if (unprotectable(sa))
+		return ESPSYNC_SA_UNPROTECTED;
+	if (test_bit(ES_SA_STALE, &sa->flags))
+		return ESPSYNC_SA_STALE;
+	return is_hot(sa) ? ESPSYNC_SA_HOT : ESPSYNC_SA_COLD;
+}
+
+/* Known by a peer that could take over, or told by an owner. */
+static bool backed(struct es_net *es, const struct es_sa *sa)
+{
+	struct es_peer *p;
+
+	if (es->group.role == ESPSYNC_ROLE_STANDBY)
+		return sa->ann && es_group_in(es);
+	list_for_each_entry(p, &es->peers, list)
+		if (p->is_in && test_bit(sa->handle, p->named))
+			return true;
+	return false;
+}
+
+/**
+ * es_sa_census() - how many SAs would survive this node or its owner
+ * @es: namespace, locked
+ * @total: result: SAs of the group
+ * @protected: result
+ */
+void es_sa_census(struct es_net *es, u32 *total, u32 *protected)
+{
+	u32 lacks = U32_MAX;
+	struct es_peer *p;
+	struct es_sa *sa;
+	unsigned long i;
+
+	*total = 0;
+	*protected = 0;
+	xa_for_each(&es->sas, i, sa) {
+		if (test_bit(ES_SA_DEAD, &sa->flags) || (!sa->x && sa->ann != es->group.owner))
+			continue;
+		(*total)++;
+		switch (es_sa_state(es, sa)) {
+		case ESPSYNC_SA_COLD:
+		case ESPSYNC_SA_HOT:
+			*protected += backed(es, sa);
+			break;
+		default:
+			break;
+		}
+	}
+	if (es->group.role != ESPSYNC_ROLE_ACTIVE)
+		return;
+	list_for_each_entry(p, &es->peers, list)
+		if (p->is_in)
+			lacks = min(lacks, p->g.waiting + p->g.mismatched);
+	*protected -= min(*protected, lacks);
+}
+
+static int put_addrs(struct es_net *es, struct sk_buff *skb)
+{
+	const struct es_addrs *set = rcu_dereference_protected(es->group.addrs, lockdep_is_held(&es->lock));
+	struct nlattr *nest;
+	unsigned int i;
+
+	if (!set)
+		return 0;
+	nest = nla_nest_start(skb, ESPSYNC_A_GROUP_ADDRS);
+	if (!nest)
+		return -EMSGSIZE;
+	for (i = 0; i < set->n; i++)
+		if (es_nl_addr(skb, ESPSYNC_A_ADDR, set->a[i].family, &set->a[i].v6))
+			return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+/**
+ * es_nl_group() - group 0's nest
+ * @es: namespace, locked
+ * @skb: message
+ * @doubtful: of a promote
+ * @flushed: of a demote; negative: not one
+ * Return: 0 or -EMSGSIZE
+ */
+int es_nl_group(struct es_net *es, struct sk_buff *skb, u32 doubtful, int flushed)
+{
+	const struct es_group *g = &es->group;
+	struct nlattr *nest = nla_nest_start(skb, ESPSYNC_A_GROUP);
+	u32 total, protected;
+
+	es_sa_census(es, &total, &protected);
+	if (!nest || nla_put_u32(skb, ESPSYNC_A_GROUP_ID, g->id) || put_addrs(es, skb) ||
+	    nla_put_u8(skb, ESPSYNC_A_GROUP_ROLE, g->role) ||
+	    nla_put_u64_64bit(skb, ESPSYNC_A_GROUP_EPOCH, g->epoch, ESPSYNC_A_GROUP_PAD) ||
+	    nla_put_u8(skb, ESPSYNC_A_GROUP_EPOCH_NODE, g->epoch_node) ||
+	    (g->owner && nla_put_u8(skb, ESPSYNC_A_GROUP_OWNER, g->owner)) ||
+	    nla_put_u8(skb, ESPSYNC_A_GROUP_DOUBT, g->doubt) ||
+	    nla_put_u8(skb, ESPSYNC_A_GROUP_OVERRUN, g->go_on) ||
+	    nla_put_u8(skb, ESPSYNC_A_GROUP_EVICT_NEVER, g->evict_never) ||
+	    nla_put_u32(skb, ESPSYNC_A_GROUP_SAS_TOTAL, total) ||
+	    nla_put_u32(skb, ESPSYNC_A_GROUP_SAS_PROTECTED, protected) ||
+	    (g->takeover && nla_put_s64(skb, ESPSYNC_A_GROUP_TAKEOVER, g->takeover, ESPSYNC_A_GROUP_PAD)) ||
+	    nla_put_u32(skb, ESPSYNC_A_GROUP_DOUBTFUL, doubtful) ||
+	    (flushed >= 0 && nla_put_u8(skb, ESPSYNC_A_GROUP_FLUSHED, flushed)) ||
+	    nla_put_u8(skb, ESPSYNC_A_GROUP_IN, es_group_in(es)))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+/* 64-bit words of bits to bytes, bit i of byte i / 8 is number seq - i. */
+static int put_bitmap(struct sk_buff *skb, const struct es_window *w)
+{
+	unsigned int i, n = DIV_ROUND_UP(w->nbits, 8);
+	struct nlattr *a = nla_reserve(skb, ESPSYNC_A_SA_BITMAP, n);
+	u8 *b;
+
+	if (!a)
+		return -EMSGSIZE;
+	b = nla_data(a);
+	for (i = 0; i < n; i++)
+		b[i] = w->bits[i / 4] >> (8 * (i % 4));
+	return 0;
+}
+
+static int put_numbers(struct es_net *es, struct es_sa *sa, struct sk_buff *skb)
+{
+	struct xfrm_state *x = sa->x;
+	u64 oseq, bytes, packets;
+
+	spin_lock_bh(&x->lock);
+	oseq = es_x_oseq(x);
+	bytes = x->curlft.bytes;
+	packets = x->curlft.packets;
+	es_x_read(x, &es->win, ES_WINDOW_MAX);
+	spin_unlock_bh(&x->lock);
+	if (nla_put_u64_64bit(skb, ESPSYNC_A_SA_OSEQ, oseq, ESPSYNC_A_SA_PAD) ||
+	    nla_put_u64_64bit(skb, ESPSYNC_A_SA_SEQ, es->win.seq, ESPSYNC_A_SA_PAD) ||
+	    nla_put_u64_64bit(skb, ESPSYNC_A_SA_BYTES, bytes, ESPSYNC_A_SA_PAD) ||
+	    nla_put_u64_64bit(skb, ESPSYNC_A_SA_PACKETS, packets, ESPSYNC_A_SA_PAD) ||
+	    nla_put_u32(skb, ESPSYNC_A_SA_WINDOW, es_x_window_size(x)) || put_bitmap(skb, &es->win))
+		return -EMSGSIZE;
+	if (es->group.role != ESPSYNC_ROLE_ACTIVE || sa->dir != ESPSYNC_DIR_IN)
+		return 0;
+	return nla_put_u64_64bit(skb, ESPSYNC_A_SA_LAG_PACKETS, es->win.seq - min(es->win.seq, sa->sent_seq), ESPSYNC_A_SA_PAD);
+}
+
+static u8 owner_of(struct es_net *es, const struct es_sa *sa)
+{
+	if (es->group.role == ESPSYNC_ROLE_ACTIVE)
+		return es->cfg.node;
+	return es->group.owner;
+}
+
+/**
+ * es_nl_sa() - an SA's nest
+ * @es: namespace, locked
+ * @sa: the SA
+ * @skb: message
+ * Return: 0 or -EMSGSIZE
+ */
+int es_nl_sa(struct es_net *es, struct es_sa *sa, struct sk_buff *skb)
+{
+	struct nlattr *nest = nla_nest_start(skb, ESPSYNC_A_SA);
+	__be64 fp = cpu_to_be64(sa->fp);
+	u8 owner = owner_of(es, sa);
+
+	if (!nest || es_nl_addr(skb, ESPSYNC_A_SA_DST, sa->family, &sa->daddr) ||
+	    nla_put_be32(skb, ESPSYNC_A_SA_SPI, sa->spi) || nla_put_u8(skb, ESPSYNC_A_SA_PROTO, sa->proto) ||
+	    nla_put(skb, ESPSYNC_A_SA_FINGERPRINT, sizeof(fp), &fp) || nla_put_u8(skb, ESPSYNC_A_SA_DIR, sa->dir) ||
+	    nla_put_u8(skb, ESPSYNC_A_SA_STATE, es_sa_state(es, sa)) || nla_put_u32(skb, ESPSYNC_A_SA_GROUP, es->group.id) ||
+	    (sa->dir == ESPSYNC_DIR_OUT && sa->l.target &&
+	     nla_put_u64_64bit(skb, ESPSYNC_A_SA_CEILING, sa->l.target, ESPSYNC_A_SA_PAD)) ||
+	    (owner && nla_put_u8(skb, ESPSYNC_A_SA_OWNER, owner)) ||
+	    nla_put_u64_64bit(skb, ESPSYNC_A_SA_AGE_US, es->clock_us - min(es->clock_us, sa->moved_us), ESPSYNC_A_SA_PAD) ||
+	    (sa->x && put_numbers(es, sa, skb)))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+/**
+ * es_nl_stats() - the namespace's counters
+ * @es: namespace, locked, with a channel
+ * @skb: message
+ * Return: 0 or -EMSGSIZE
+ */
+int es_nl_stats(struct es_net *es, struct sk_buff *skb)
+{
+	struct nlattr *nest = nla_nest_start(skb, ESPSYNC_A_STATS);
+	u64 drops[__ESPSYNC_DROP_MAX];
+
+	memcpy(drops, es->drops, sizeof(drops));
+	drops[ESPSYNC_DROP_RATE] += es_sock_rate_drops(es->sock);
+	drops[ESPSYNC_DROP_NO_MEMORY] += es_sock_nomem_drops(es->sock);
+	if (!nest || put_drops(skb, ESPSYNC_A_STATS_DROPPED, drops) || nla_put_u32(skb, ESPSYNC_A_STATS_SAS, live_sas(es)) ||
+	    nla_put_u32(skb, ESPSYNC_A_STATS_HOT, es->n_hot) || nla_put_u32(skb, ESPSYNC_A_STATS_WAITING, es->n_waiting) ||
+	    nla_put_u32(skb, ESPSYNC_A_STATS_TOMBSTONES, es->n_tombs) ||
+	    nla_put_u64_64bit(skb, ESPSYNC_A_STATS_RENEWALS, es->renewals, ESPSYNC_A_STATS_PAD) ||
+	    nla_put_u64_64bit(skb, ESPSYNC_A_STATS_STALLS, READ_ONCE(es->stalls), ESPSYNC_A_STATS_PAD) ||
+	    nla_put_u64_64bit(skb, ESPSYNC_A_STATS_MERGES, es->merges, ESPSYNC_A_STATS_PAD) ||
+	    nla_put_u64_64bit(skb, ESPSYNC_A_STATS_REFUSED, atomic64_read(&es->refused), ESPSYNC_A_STATS_PAD) ||
+	    nla_put_u64_64bit(skb, ESPSYNC_A_STATS_READD_WINDOW, READ_ONCE(es->readd), ESPSYNC_A_STATS_PAD) ||
+	    nla_put_u32(skb, ESPSYNC_A_STATS_RX_QUEUE, es_sock_queued(es->sock)))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}

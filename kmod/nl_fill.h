@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * nl_fill.h - objects as netlink attributes.
+ */
+#ifndef ESPSYNC_NL_FILL_H
+#define ESPSYNC_NL_FILL_H
+
+#include <net/genetlink.h>
+
+#include "espsync.h"
+
+int es_nl_addr(struct sk_buff *skb, int type, u16 family, const void *raw);
+int es_nl_channel(struct es_net *es, struct sk_buff *skb);
+int es_nl_peer(struct es_net *es, struct es_peer *p, struct sk_buff *skb);
+int es_nl_group(struct es_net *es, struct sk_buff *skb, u32 doubtful, int flushed);
+int es_nl_sa(struct es_net *es, struct es_sa *sa, struct sk_buff *skb);
+int es_nl_stats(struct es_net *es, struct sk_buff *skb);
+
+enum espsync_sa_state es_sa_state(struct es_net *es, struct es_sa *sa);
+void es_sa_census(struct es_net *es, u32 *total, u32 *protected);
+
+#endif /* ESPSYNC_NL_FILL_H */

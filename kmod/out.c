@@ -1,0 +1,493 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * out.c - outbound SAs: the owner's leases and the standby's stored ceilings, on real states.
+ *
+ * Job: the rules of lease.c carried out with x->lock held: raise the number, arm xfrm's own threshold at the middle of the lease
+ * (renew) and at ceiling - 65535 (stop), set XFRM_STATE_ERROR there and VALID again. A packet never meets code of this file unless it is the one that
+ * reaches a threshold (invariant I7).
+ * What may not enter: sockets, datagrams' layout, windows, roles' transitions.
+ */
+#include "events.h"
+#include "out.h"
+#include "sa.h"
+#include "xstate.h"
+
+/* Distance at which an unbounded SA asks for attention, so that its ceiling stays near when a peer comes. */
+#define ES_SOLO_STEP	(ES_LEASE_MIN / 2)
+
+static u64 slot_of(const struct es_net *es, const struct es_sa *sa)
+{
+	if (sa->l.target)
+		return es_lease_slot(sa->l.target, sa->l.lease, sa->owner ? sa->rank : max_t(int, es->n_nodes, 1) - 1);
+	/* Never told: its creator may have used a slot. */
+	return es_lease_slot(ES_LEASE_MIN, ES_LEASE_MIN, READ_ONCE(es->rank));
+}
+
+static u64 above_all(const struct es_net *es, const struct es_sa *sa)
+{
+	if (sa->l.target)
+		return es_lease_slot(sa->l.target, sa->l.lease, es->n_nodes);
+	return es_lease_slot(ES_LEASE_MIN, ES_LEASE_MIN, es->n_nodes);
+}
+
+static u64 cap(const struct xfrm_state *x, u64 n)
+{
+	return es_x_esn(x) ? n : min_t(u64, n, ES_OSEQ_MAX32);
+}
+
+static void go(struct es_sa *sa, struct xfrm_state *x)
+{
+	if (test_and_clear_bit(ES_SA_STOPPED, &sa->flags))
+		es_x_go(x);
+}
+
+/*
+ * Set the next threshold; stop the state if there is none left. x->lock held, any context.
+ * Returns whether the thread should look.
+ */
+static bool arm(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
+{
+	u64 oseq = es_x_oseq(x), limit = sa->l.limit, hard;
+	bool late = oseq >= sa->mid;
+
+	if (test_bit(ES_SA_INEXACT, &sa->flags))
+		return late;
+	if (limit == ES_NO_LIMIT) {
+		go(sa, x);
+		es_x_arm(x, late ? ES_SOLO_STEP : sa->mid - oseq);
+		return late;
+	}
+	hard = limit > ES_GSO_MAX ? limit - ES_GSO_MAX : 0;
+	if (oseq >= hard && !READ_ONCE(es->group.go_on)) {
+		if (es_x_stop(x)) {
+			set_bit(ES_SA_STOPPED, &sa->flags);
+			es->stalls++;
+		}
+		es_x_arm(x, 0);
+		return true;
+	}
+	go(sa, x);
+	if (oseq >= hard)	/* overrun go-on: named by the thread */
+		es_x_arm(x, ES_SOLO_STEP);
+	else
+		es_x_arm(x, late ? hard - oseq : min(sa->mid, hard) - oseq);
+	return late;
+}
+
+/* A standby's SA: stored ahead, with its own slot ready to be used without another word. */
+static void stand_by(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
+{
+	u64 slot = cap(x, slot_of(es, sa));
+
+	es_x_raise(x, slot);
+	sa->l.limit = cap(x, slot + ES_LEASE_MIN);
+	sa->mid = slot + ES_LEASE_MIN / 2;
+	arm(es, sa, x);
+}
+
+/* An SA that began on this node: a slot may be used before anybody agreed. */
+static void create(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
+{
+	u64 oseq = es_x_oseq(x);
+
+	sa->l = (struct es_lease) {
+		.start = oseq,
+		.target = max_t(u64, oseq, ES_LEASE_MIN),
+		.limit = max_t(u64, ES_LEASE_MIN, oseq + 4 * ES_GSO_MAX),
+		.lease = ES_LEASE_MIN,
+	};
+	sa->implicit = ES_LEASE_MIN;
+	sa->gen = READ_ONCE(es->group.gen);
+	sa->owner = 0;
+	sa->mid = sa->l.start + ES_LEASE_MIN / 2;
+	sa->renewed_at = oseq;
+	sa->renewed_us = 0;
+	arm(es, sa, x);
+}
+
+/**
+ * es_out_adopt() - a state has come for an SA
+ * @es: namespace
+ * @sa: the SA
+ * @x: its state, locked
+ * @known: the SA was known: re-added, or announced by its owner
+ * @mirror: its numbers are another node's
+ *
+ * Context: notification, or process; x->lock held. The numbers that a state before this one had were merged by the caller.
+ */
+void es_out_adopt(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, bool known, bool mirror)
+{
+	u8 role = READ_ONCE(es->group.role);
+
+	if (mirror)
+		set_bit(ES_SA_MIRROR, &sa->flags);
+	if (role == ESPSYNC_ROLE_ACTIVE && known && sa->gen == READ_ONCE(es->group.gen)) {
+		arm(es, sa, x);
+	} else if (mirror || (known && sa->l.target)) {
+		stand_by(es, sa, x);
+	} else {
+		create(es, sa, x);
+		if (role != ESPSYNC_ROLE_ACTIVE) {
+			sa->l.limit = ES_NO_LIMIT;
+			arm(es, sa, x);
+		}
+	}
+}
+
+/**
+ * es_out_event() - xfrm reached a threshold that we set
+ * @es: namespace
+ * @sa: the SA
+ * @x: its state, locked
+ * Context: packet path, x->lock held, BH off
+ */
+void es_out_event(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
+{
+	if (!arm(es, sa, x))
+		return;
+	spin_lock(&es->sa_lock);
+	es_sa_queue(es, sa);
+	spin_unlock(&es->sa_lock);
+}
+
+/**
+ * es_binds() - whether a ceiling may not be passed without a peer
+ * @es: namespace, locked
+ * @p: the peer
+ * Return: it is in, may still believe so, or is never evicted
+ */
+bool es_binds(const struct es_net *es, const struct es_peer *p)
+{
+	return p->is_in || p->enforcing || es->group.evict_never ||
+	       (p->last_in_own_us && es->own_us - p->last_in_own_us <= es->cfg.evict_ms * 1000ull);
+}
+
+/**
+ * es_out_settled() - enough time has passed since the promote for every peer to have had its say
+ * @es: namespace, locked
+ * Return: evict_ms have passed
+ */
+bool es_out_settled(const struct es_net *es)
+{
+	return es->own_us - es->group.promoted_own_us > es->cfg.evict_ms * 1000ull;
+}
+
+static unsigned int voices(struct es_net *es, struct es_sa *sa, struct es_voice *v, bool *bound, bool *unheard,
+			   bool *agreed)
+{
+	struct es_peer *p;
+	unsigned int n = 0;
+
+	*bound = false;
+	*unheard = false;
+	*agreed = true;
+	list_for_each_entry(p, &es->peers, list) {
+		void *e = xa_load(&p->acked, sa->handle);
+
+		v[n].binding = es_binds(es, p);
+		v[n].heard = e || sa->implicit;
+		v[n].acked = e ? (u64)xa_to_value(e) : sa->implicit;
+		*bound |= v[n].binding;
+		*unheard |= !v[n].heard;
+		if (v[n].binding && v[n].acked < sa->l.target)
+			*agreed = false;
+		n++;
+	}
+	return n;
+}
+
+/* First look at an SA after a promote: its slot, and the space above all slots. */
+static void begin(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
+{
+	u64 start = slot_of(es, sa);
+
+	if (!test_bit(ES_SA_MIRROR, &sa->flags) && !sa->gen) {
+		create(es, sa, x);	/* was used here before anybody decided */
+		sa->gen = es->group.gen;
+		return;
+	}
+	es_x_raise(x, cap(x, start));
+	sa->l.above = above_all(es, sa);
+	sa->l.start = start;
+	sa->l.target = cap(x, sa->l.above + ES_LEASE_MIN);
+	sa->l.lease = ES_LEASE_MIN;
+	sa->implicit = 0;
+	sa->gen = es->group.gen;
+	sa->owner = 0;
+	sa->renewed_us = es->clock_us;
+	sa->renewed_at = es_x_oseq(x);
+	clear_bit(ES_SA_MIRROR, &sa->flags);
+	clear_bit(ES_SA_GRANTED, &sa->flags);
+	es_sa_set_dirty(es, sa);
+}
+
+static void renew(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, bool bound)
+{
+	u64 oseq = es_x_oseq(x);
+	u32 lease = sa->l.lease;
+	u64 next;
+
+	if (sa->renewed_us)
+		lease = es_lease_size(oseq - min(oseq, sa->renewed_at), es->clock_us - sa->renewed_us, es->cfg.evict_ms,
+				      es_x_esn(x));
+	next = cap(x, es_lease_next(&sa->l, oseq, lease, bound));
+	sa->l.lease = lease;
+	if (next == sa->l.target)
+		return;
+	sa->l.target = next;
+	sa->renewed_us = es->clock_us;
+	sa->renewed_at = oseq;
+	es->renewals++;
+	es_sa_set_dirty(es, sa);
+}
+
+/* A 32-bit counter near its end, once. */
+static void near_end(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, u64 oseq)
+{
+	if (es_x_esn(x) || oseq < ES_OSEQ_MAX32 - 4ull * ES_LEASE_MAX32)
+		return;
+	if (!test_and_set_bit(ES_SA_REKEY_TOLD, &sa->flags))
+		es_event_sa(es, ESPSYNC_EVENT_REKEY_NEEDED, sa, "its 32-bit counter is near its end: rekey it, or use ESN");
+}
+
+/* Numbers that nobody agreed to, and the group's option says to go on. */
+static void overrun(struct es_net *es, struct es_sa *sa, u64 oseq)
+{
+	if (!es->group.go_on || sa->l.limit == ES_NO_LIMIT || oseq + ES_GSO_MAX < sa->l.limit)
+		return;
+	es_event_sa(es, ESPSYNC_EVENT_OVERRUN, sa, "passed its ceiling because the group says overrun go-on");
+}
+
+static bool any_gap(struct es_net *es)
+{
+	struct es_peer *p;
+
+	list_for_each_entry(p, &es->peers, list)
+		if (p->after_gap)
+			return true;
+	return false;
+}
+
+/**
+ * es_out_update() - compute an SA's limit anew and renew its lease if it is due
+ * @es: namespace, locked
+ * @sa: outbound; nothing happens unless it has a state here and the group is active
+ * Context: process
+ */
+void es_out_update(struct es_net *es, struct es_sa *sa)
+{
+	struct es_voice v[ESPSYNC_MAX_PEERS];
+	struct xfrm_state *x = sa->x;
+	bool bound, unheard, agreed;
+	u64 oseq, limit;
+	unsigned int n;
+
+	if (!x || es->group.role != ESPSYNC_ROLE_ACTIVE || sa->dir != ESPSYNC_DIR_OUT)
+		return;
+	spin_lock_bh(&x->lock);
+	if (!es_x_live(x))
+		goto out;
+	if (sa->gen != es->group.gen)
+		begin(es, sa, x);
+	n = voices(es, sa, v, &bound, &unheard, &agreed);
+	oseq = es_x_oseq(x);
+	limit = es_lease_limit(&sa->l, v, n, !es_out_settled(es));
+	if (any_gap(es))
+		limit = min(limit, sa->l.limit);
+	if (es_lease_enter(&sa->l, oseq, limit, unheard && !es_out_settled(es)) > oseq) {
+		es_x_raise(x, cap(x, sa->l.above));
+		oseq = es_x_oseq(x);
+	} else if (oseq < sa->l.above) {
+		limit = min_t(u64, limit, sa->l.start + ES_LEASE_MIN);
+	}
+	if (agreed && oseq + sa->l.lease / 2 >= sa->l.target)
+		renew(es, sa, x, bound);
+	sa->l.limit = limit == ES_NO_LIMIT ? limit : cap(x, limit);
+	sa->mid = oseq < sa->l.above ? sa->l.start + ES_LEASE_MIN / 2 : sa->l.target - sa->l.lease / 2;
+	if (!(test_bit(ES_SA_STALE, &sa->flags) && es->group.doubt == ESPSYNC_DOUBT_HOLD))
+		arm(es, sa, x);
+	overrun(es, sa, oseq);
+	near_end(es, sa, x, oseq);
+out:
+	spin_unlock_bh(&x->lock);
+}
+
+/**
+ * es_out_store() - a ceiling from another node
+ * @es: namespace, locked
+ * @sa: outbound, with or without a state here
+ * @r: the record
+ * @from: node that said it
+ * @grant: it is the owner's promise; otherwise what some node knows to have been granted or sent
+ *
+ * A standby stores it at once in the state's own counter, so that taking over needs no arithmetic. An owner that hears of a
+ * grant in its name that it does not know moves up to it.
+ */
+void es_out_store(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *r, u8 from, bool grant)
+{
+	bool active = es->group.role == ESPSYNC_ROLE_ACTIVE && sa->gen == es->group.gen;
+	struct xfrm_state *x = sa->x;
+
+	if (x)
+		spin_lock_bh(&x->lock);
+	if (active && x && r->ceiling > sa->l.target) {
+		es_x_raise(x, cap(x, r->ceiling));
+		sa->l.target = cap(x, r->ceiling);
+		es_sa_set_dirty(es, sa);
+		es->merges++;
+	} else if (!active && r->ceiling >= sa->l.target) {
+		sa->l.target = r->ceiling;
+		sa->l.lease = clamp_t(u32, r->lease, ES_LEASE_MIN, ES_LEASE_MAX64);
+		if (grant)
+			sa->owner = from;
+		sa->rank = es->rank;
+		set_bit(ES_SA_MIRROR, &sa->flags);
+		es->merges++;
+	}
+	if (!active && grant) {
+		set_bit(ES_SA_GRANTED, &sa->flags);
+		clear_bit(ES_SA_STALE, &sa->flags);
+	}
+	if (x) {
+		es_x_merge_life(x, r->bytes, r->packets);
+		if (!active && es_x_live(x) && es->group.role == ESPSYNC_ROLE_STANDBY)
+			stand_by(es, sa, x);
+		spin_unlock_bh(&x->lock);
+	}
+	sa->moved_us = es->clock_us;
+	if (active)
+		es_out_update(es, sa);
+}
+
+/**
+ * es_out_acked() - a peer has stored a ceiling of ours
+ * @es: namespace, locked
+ * @p: the peer
+ * @sa: the SA
+ * @ceiling: what it was told
+ */
+void es_out_acked(struct es_net *es, struct es_peer *p, struct es_sa *sa, u64 ceiling)
+{
+	void *e = xa_load(&p->acked, sa->handle);
+
+	if (e && (u64)xa_to_value(e) >= ceiling)
+		return;
+	if (xa_err(xa_store(&p->acked, sa->handle, xa_mk_value(ceiling), GFP_KERNEL)))
+		return;		/* counts as not acknowledged: the SA is told again with its next ceiling */
+	es_out_update(es, sa);
+}
+
+/**
+ * es_out_demoted() - this node is no longer the owner
+ * @es: namespace, locked
+ * @sa: outbound
+ *
+ * What it was granted stays: it moves to the last slot, which no other standby uses.
+ */
+void es_out_demoted(struct es_net *es, struct es_sa *sa)
+{
+	struct xfrm_state *x = sa->x;
+
+	if (!x || sa->dir != ESPSYNC_DIR_OUT)
+		return;
+	spin_lock_bh(&x->lock);
+	if (es_x_live(x)) {
+		if (!test_bit(ES_SA_MIRROR, &sa->flags))
+			sa->l.target = max(sa->l.target, es_x_oseq(x));
+		set_bit(ES_SA_MIRROR, &sa->flags);
+		stand_by(es, sa, x);
+	}
+	spin_unlock_bh(&x->lock);
+	es_sa_set_dirty(es, sa);
+}
+
+/**
+ * es_out_doubt() - promoted without being in sync: what was used is unknown
+ * @es: namespace, locked, about to be active
+ * @sa: outbound
+ * Return: whether it is in doubt (an SA that only this node ever used is not)
+ *
+ * doubt = jump moves its number up once, hold stops it; both name it for a rekey.
+ */
+bool es_out_doubt(struct es_net *es, struct es_sa *sa)
+{
+	struct xfrm_state *x = sa->x;
+	u64 out_ms, used_us, rate = 0;
+
+	if (!x || sa->dir != ESPSYNC_DIR_OUT || !test_bit(ES_SA_MIRROR, &sa->flags))
+		return false;
+	out_ms = div_u64(es->clock_us - min(es->clock_us, max(sa->moved_us, es->group.heard_us)), 1000);
+	used_us = (u64)es->cfg.evict_ms * 1000;
+	if (sa->l.lease > ES_LEASE_MIN)		/* the owner made it twice what evict_ms needed */
+		rate = div64_u64((u64)sa->l.lease * 1000000, 2 * used_us);
+	spin_lock_bh(&x->lock);
+	if (es_x_live(x)) {
+		u64 base = max(es_x_oseq(x), slot_of(es, sa));
+
+		set_bit(ES_SA_STALE, &sa->flags);
+		if (es->group.doubt == ESPSYNC_DOUBT_HOLD) {
+			if (es_x_stop(x))
+				set_bit(ES_SA_STOPPED, &sa->flags);
+		} else {
+			sa->l.target = max(sa->l.target, base) + es_lease_doubt(sa->l.lease, rate, out_ms, es_x_esn(x));
+			stand_by(es, sa, x);
+		}
+	}
+	spin_unlock_bh(&x->lock);
+	es_event_sa(es, ESPSYNC_EVENT_STALE, sa, "this node was promoted while out of sync: its number is in doubt");
+	if (!test_and_set_bit(ES_SA_REKEY_TOLD, &sa->flags))
+		es_event_sa(es, ESPSYNC_EVENT_REKEY_NEEDED, sa, "in doubt after a takeover out of sync: rekey it");
+	return true;
+}
+
+/**
+ * es_out_release() - espsync lets go of an SA
+ * @es: namespace, locked
+ * @sa: outbound
+ * @open: it may send; otherwise it stays in XFRM_STATE_ERROR: a guard that needs no code
+ */
+void es_out_release(struct es_net *es, struct es_sa *sa, bool open)
+{
+	struct xfrm_state *x = sa->x;
+
+	if (!x)
+		return;
+	spin_lock_bh(&x->lock);
+	if (!test_bit(ES_SA_INEXACT, &sa->flags)) {
+		es_x_arm(x, es->saved_rseqth);
+		x->replay_maxage = es->saved_etime * HZ / XFRM_AE_ETH_M;
+	}
+	if (open)
+		es_x_go(x);
+	else if (sa->dir != ESPSYNC_DIR_IN)
+		es_x_stop(x);
+	spin_unlock_bh(&x->lock);
+}
+
+/**
+ * es_out_fill() - what to tell a peer about an outbound SA
+ * @es: namespace, locked
+ * @sa: the SA
+ * @r: record; handle is the caller's
+ */
+void es_out_fill(struct es_net *es, struct es_sa *sa, struct es_wire_rec *r)
+{
+	struct xfrm_state *x = sa->x;
+
+	if (es->group.role == ESPSYNC_ROLE_ACTIVE && sa->gen != es->group.gen)
+		es_out_update(es, sa);
+	r->type = ES_WIRE_OUT;
+	r->flags = es->group.role == ESPSYNC_ROLE_ACTIVE && x ? ES_OUT_GRANT : 0;
+	r->ceiling = sa->l.target;
+	r->lease = sa->l.lease;
+	r->bytes = 0;
+	r->packets = 0;
+	if (x) {
+		spin_lock_bh(&x->lock);
+		r->bytes = x->curlft.bytes;
+		r->packets = x->curlft.packets;
+		if (es->group.role == ESPSYNC_ROLE_UNDECIDED)
+			r->ceiling = max(r->ceiling, es_x_oseq(x));
+		spin_unlock_bh(&x->lock);
+	}
+}

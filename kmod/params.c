@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * params.c - modprobe's parameters: the channel of the initial namespace.
+ *
+ * Job: read and check what modprobe was given, before anything is made; a bad value refuses the load with a sentence in the log.
+ * What may not enter: the key (it is set over netlink, never on a command line).
+ */
+#include <linux/inet.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "channel.h"
+#include "group.h"
+#include "netlink.h"
+#include "params.h"
+
+static uint node;
+static char *local;
+static char *peers;
+static char *vip;
+static uint port = ESPSYNC_PORT;
+static uint tick_us = 1000;
+static uint dead_ms = 300;
+static uint detect_ms = 1000;
+static uint evict_ms = 5000;
+
+module_param(node, uint, 0444);
+MODULE_PARM_DESC(node, "this node's number, 1-255");
+module_param(local, charp, 0444);
+MODULE_PARM_DESC(local, "this node's sync address");
+module_param(peers, charp, 0444);
+MODULE_PARM_DESC(peers, "other nodes: NODE@ADDR[,NODE@ADDR]...");
+module_param(vip, charp, 0444);
+MODULE_PARM_DESC(vip, "addresses of group 0: ADDR[,ADDR]...");
+module_param(port, uint, 0444);
+MODULE_PARM_DESC(port, "UDP port of the channel (4520)");
+module_param(tick_us, uint, 0444);
+MODULE_PARM_DESC(tick_us, "shortest sync interval in microseconds (1000)");
+module_param(dead_ms, uint, 0444);
+MODULE_PARM_DESC(dead_ms, "a peer not heard for so long is down (300)");
+module_param(detect_ms, uint, 0444);
+MODULE_PARM_DESC(detect_ms, "how long failover detection takes (1000)");
+module_param(evict_ms, uint, 0444);
+MODULE_PARM_DESC(evict_ms, "how long \"in\" lasts (5000)");
+
+struct param_peer {
+	u8 node;
+	struct es_addr addr;
+};
+
+static struct {
+	struct es_config cfg;
+	struct param_peer peer[ESPSYNC_MAX_PEERS];
+	unsigned int n_peers;
+	struct es_addr vip[ESPSYNC_MAX_ADDRS];
+	unsigned int n_vips;
+} want __initdata;
+
+static bool __init read_addr(const char *s, struct es_addr *a)
+{
+	u8 raw[16];
+	const char *end;
+
+	if (in4_pton(s, -1, raw, '\0', &end) && !*end)
+		return !es_addr_set(a, raw, 4) && !es_addr_is_any(a);
+	if (in6_pton(s, -1, raw, '\0', &end) && !*end)
+		return !es_addr_set(a, raw, 16) && !es_addr_is_any(a);
+	return false;
+}
+
+/* ADDR, ADDR:PORT of IPv4, [ADDR]:PORT of IPv6. Changes @s. */
+static bool __init read_endpoint(char *s, struct es_addr *a)
+{
+	char *p = NULL, *close;
+	u16 n = ESPSYNC_PORT;
+
+	if (*s == '[') {
+		close = strchr(++s, ']');
+		if (!close)
+			return false;
+		*close = '\0';
+		p = close[1] == ':' ? close + 2 : NULL;
+		if (close[1] && !p)
+			return false;
+	} else if (strchr(s, ':') && strchr(s, ':') == strrchr(s, ':')) {
+		p = strchr(s, ':');
+		*p++ = '\0';
+	}
+	if ((p && (kstrtou16(p, 10, &n) || !n)) || !read_addr(s, a))
+		return false;
+	a->port = htons(n);
+	return true;
+}
+
+static int __init read_peer(char *word)
+{
+	struct param_peer *p = &want.peer[want.n_peers];
+	char *at = strchr(word, '@');
+	unsigned int i;
+
+	if (want.n_peers == ESPSYNC_MAX_PEERS) {
+		pr_err("espsync: peers=: more than 15 nodes: a cluster has at most 16\n");
+		return -EINVAL;
+	}
+	if (at)
+		*at++ = '\0';
+	if (!at || kstrtou8(word, 10, &p->node) || !p->node || !read_endpoint(at, &p->addr) ||
+	    p->addr.family != want.cfg.local.family) {
+		pr_err("espsync: peers=: \"%s\" is not NODE@ADDR with a node of 1 to 255 and an address of the family of local=\n", word);
+		return -EINVAL;
+	}
+	for (i = 0; i < want.n_peers; i++)
+		if (want.peer[i].node == p->node)
+			goto twice;
+	if (p->node == want.cfg.node)
+		goto twice;
+	want.n_peers++;
+	return 0;
+twice:
+	pr_err("espsync: peers=: node %u is named twice, or is this node: give each its own number\n", p->node);
+	return -EINVAL;
+}
+
+static int __init read_vip(char *word)
+{
+	if (want.n_vips < ESPSYNC_MAX_ADDRS && read_addr(word, &want.vip[want.n_vips])) {
+		want.n_vips++;
+		return 0;
+	}
+	pr_err("espsync: vip=: \"%s\" is not an address, or there are more than 64\n", word);
+	return -EINVAL;
+}
+
+static int __init each_word(const char *list, int (*read)(char *word))
+{
+	char *copy, *rest, *word;
+	int err = 0;
+
+	if (!list)
+		return 0;
+	copy = kstrdup(list, GFP_KERNEL);
+	if (!copy)
+		return -ENOMEM;
+	rest = copy;
+	while (!err && (word = strsep(&rest, ",")))
+		err = read(word);
+	kfree(copy);
+	return err;
+}
+
+/**
+ * es_params_check() - whether the load may go on
+ * Return: 0, or -EINVAL with a sentence in the log
+ */
+int __init es_params_check(void)
+{
+	struct es_config *c = &want.cfg;
+	const char *why;
+	int err;
+
+	es_config_defaults(c);
+	if (!node && !local && !peers && !vip)
+		return 0;	/* namespaces are set up over netlink */
+	if (!node || !local || node > ESPSYNC_MAX_NODE || !port || port > 65535) {
+		pr_err("espsync: node= (1-255) and local= are needed, and port= is 1 to 65535: modprobe espsync node=1 local=ADDR peers=2@ADDR vip=ADDR\n");
+		return -EINVAL;
+	}
+	if (!read_addr(local, &c->local)) {
+		pr_err("espsync: local=: \"%s\" is not an IPv4 or IPv6 address of a host\n", local);
+		return -EINVAL;
+	}
+	c->node = node;
+	c->local.port = htons(port);
+	c->tick_us = tick_us;
+	c->dead_ms = dead_ms;
+	c->detect_ms = detect_ms;
+	c->evict_ms = evict_ms;
+	err = es_config_check(c, &why);
+	if (err) {
+		pr_err("espsync: %s\n", why);
+		return -EINVAL;
+	}
+	err = each_word(peers, read_peer);
+	return err ?: each_word(vip, read_vip);
+}
+
+/**
+ * es_params_apply() - make the initial namespace's channel as asked
+ * @es: the initial namespace
+ * Return: 0 or an error with a sentence in the log
+ */
+int __init es_params_apply(struct es_net *es)
+{
+	unsigned int i;
+	int err;
+
+	if (!want.cfg.node)
+		return 0;
+	mutex_lock(&es->lock);
+	err = es_channel_start(es, &want.cfg, NULL);
+	if (err)
+		pr_err("espsync: no channel at %s (%d): is the address on this machine and the port free?\n", local, err);
+	for (i = 0; !err && i < want.n_peers; i++)
+		err = es_peer_add(es, want.peer[i].node, &want.peer[i].addr, NULL);
+	if (!err && want.n_vips)
+		err = es_group_set_addrs(es, want.vip, want.n_vips);
+	mutex_unlock(&es->lock);
+	return err;
+}

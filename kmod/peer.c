@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * peer.c - what this node knows of another one, and when it counts as in.
+ *
+ * Job: life of a struct es_peer, its timers (dead, joining, in, out) and its states as shown.
+ * What may not enter: bytes of datagrams, counters of states.
+ *
+ * Context: process, es->lock held.
+ */
+#include <linux/slab.h>
+
+#include "channel.h"
+#include "events.h"
+#include "group.h"
+#include "out.h"
+#include "sa.h"
+
+/**
+ * es_peer_find() - by its number
+ * @es: namespace, locked
+ * @node: number
+ * Return: the peer or NULL
+ */
+struct es_peer *es_peer_find(struct es_net *es, u8 node)
+{
+	struct es_peer *p;
+
+	list_for_each_entry(p, &es->peers, list)
+		if (p->node == node)
+			return p;
+	return NULL;
+}
+
+static void peer_free(struct es_peer *p)
+{
+	es_session_wipe(&p->session);
+	xa_destroy(&p->acked);
+	xa_destroy(&p->map);
+	kvfree(p->dirty);
+	kvfree(p->named);
+	kvfree(p->inflight);
+	kfree(p);
+}
+
+static struct es_peer *peer_alloc(struct es_net *es, u8 node)
+{
+	struct es_peer *p = kzalloc(sizeof(*p), GFP_KERNEL);
+
+	if (!p)
+		return NULL;
+	p->es = es;
+	p->node = node;
+	p->cursor = 1;
+	xa_init(&p->acked);
+	xa_init(&p->map);
+	p->dirty = kvcalloc(BITS_TO_LONGS(ES_MAX_SAS), sizeof(long), GFP_KERNEL);
+	p->named = kvcalloc(BITS_TO_LONGS(ES_MAX_SAS), sizeof(long), GFP_KERNEL);
+	p->inflight = kvcalloc(ES_INFLIGHT, sizeof(*p->inflight), GFP_KERNEL);
+	if (p->dirty && p->named && p->inflight)
+		return p;
+	peer_free(p);
+	return NULL;
+}
+
+/**
+ * es_peer_add() - another node, or a new address of one
+ * @es: namespace, locked, with a channel
+ * @node: its number
+ * @addr: where it is
+ * @extack: for the reason
+ * Return: 0 or an error
+ */
+int es_peer_add(struct es_net *es, u8 node, const struct es_addr *addr, struct netlink_ext_ack *extack)
+{
+	struct es_peer *p = es_peer_find(es, node);
+
+	if (p) {
+		p->addr = *addr;
+		return 0;
+	}
+	if (es->n_peers >= ESPSYNC_MAX_PEERS) {
+		NL_SET_ERR_MSG(extack, "a cluster has at most 16 nodes; delete a peer first");
+		return -ENOSPC;
+	}
+	p = peer_alloc(es, node);
+	if (!p)
+		return -ENOMEM;
+	p->addr = *addr;
+	es_session_init(&p->session, es->cfg.node, node, es->boot);
+	bitmap_copy(p->dirty, es->used, ES_MAX_SAS);
+	list_add_tail(&p->list, &es->peers);
+	es->n_peers++;
+	es->generation++;
+	es_group_ranks(es);
+	es_wake(es);
+	return 0;
+}
+
+/**
+ * es_peer_del() - forget a node
+ * @es: namespace, locked
+ * @p: the peer, freed
+ */
+void es_peer_del(struct es_net *es, struct es_peer *p)
+{
+	list_del(&p->list);
+	es->n_peers--;
+	es->generation++;
+	if (es->group.owner == p->node)
+		es->group.owner = 0;
+	es_group_ranks(es);
+	peer_free(p);
+	es->walk = es->group.role == ESPSYNC_ROLE_ACTIVE;
+	es_wake(es);
+}
+
+/**
+ * es_peer_heard() - whether it lives, as far as one can hear
+ * @p: the peer
+ * Return: an authenticated datagram came within dead_ms
+ */
+bool es_peer_heard(const struct es_peer *p)
+{
+	return p->heard_us && p->es->clock_us - p->heard_us <= p->es->cfg.dead_ms * 1000ull;
+}
+
+/* Both ways: it has echoed something that this node sent within dead_ms of own time. */
+static bool answers(const struct es_peer *p)
+{
+	return p->rt_us && p->es->own_us - p->rt_own_us <= p->es->cfg.dead_ms * 1000ull;
+}
+
+/**
+ * es_peer_unsynced() - SAs that a peer has not acknowledged as they are
+ * @p: the peer
+ * Return: how many
+ */
+u32 es_peer_unsynced(const struct es_peer *p)
+{
+	return bitmap_weight(p->dirty, ES_MAX_SAS) + p->n_recs;
+}
+
+/**
+ * es_peer_resync() - tell it everything again
+ * @p: the peer
+ */
+void es_peer_resync(struct es_peer *p)
+{
+	bitmap_copy(p->dirty, p->es->used, ES_MAX_SAS);
+	p->synced = false;
+	p->is_in = false;
+	p->enforcing = false;
+}
+
+/**
+ * es_peer_state() - as shown
+ * @p: the peer
+ * Return: enum espsync_peer_state
+ */
+u8 es_peer_state(const struct es_peer *p)
+{
+	const struct es_group *g = &p->es->group;
+
+	if (!es_peer_heard(p) || !answers(p))
+		return ESPSYNC_PEER_DOWN;
+	if (!p->synced || !p->peer_synced)
+		return ESPSYNC_PEER_JOINING;
+	if (g->role == ESPSYNC_ROLE_ACTIVE && !p->is_in)
+		return p->g.flags & ES_GROUP_FULL ? ESPSYNC_PEER_OUT : ESPSYNC_PEER_JOINING;
+	if (g->role == ESPSYNC_ROLE_STANDBY && g->owner == p->node && !es_group_in(p->es))
+		return ESPSYNC_PEER_OUT;
+	return ESPSYNC_PEER_UP;
+}
+
+/**
+ * es_peer_shortfall() - SAs that a peer announced and this kernel does not have as announced
+ * @es: namespace, locked
+ * @p: the peer
+ * @waiting: result: no state here
+ * @mismatched: result: another key here
+ */
+void es_peer_shortfall(struct es_net *es, struct es_peer *p, u32 *waiting, u32 *mismatched)
+{
+	*waiting = p->n_waiting;
+	*mismatched = p->n_mismatched;
+}
+
+/* As owner: whether this peer has everything and may be told that it is in. */
+static void join_or_leave(struct es_net *es, struct es_peer *p)
+{
+	bool able = answers(p) && p->synced && !(p->g.flags & ES_GROUP_FULL) && p->g.role != ESPSYNC_ROLE_ACTIVE;
+
+	if (!able) {
+		if (p->is_in || p->enforcing)
+			es_event_peer(es, p, "out: it does not acknowledge");
+		p->is_in = false;
+		p->enforcing = false;
+		return;
+	}
+	if (p->is_in)
+		return;
+	if (!p->enforcing) {
+		if (es_peer_unsynced(p))
+			return;
+		p->enforcing = true;	/* limits first, then the word: es->walk applies them */
+		es->walk = 1;
+	} else if (!es->walk) {
+		p->is_in = true;
+		p->enforcing = false;
+		es_event_peer(es, p, "in: it has every SA");
+	}
+}
+
+/* The time in which a peer that is not in any more still binds has passed: limits are computed anew, once. */
+static void evict(struct es_net *es, struct es_peer *p)
+{
+	if (p->is_in || p->enforcing || !p->last_in_own_us || es_binds(es, p))
+		return;
+	p->last_in_own_us = 0;
+	es->walk = 1;
+}
+
+/* Gaps: no word from it for evict_ms in the session that it had. */
+static void gap_over(struct es_net *es, struct es_peer *p)
+{
+	if (!p->after_gap || es->own_us - es->gap_own_us <= es->cfg.evict_ms * 1000ull)
+		return;
+	p->after_gap = false;
+	es->gap_doubt = true;
+	es->walk = 1;
+}
+
+static void told_state(struct es_net *es, struct es_peer *p)
+{
+	u8 state = es_peer_state(p);
+
+	if (state == p->state)
+		return;
+	p->state = state;
+	es_event_peer(es, p, NULL);
+}
+
+/**
+ * es_peer_tick() - what time does to a peer
+ * @es: namespace, locked
+ * @p: the peer
+ */
+void es_peer_tick(struct es_net *es, struct es_peer *p)
+{
+	es_tx_timeout(es, p);
+	if (es->group.role == ESPSYNC_ROLE_ACTIVE) {
+		join_or_leave(es, p);
+		evict(es, p);
+		gap_over(es, p);
+	}
+	told_state(es, p);
+}

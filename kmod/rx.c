@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * rx.c - from received datagrams to what they change.
+ *
+ * Job: whom a datagram is from, whether it is believed (session.c), and each of its records handed to the room that it concerns. A datagram is
+ * read to its end before anything of it is applied, and acknowledged only if all of it was stored.
+ * What may not enter: building datagrams, timers.
+ *
+ * Context: the channel's thread, es->lock held.
+ */
+#include "channel.h"
+#include "events.h"
+#include "group.h"
+#include "in.h"
+#include "out.h"
+#include "sa.h"
+
+#define ES_RX_BATCH	256
+
+/* The peer has lost its memory: what it said and what it was told counts for nothing. */
+static void new_memory(struct es_net *es, struct es_peer *p)
+{
+	p->gen++;
+	p->boot = p->session.peer_boot;
+	es_tx_reset(p);
+	p->synced_sent = false;
+	p->ack_high = 0;
+	p->ack_bits = 0;
+	xa_destroy(&p->map);
+	xa_destroy(&p->acked);
+	bitmap_zero(p->named, ES_MAX_SAS);
+	es_peer_resync(p);
+	p->peer_synced = false;
+	p->echo_ts = 0;
+	p->rt_us = 0;
+	memset(&p->g, 0, sizeof(p->g));
+	es_event_text(es, ESPSYNC_EVENT_RESYNC, p->node, "new session: everything is told again");
+}
+
+static void note_echo(struct es_net *es, struct es_peer *p, const struct es_wire_head *h)
+{
+	u64 now = es->clock_us, e = h->echo;
+
+	if (h->ts > p->echo_ts) {
+		p->echo_ts = h->ts;
+		p->echo_at_us = now;
+	}
+	if (!e || e > now || now - e > es->cfg.dead_ms * 1000ull || e < p->rt_us)
+		return;
+	p->rt_us = e;
+	p->rt_own_us = es->own_us;
+	if (h->hold_us <= now - e) {
+		u32 rtt = now - e - h->hold_us;
+
+		p->rtt_us = p->rtt_us ? (7 * p->rtt_us + rtt) / 8 : max(rtt, 1u);
+	}
+	if (p->after_gap && p->boot == p->gap_boot && e >= es->echo_floor_us) {
+		p->after_gap = false;
+		es->walk = 1;
+	}
+}
+
+static void acknowledge(struct es_peer *p, u64 seq)
+{
+	if (seq > p->ack_high) {
+		u64 shift = seq - p->ack_high;
+
+		p->ack_bits = shift < 64 ? p->ack_bits << shift : 0;
+		p->ack_high = seq;
+	}
+	if (p->ack_high - seq < 64)
+		p->ack_bits |= 1ull << (p->ack_high - seq);
+}
+
+static void mismatch(struct es_net *es, struct es_sa *sa)
+{
+	bool clash = es_sa_clashes(es, sa);
+
+	if (!clash)
+		clear_bit(ES_SA_MISMATCH, &sa->flags);
+	else if (!test_and_set_bit(ES_SA_MISMATCH, &sa->flags))
+		es_event_sa(es, ESPSYNC_EVENT_KEY_MISMATCH, sa,
+			    "a peer has this SPI with another key: it is not protected; delete it on the standby and let it be mirrored again");
+}
+
+static bool apply_name(struct es_net *es, struct es_peer *p, const struct es_wire_rec *r)
+{
+	__be32 spi = cpu_to_be32(r->spi);
+	struct es_sa *sa;
+
+	spin_lock_bh(&es->sa_lock);
+	sa = es_sa_find(es, r->proto, spi, r->fp);
+	if (!sa)
+		sa = es_sa_new(es, r->proto, spi, r->fp);
+	if (sa && !sa->x) {
+		if (test_and_clear_bit(ES_SA_DEAD, &sa->flags))
+			es->n_tombs--;
+		sa->dir = r->dir;
+		sa->family = r->family;
+		memcpy(&sa->daddr, r->daddr, sizeof(sa->daddr));
+	}
+	spin_unlock_bh(&es->sa_lock);
+	if (!sa || xa_err(xa_store(&p->map, r->handle, xa_mk_value(sa->handle), GFP_KERNEL))) {
+		es->full = true;
+		p->drops[ESPSYNC_DROP_NO_MEMORY]++;
+		return false;
+	}
+	sa->ann = p->node;
+	sa->ann_gen = p->gen;
+	if (!sa->x)
+		es->scan_us = min(es->scan_us, es->clock_us - 900000);
+	mismatch(es, sa);
+	return true;
+}
+
+/* The peer has it no more. Its numbers stay for a while: charon deletes and adds again when an address changes. */
+static void apply_gone(struct es_net *es, struct es_peer *p, struct es_sa *sa)
+{
+	if (sa->ann != p->node)
+		return;
+	sa->ann = 0;
+	spin_lock_bh(&es->sa_lock);
+	if (!sa->x && !test_and_set_bit(ES_SA_DEAD, &sa->flags)) {
+		sa->died_ms = div_u64(es->clock_us, 1000);
+		es->n_tombs++;
+	}
+	spin_unlock_bh(&es->sa_lock);
+	es_sa_set_dirty(es, sa);
+}
+
+static void apply_synced(struct es_net *es, struct es_peer *p)
+{
+	struct es_sa *sa;
+	unsigned long i;
+
+	p->peer_synced = true;
+	xa_for_each(&es->sas, i, sa)
+		if (sa->ann == p->node && sa->ann_gen != p->gen)
+			apply_gone(es, p, sa);
+}
+
+static bool apply(struct es_net *es, struct es_peer *p, const struct es_wire_rec *r, bool from_owner)
+{
+	struct es_sa *sa;
+	void *e;
+
+	if (r->type == ES_WIRE_NAME)
+		return apply_name(es, p, r);
+	if (r->type == ES_WIRE_SYNCED) {
+		apply_synced(es, p);
+		return true;
+	}
+	e = xa_load(&p->map, r->handle);
+	sa = e ? es_sa_get(es, xa_to_value(e)) : NULL;
+	if (!sa) {
+		p->drops[ESPSYNC_DROP_UNKNOWN_SA]++;
+		return true;	/* it went meanwhile */
+	}
+	switch (r->type) {
+	case ES_WIRE_OUT:
+		es_out_store(es, sa, r, p->node, from_owner && r->flags & ES_OUT_GRANT);
+		break;
+	case ES_WIRE_IN:
+		es_in_merge(es, sa, r);
+		break;
+	case ES_WIRE_GONE:
+		xa_erase(&p->map, r->handle);
+		apply_gone(es, p, sa);
+		break;
+	}
+	return true;
+}
+
+/* Read to the end without applying: a datagram that is malformed anywhere changes nothing. */
+static bool well_formed(struct es_net *es, struct es_cursor c)
+{
+	struct es_wire_group g;
+	struct es_wire_head h;
+	int more;
+
+	if (!es_wire_get_head(&c, &h))
+		return false;
+	while (h.ngroups--)
+		if (!es_wire_get_group(&c, &g))
+			return false;
+	do {
+		more = es_wire_get_rec(&c, &es->rec);
+	} while (more > 0);
+	return !more;
+}
+
+static void content(struct es_net *es, struct es_peer *p, const struct es_opened *o)
+{
+	struct es_cursor c = { .p = o->data, .end = o->data + o->len };
+	bool newest = o->seq >= p->ack_high, stored = true, from_owner = false, records = false;
+	struct es_wire_group g;
+	struct es_wire_head h;
+
+	if (!well_formed(es, c)) {
+		p->drops[ESPSYNC_DROP_TRUNCATED]++;
+		return;
+	}
+	es_wire_get_head(&c, &h);
+	while (h.ngroups--) {
+		es_wire_get_group(&c, &g);
+		if (g.id)
+			continue;	/* groups beyond 0 are another version's */
+		es_group_heard(es, p, &g, h.echo, newest);
+		from_owner = g.role == ESPSYNC_ROLE_ACTIVE && g.epoch == es->group.epoch && g.node == es->group.epoch_node;
+		if (g.flags & ES_GROUP_LEAVE) {
+			p->is_in = false;
+			p->enforcing = false;
+			p->last_in_own_us = 0;
+			p->synced = false;
+			p->heard_us = 0;
+			es->walk = 1;
+			return;
+		}
+	}
+	note_echo(es, p, &h);
+	es_tx_acked(es, p, h.ack_seq, h.ack_bits);
+	while (es_wire_get_rec(&c, &es->rec) > 0) {
+		records = true;
+		stored &= apply(es, p, &es->rec, from_owner);
+	}
+	if (stored)
+		acknowledge(p, o->seq);
+	p->ack_due |= records;
+}
+
+static void datagram(struct es_net *es, const struct es_addr *from, u8 *data, size_t len)
+{
+	struct es_opened o = {};
+	struct es_peer *p;
+	int err;
+
+	if (len < 4) {
+		es->drops[ESPSYNC_DROP_TRUNCATED]++;
+		return;
+	}
+	p = es_peer_find(es, data[2]);
+	if (!p || !es_addr_equal_ip(from, &p->addr)) {
+		es->drops[ESPSYNC_DROP_UNKNOWN_PEER]++;
+		return;
+	}
+	err = es_session_open(&p->session, &es->keys, data, len, div_u64(es->clock_us, 1000), &o);
+	if (o.version)
+		p->version = o.version;
+	if (err < 0) {
+		p->drops[min_t(unsigned int, -err - 1, __ESPSYNC_DROP_MAX - 1)]++;
+		return;
+	}
+	if (o.kind == ES_IN_DATA) {
+		p->rx_bytes += len;
+		p->heard_us = es->clock_us;
+		if (o.new_session && o.new_boot)
+			new_memory(es, p);
+	}
+	if (o.send_hello)
+		es_tx_hello(es, p);
+	if (o.send_data)
+		es_tx_speak(es, p, 0);
+	if (o.kind == ES_IN_DATA)
+		content(es, p, &o);
+}
+
+/**
+ * es_rx() - take in what has come
+ * @es: namespace, locked
+ */
+void es_rx(struct es_net *es)
+{
+	struct es_peer *p;
+	struct sk_buff *skb;
+	struct es_addr from;
+	unsigned int n;
+
+	for (n = 0; n < ES_RX_BATCH; n++) {
+		skb = es_sock_recv(es->sock, &from);
+		if (!skb)
+			break;
+		datagram(es, &from, skb->data, skb->len);
+		kfree_skb(skb);
+	}
+	if (n == ES_RX_BATCH)
+		WRITE_ONCE(es->kick, true);
+	list_for_each_entry(p, &es->peers, list)
+		if (p->ack_due)
+			es_tx_speak(es, p, 0);
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * sa.c - the table of SAs: found by what they are (protocol, SPI, fingerprint), by their state, by their handle.
+ *
+ * Job: memory and lookup of struct es_sa, bounded by ES_MAX_SAS, and the list of those that want the thread.
+ * What may not enter: counters, peers, roles.
+ */
+#include <linux/hash.h>
+#include <linux/slab.h>
+
+#include "sa.h"
+
+static struct hlist_head *bucket(struct es_net *es, u8 proto, __be32 spi)
+{
+	return &es->hash[hash_32((__force u32)spi ^ proto, ES_HASH_BITS)];
+}
+
+/**
+ * es_sa_table_init() - make room for SAs
+ * @es: namespace, locked
+ * Return: 0 or -ENOMEM. Context: process, may sleep
+ */
+int es_sa_table_init(struct es_net *es)
+{
+	es->hash = kvcalloc(1u << ES_HASH_BITS, sizeof(*es->hash), GFP_KERNEL);
+	es->used = kvcalloc(BITS_TO_LONGS(ES_MAX_SAS), sizeof(long), GFP_KERNEL);
+	es->counter_dirty = kvcalloc(BITS_TO_LONGS(ES_MAX_SAS), sizeof(long), GFP_KERNEL);
+	if (es->hash && es->used && es->counter_dirty)
+		return 0;
+	es_sa_table_free(es);
+	return -ENOMEM;
+}
+
+/**
+ * es_sa_table_free() - give it back; no SA may be left
+ * @es: namespace, locked; no notification runs any more
+ * Context: process
+ */
+void es_sa_table_free(struct es_net *es)
+{
+	kvfree(es->hash);
+	kvfree(es->used);
+	kvfree(es->counter_dirty);
+	es->hash = NULL;
+	es->used = NULL;
+	es->counter_dirty = NULL;
+}
+
+/**
+ * es_sa_find() - by what it is
+ * @es: namespace
+ * @proto: IPPROTO_ESP
+ * @spi: big endian
+ * @fp: fingerprint
+ * Return: the SA or NULL. Context: es->sa_lock or es->lock held
+ */
+struct es_sa *es_sa_find(struct es_net *es, u8 proto, __be32 spi, u64 fp)
+{
+	struct es_sa *sa;
+
+	hlist_for_each_entry(sa, bucket(es, proto, spi), node)
+		if (sa->spi == spi && sa->proto == proto && sa->fp == fp)
+			return sa;
+	return NULL;
+}
+
+/**
+ * es_sa_by_state() - by its state
+ * @es: namespace
+ * @x: state
+ * Return: the SA or NULL. Context: es->sa_lock held
+ */
+struct es_sa *es_sa_by_state(struct es_net *es, const struct xfrm_state *x)
+{
+	struct es_sa *sa;
+
+	lockdep_assert_held(&es->sa_lock);
+	hlist_for_each_entry(sa, bucket(es, x->id.proto, x->id.spi), node)
+		if (sa->x == x)
+			return sa;
+	return NULL;
+}
+
+static bool same_daddr(const struct es_sa *sa, const struct es_addr *dst)
+{
+	return sa->family == dst->family && !memcmp(&sa->daddr, &dst->v6, es_addr_len(dst));
+}
+
+/**
+ * es_sa_by_addr() - as userspace names it
+ * @es: namespace
+ * @dst: destination
+ * @spi: big endian
+ * @proto: IPPROTO_ESP
+ * Return: the SA, one with a state first, or NULL. Context: es->sa_lock or es->lock held
+ */
+struct es_sa *es_sa_by_addr(struct es_net *es, const struct es_addr *dst, __be32 spi, u8 proto)
+{
+	struct es_sa *sa, *found = NULL;
+
+	hlist_for_each_entry(sa, bucket(es, proto, spi), node)
+		if (sa->spi == spi && sa->proto == proto && same_daddr(sa, dst) && !test_bit(ES_SA_DEAD, &sa->flags) &&
+		    (!found || sa->x))
+			found = sa;
+	return found;
+}
+
+/**
+ * es_sa_clashes() - another live SA has the same SPI and destination, but not the same key
+ * @es: namespace
+ * @sa: the one
+ * Return: true for a key mismatch. Context: es->sa_lock or es->lock held
+ */
+bool es_sa_clashes(struct es_net *es, const struct es_sa *sa)
+{
+	struct es_sa *o;
+
+	hlist_for_each_entry(o, bucket(es, sa->proto, sa->spi), node)
+		if (o != sa && o->spi == sa->spi && o->proto == sa->proto && o->fp != sa->fp && o->family == sa->family &&
+		    !memcmp(&o->daddr, &sa->daddr, sizeof(o->daddr)) && !test_bit(ES_SA_DEAD, &o->flags))
+			return true;
+	return false;
+}
+
+/**
+ * es_sa_new() - an SA that was not known
+ * @es: namespace
+ * @proto: IPPROTO_ESP
+ * @spi: big endian
+ * @fp: fingerprint
+ * Return: the SA or NULL: no memory, or more than ES_MAX_SAS. Context: es->sa_lock held, any
+ */
+struct es_sa *es_sa_new(struct es_net *es, u8 proto, __be32 spi, u64 fp)
+{
+	struct es_sa *sa = kzalloc(sizeof(*sa), GFP_ATOMIC);
+
+	lockdep_assert_held(&es->sa_lock);
+	if (!sa)
+		return NULL;
+	INIT_LIST_HEAD(&sa->work);
+	INIT_LIST_HEAD(&sa->hot);
+	sa->proto = proto;
+	sa->spi = spi;
+	sa->fp = fp;
+	if (xa_alloc_cyclic(&es->sas, &sa->handle, sa, XA_LIMIT(1, ES_MAX_SAS - 1), &es->next_handle, GFP_ATOMIC) < 0) {
+		kfree(sa);
+		return NULL;
+	}
+	set_bit(sa->handle, es->used);
+	es->n_sas++;
+	es->generation++;
+	hlist_add_head(&sa->node, bucket(es, proto, spi));
+	return sa;
+}
+
+/**
+ * es_sa_get() - by our handle
+ * @es: namespace, locked
+ * @handle: ours
+ * Return: the SA or NULL
+ */
+struct es_sa *es_sa_get(struct es_net *es, u32 handle)
+{
+	return xa_load(&es->sas, handle);
+}
+
+/**
+ * es_sa_free() - forget an SA that has no state
+ * @es: namespace, locked
+ * @sa: on no list but the hash
+ * Context: es->sa_lock held
+ */
+void es_sa_free(struct es_net *es, struct es_sa *sa)
+{
+	struct es_peer *p;
+
+	lockdep_assert_held(&es->sa_lock);
+	WARN_ON_ONCE(sa->x);
+	hlist_del(&sa->node);
+	list_del(&sa->work);
+	if (!list_empty(&sa->hot)) {
+		list_del(&sa->hot);
+		es->n_hot--;
+	}
+	xa_erase(&es->sas, sa->handle);
+	clear_bit(sa->handle, es->used);
+	clear_bit(sa->handle, es->counter_dirty);
+	es->n_sas--;
+	es->generation++;
+	list_for_each_entry(p, &es->peers, list) {
+		__clear_bit(sa->handle, p->dirty);
+		__clear_bit(sa->handle, p->named);
+		xa_erase(&p->acked, sa->handle);
+	}
+	kfree(sa->kept);
+	kfree_rcu(sa, rcu);
+}
+
+/**
+ * es_sa_queue() - have the thread look at an SA
+ * @es: namespace
+ * @sa: the SA
+ * Context: es->sa_lock held, any
+ */
+void es_sa_queue(struct es_net *es, struct es_sa *sa)
+{
+	lockdep_assert_held(&es->sa_lock);
+	if (list_empty(&sa->work))
+		list_add_tail(&sa->work, &es->work);
+	es_wake(es);
+}
+
+/**
+ * es_sa_next_queued() - the next SA that wants the thread
+ * @es: namespace, locked
+ * Return: an SA, off the list, or NULL
+ */
+struct es_sa *es_sa_next_queued(struct es_net *es)
+{
+	struct es_sa *sa;
+
+	spin_lock_bh(&es->sa_lock);
+	sa = list_first_entry_or_null(&es->work, struct es_sa, work);
+	if (sa)
+		list_del_init(&sa->work);
+	spin_unlock_bh(&es->sa_lock);
+	return sa;
+}
+
+/**
+ * es_sa_keep() - room for numbers that have no state
+ * @es: namespace, locked
+ * @sa: the SA
+ * Return: its es_kept, made if need be, or NULL without memory. Context: process
+ */
+struct es_kept *es_sa_keep(struct es_net *es, struct es_sa *sa)
+{
+	struct es_kept *k;
+
+	if (sa->kept)
+		return sa->kept;
+	k = kzalloc(sizeof(*k), GFP_KERNEL);
+	spin_lock_bh(&es->sa_lock);
+	sa->kept = k;
+	spin_unlock_bh(&es->sa_lock);
+	return k;
+}

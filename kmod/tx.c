@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * tx.c - builds datagrams and remembers what was in them.
+ *
+ * Job: from dirty bits to sealed datagrams, and from acknowledgements back to clean ones. What is lost is not sent again: its SAs are dirty again,
+ * and current values go out.
+ * What may not enter: what a received record means, timers of peers, the handshake's rules.
+ *
+ * Context: process, es->lock held.
+ */
+#include "channel.h"
+#include "group.h"
+#include "in.h"
+#include "out.h"
+#include "sa.h"
+
+#define ES_BURST	16	/* datagrams to one peer in one go */
+#define ES_REORDER	8	/* acknowledged so far ahead: the one before is lost */
+#define ES_RTO_MIN_US	20000
+
+static void transmit(struct es_net *es, struct es_peer *p, size_t len)
+{
+	if (es_sock_send(es->sock, &p->addr, es->buf, len) < 0)
+		return;
+	p->tx_bytes += len;
+	p->sent_us = es->clock_us;
+}
+
+/**
+ * es_tx_hello() - send a HELLO
+ * @es: namespace, locked
+ * @p: to whom
+ */
+void es_tx_hello(struct es_net *es, struct es_peer *p)
+{
+	int len = es_session_hello(&p->session, &es->keys, es->buf, ES_SOCK_PAYLOAD_MAX);
+
+	p->hello_us = es->clock_us;
+	if (len > 0)
+		transmit(es, p, len);
+}
+
+static void start(struct es_net *es, struct es_peer *p, struct es_cursor *c, u8 extra_flags)
+{
+	unsigned int room = es_sock_payload(es->sock, &p->addr) - ES_SESSION_HEAD - ES_SESSION_TAIL;
+	u64 now = es_clock_us();
+	struct es_wire_head h = {
+		.ts = now,
+		.echo = p->echo_ts,
+		.hold_us = min_t(u64, now - min(now, p->echo_at_us), U32_MAX),
+		.ack_seq = p->ack_high,
+		.ack_bits = p->ack_bits,
+		.ngroups = 1,
+	};
+	struct es_wire_group g;
+
+	c->p = es->buf + ES_SESSION_HEAD;
+	c->end = c->p + room;
+	c->bad = false;
+	es_group_tell(es, p, &g);
+	g.flags |= extra_flags;
+	if (extra_flags & ES_GROUP_LEAVE)
+		g.flags &= ~ES_GROUP_IN;
+	es_wire_put_head(c, &h);
+	es_wire_put_group(c, &g);
+	p->ack_due = false;
+}
+
+/* Seal and send. Returns the datagram's number, 0 if there is no session. */
+static u64 finish(struct es_net *es, struct es_peer *p, struct es_cursor *c, bool urgent)
+{
+	size_t payload = c->p - es->buf - ES_SESSION_HEAD;
+	u64 seq;
+	int len = es_session_seal(&p->session, &es->keys, es->buf, payload, urgent, &seq);
+
+	if (len < 0)
+		return 0;
+	transmit(es, p, len);
+	return seq;
+}
+
+/**
+ * es_tx_speak() - a datagram without records: alive, acknowledgements, role
+ * @es: namespace, locked
+ * @p: to whom
+ * @extra_flags: ES_GROUP_LEAVE or 0
+ */
+void es_tx_speak(struct es_net *es, struct es_peer *p, u8 extra_flags)
+{
+	struct es_cursor c;
+
+	start(es, p, &c, extra_flags);
+	finish(es, p, &c, true);
+}
+
+static bool note(struct es_sent *d, u32 handle, u8 type, u64 value)
+{
+	if (d->n == ES_MAX_RECS)
+		return false;
+	d->rec[d->n].handle = handle;
+	d->rec[d->n].type = type;
+	d->rec[d->n].value = value;
+	d->n++;
+	return true;
+}
+
+static void fill_name(struct es_sa *sa, struct es_wire_rec *r)
+{
+	r->type = ES_WIRE_NAME;
+	r->proto = sa->proto;
+	r->dir = sa->dir;
+	r->family = sa->family;
+	r->group = 0;
+	r->spi = be32_to_cpu(sa->spi);
+	memcpy(r->daddr, &sa->daddr, sizeof(r->daddr));
+	r->fp = sa->fp;
+}
+
+/* The record that says how an SA is; ES_WIRE_END if there is nothing to say. Returns the value to remember. */
+static u64 fill_state(struct es_net *es, struct es_peer *p, struct es_sa *sa, struct es_wire_rec *r)
+{
+	r->type = ES_WIRE_END;
+	if (!sa->x && !(sa->dir == ESPSYNC_DIR_OUT && sa->l.target && !test_bit(ES_SA_DEAD, &sa->flags))) {
+		if (test_bit(sa->handle, p->named))
+			r->type = ES_WIRE_GONE;
+	} else if (sa->dir == ESPSYNC_DIR_OUT) {
+		es_out_fill(es, sa, r);
+		return r->ceiling;
+	} else if (sa->dir == ESPSYNC_DIR_IN) {
+		es_in_fill(es, sa, r);
+		return r->win.seq;
+	}
+	return 0;
+}
+
+/* Say all about one SA. Returns false if it does not fit any more. */
+static bool say(struct es_net *es, struct es_peer *p, struct es_sa *sa, struct es_cursor *c)
+{
+	struct es_wire_rec *r = &es->rec;
+	struct es_sent *d = es->draft;
+	struct es_cursor at = *c;
+	u16 n = d->n;
+	u64 value;
+
+	r->handle = sa->handle;
+	if (!test_bit(sa->handle, p->named) && (sa->x || (sa->l.target && !test_bit(ES_SA_DEAD, &sa->flags)))) {
+		fill_name(sa, r);
+		if (!note(d, sa->handle, ES_WIRE_NAME, 0) || !es_wire_put_rec(c, r))
+			goto full;
+	}
+	value = fill_state(es, p, sa, r);
+	if (r->type == ES_WIRE_END)
+		return true;
+	if (note(d, sa->handle, r->type, value) && es_wire_put_rec(c, r))
+		return true;
+full:
+	d->n = n;
+	*c = at;
+	return false;
+}
+
+/* Dirty SAs from the cursor on, round and round, until the datagram is full. */
+static void fill(struct es_net *es, struct es_peer *p, struct es_cursor *c)
+{
+	unsigned long h = find_next_bit(p->dirty, ES_MAX_SAS, p->cursor);
+	struct es_sa *sa;
+
+	if (h >= ES_MAX_SAS && p->cursor > 1)
+		h = find_next_bit(p->dirty, ES_MAX_SAS, 1);
+	while (h < ES_MAX_SAS) {
+		p->cursor = h;
+		sa = es_sa_get(es, h);
+		__clear_bit(h, p->dirty);
+		if (sa && !say(es, p, sa, c)) {
+			__set_bit(h, p->dirty);
+			return;
+		}
+		h = find_next_bit(p->dirty, ES_MAX_SAS, h + 1);
+	}
+	p->cursor = 1;
+}
+
+/* All that was dirty has been said and acknowledged: the peer may forget what was not named. */
+static void fill_synced(struct es_net *es, struct es_peer *p, struct es_cursor *c)
+{
+	if (p->synced || p->synced_sent || es->draft->n || es_peer_unsynced(p))
+		return;
+	es->rec.type = ES_WIRE_SYNCED;
+	es->rec.handle = 0;
+	if (note(es->draft, 0, ES_WIRE_SYNCED, 0) && es_wire_put_rec(c, &es->rec))
+		p->synced_sent = true;
+}
+
+static void lost(struct es_net *es, struct es_peer *p, struct es_sent *s)
+{
+	struct es_sa *sa;
+	unsigned int i;
+
+	for (i = 0; i < s->n; i++) {
+		if (s->rec[i].type == ES_WIRE_SYNCED) {
+			p->synced_sent = false;
+			continue;
+		}
+		sa = es_sa_get(es, s->rec[i].handle);
+		if (sa)
+			__set_bit(sa->handle, p->dirty);
+	}
+	p->n_recs -= s->n;
+	p->n_inflight--;
+	s->seq = 0;
+}
+
+static void remember(struct es_net *es, struct es_peer *p, u64 seq)
+{
+	struct es_sent *s = &p->inflight[seq % ES_INFLIGHT];
+
+	if (s->seq)
+		lost(es, p, s);
+	*s = *es->draft;
+	s->seq = seq;
+	s->sent_us = es->clock_us;
+	s->promo_gen = es->group.gen;
+	p->n_inflight++;
+	p->n_recs += s->n;
+	if (!seq) {			/* could not be sealed */
+		s->seq = 1;
+		lost(es, p, s);
+	}
+}
+
+/**
+ * es_tx_data() - say what there is to say to a peer
+ * @es: namespace, locked
+ * @p: the peer
+ */
+void es_tx_data(struct es_net *es, struct es_peer *p)
+{
+	struct es_cursor c;
+	unsigned int i;
+
+	if (!es_session_ready(&p->session))
+		return;
+	for (i = 0; i < ES_BURST && p->n_inflight < ES_INFLIGHT; i++) {
+		if (find_next_bit(p->dirty, ES_MAX_SAS, 1) >= ES_MAX_SAS && (p->synced || p->synced_sent || p->n_recs))
+			return;
+		start(es, p, &c, 0);
+		es->draft->n = 0;
+		fill(es, p, &c);
+		fill_synced(es, p, &c);
+		if (!es->draft->n)
+			return;
+		remember(es, p, finish(es, p, &c, false));
+	}
+}
+
+static unsigned int bucket_of(u64 v)
+{
+	return min_t(unsigned int, fls64(v), ES_HIST - 1);
+}
+
+static void acked(struct es_net *es, struct es_peer *p, struct es_sent *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->n; i++) {
+		u32 h = s->rec[i].handle;
+		struct es_sa *sa = es_sa_get(es, h);
+
+		if (s->rec[i].type == ES_WIRE_SYNCED) {
+			p->synced = true;
+			continue;
+		}
+		if (!sa)
+			continue;
+		switch (s->rec[i].type) {
+		case ES_WIRE_NAME:
+			__set_bit(h, p->named);
+			break;
+		case ES_WIRE_GONE:
+			__clear_bit(h, p->named);
+			break;
+		case ES_WIRE_OUT:
+			if (es->group.role == ESPSYNC_ROLE_ACTIVE && s->promo_gen == es->group.gen)
+				es_out_acked(es, p, sa, s->rec[i].value);
+			break;
+		case ES_WIRE_IN:
+			p->lag_packets[bucket_of(sa->sent_seq - min(sa->sent_seq, s->rec[i].value))]++;
+			p->lag_us[bucket_of(es->clock_us - s->sent_us)]++;
+			break;
+		}
+	}
+	p->n_recs -= s->n;
+	p->n_inflight--;
+	s->seq = 0;
+}
+
+/**
+ * es_tx_acked() - a peer says which datagrams it has applied
+ * @es: namespace, locked
+ * @p: the peer
+ * @high: the highest
+ * @bits: bit i: @high - i
+ */
+void es_tx_acked(struct es_net *es, struct es_peer *p, u64 high, u64 bits)
+{
+	unsigned int i;
+
+	for (i = 0; i < ES_INFLIGHT && p->n_inflight; i++) {
+		struct es_sent *s = &p->inflight[i];
+
+		if (!s->seq || s->seq > high)
+			continue;
+		if (high - s->seq < 64 && bits >> (high - s->seq) & 1)
+			acked(es, p, s);
+		else if (high - s->seq >= ES_REORDER)
+			lost(es, p, s);
+	}
+}
+
+/**
+ * es_tx_timeout() - what was not acknowledged in time is lost
+ * @es: namespace, locked
+ * @p: the peer
+ */
+void es_tx_timeout(struct es_net *es, struct es_peer *p)
+{
+	u64 rto = max_t(u64, 3ull * p->rtt_us + 2 * es->cfg.tick_us, ES_RTO_MIN_US);
+	unsigned int i;
+
+	for (i = 0; i < ES_INFLIGHT && p->n_inflight; i++)
+		if (p->inflight[i].seq && es->clock_us - p->inflight[i].sent_us > rto)
+			lost(es, p, &p->inflight[i]);
+}
+
+/**
+ * es_tx_reset() - a new session: what is under way will never be acknowledged
+ * @p: the peer
+ */
+void es_tx_reset(struct es_peer *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < ES_INFLIGHT; i++)
+		if (p->inflight[i].seq)
+			lost(p->es, p, &p->inflight[i]);
+}

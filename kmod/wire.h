@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * wire.h - what two nodes say to each other inside a sealed datagram.
+ */
+#ifndef ESPSYNC_WIRE_H
+#define ESPSYNC_WIRE_H
+
+#include "pure.h"
+#include "window.h"
+
+#define ES_WIRE_MAX_GROUPS 64	/* in one datagram */
+
+/**
+ * struct es_wire_head - how every datagram begins
+ * @ts: sender's clock when it sent this, microseconds
+ * @echo: newest @ts that the sender has seen of the receiver; 0 if none
+ * @hold_us: how long the sender held that echo
+ * @ack_seq: highest datagram of the receiver that the sender has applied
+ * @ack_bits: bit i: datagram @ack_seq - i is applied
+ * @ngroups: groups that follow
+ */
+struct es_wire_head {
+	u64 ts;
+	u64 echo;
+	u32 hold_us;
+	u64 ack_seq;
+	u64 ack_bits;
+	u8 ngroups;
+};
+
+#define ES_GROUP_IN	0x01	/* sender is active: the receiver is in */
+#define ES_GROUP_SILENT	0x02	/* sender's guard is up and what was under way has left */
+#define ES_GROUP_FULL	0x04	/* sender cannot store all that it is told */
+#define ES_GROUP_LEAVE	0x08	/* sender goes away in order */
+#define ES_GROUP_HELPER	0x10	/* sender's espsyncd reports */
+#define ES_GROUP_IKE	0x20	/* ... and has every IKE SA */
+
+/* A role on the wire is an enum espsync_role, or a claim to be active that waits for the old owner's silence. */
+#define ES_ROLE_CLAIM	3
+
+/**
+ * struct es_wire_group - what the sender is in one group
+ * @id: group
+ * @role: enum espsync_role or ES_ROLE_CLAIM
+ * @flags: ES_GROUP_*
+ * @node: node of the highest epoch that the sender knows
+ * @epoch: counter of that epoch
+ * @waiting: SAs announced by the receiver that are not in the sender's kernel
+ * @mismatched: ... that are there with another key
+ */
+struct es_wire_group {
+	u16 id;
+	u8 role;
+	u8 flags;
+	u8 node;
+	u64 epoch;
+	u32 waiting;
+	u32 mismatched;
+};
+
+enum es_wire_type {
+	ES_WIRE_END,		/* padding: nothing follows */
+	ES_WIRE_NAME,		/* a handle and the SA that it stands for */
+	ES_WIRE_OUT,		/* an outbound SA's ceiling */
+	ES_WIRE_IN,		/* an inbound SA's window */
+	ES_WIRE_GONE,		/* the sender has the SA no more */
+	ES_WIRE_SYNCED,		/* every SA of the sender has been named in this session */
+};
+
+#define ES_OUT_GRANT	0x01	/* from the owner: it will not pass it before the receiver agreed to more */
+
+/**
+ * struct es_wire_rec - one record
+ * @type: enum es_wire_type; says which of the others mean something
+ * @handle: sender's number for the SA
+ * @proto: NAME
+ * @dir: NAME, enum espsync_dir
+ * @family: NAME, of @daddr
+ * @flags: OUT, ES_OUT_*
+ * @group: NAME
+ * @spi: NAME, big endian as in the packet
+ * @daddr: NAME, 16 bytes
+ * @fp: NAME, fingerprint
+ * @ceiling: OUT
+ * @lease: OUT: the next ceiling is at most @ceiling + @lease
+ * @bytes: OUT, IN: lifetime so far
+ * @packets: OUT, IN
+ * @win: IN
+ */
+struct es_wire_rec {
+	u8 type;
+	u32 handle;
+	u8 proto;
+	u8 dir;
+	u8 family;
+	u8 flags;
+	u16 group;
+	u32 spi;
+	u8 daddr[16];
+	u64 fp;
+	u64 ceiling;
+	u32 lease;
+	u64 bytes;
+	u64 packets;
+	struct es_window win;
+};
+
+/**
+ * struct es_cursor - a place in a datagram being written or read
+ * @p: next byte
+ * @end: behind the last one
+ * @bad: something did not fit or was not there
+ */
+struct es_cursor {
+	u8 *p;
+	u8 *end;
+	bool bad;
+};
+
+void es_wire_put_head(struct es_cursor *c, const struct es_wire_head *h);
+void es_wire_put_group(struct es_cursor *c, const struct es_wire_group *g);
+bool es_wire_put_rec(struct es_cursor *c, const struct es_wire_rec *r);
+
+bool es_wire_get_head(struct es_cursor *c, struct es_wire_head *h);
+bool es_wire_get_group(struct es_cursor *c, struct es_wire_group *g);
+int es_wire_get_rec(struct es_cursor *c, struct es_wire_rec *r);
+
+#endif /* ESPSYNC_WIRE_H */

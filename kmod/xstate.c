@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * xstate.c - reads and writes the counters of one xfrm_state.
+ *
+ * Job: the only file that touches what xfrm counts with: sequence numbers, anti-replay windows, thresholds, lifetimes, and the
+ * state's key for the fingerprint. Everything it writes obeys one rule: no number falls, no seen bit is cleared (RFC 4303 3.3.3, 3.4.3).
+ * What may not enter: which SA belongs to whom, peers, roles, locks other than an assertion.
+ *
+ * Unless said otherwise callers hold x->lock.
+ */
+#include "xstate.h"
+
+/**
+ * es_x_esn() - whether numbers are 64 bits wide
+ * @x: state; no lock needed, it does not change
+ * Return: true with ESN (RFC 4303 2.2.1)
+ */
+bool es_x_esn(const struct xfrm_state *x)
+{
+	return x->repl_mode == XFRM_REPLAY_MODE_ESN;
+}
+
+/**
+ * es_x_oseq() - last number sent
+ * @x: state, locked
+ * Return: the number
+ */
+u64 es_x_oseq(const struct xfrm_state *x)
+{
+	switch (x->repl_mode) {
+	case XFRM_REPLAY_MODE_ESN:
+		return (u64)x->replay_esn->oseq_hi << 32 | x->replay_esn->oseq;
+	case XFRM_REPLAY_MODE_BMP:
+		return x->replay_esn->oseq;
+	default:
+		return x->replay.oseq;
+	}
+}
+
+/**
+ * es_x_raise() - go on from a higher number
+ * @x: state, locked
+ * @oseq: the next packet takes at least @oseq + 1; without ESN it stays below the end of the counter
+ * Return: whether it rose
+ */
+bool es_x_raise(struct xfrm_state *x, u64 oseq)
+{
+	if (!es_x_esn(x))
+		oseq = min_t(u64, oseq, U32_MAX - 1);
+	if (oseq <= es_x_oseq(x))
+		return false;
+	switch (x->repl_mode) {
+	case XFRM_REPLAY_MODE_ESN:
+		x->replay_esn->oseq_hi = upper_32_bits(oseq);
+		fallthrough;
+	case XFRM_REPLAY_MODE_BMP:
+		x->replay_esn->oseq = lower_32_bits(oseq);
+		break;
+	default:
+		x->replay.oseq = lower_32_bits(oseq);
+		break;
+	}
+	if (x->xso.dev)
+		xfrm_dev_state_advance_esn(x);
+	return true;
+}
+
+static struct es_replay es_x_replay(struct xfrm_state *x)
+{
+	struct xfrm_replay_state_esn *esn = x->replay_esn;
+	struct es_replay r = {};
+
+	if (x->repl_mode == XFRM_REPLAY_MODE_LEGACY) {
+		r.shape = ES_LEGACY;
+		r.size = x->props.replay_window;
+		r.seq = &x->replay.seq;
+		r.bits = &x->replay.bitmap;
+		r.words = 1;
+		return r;
+	}
+	r.shape = es_x_esn(x) ? ES_ESN : ES_BMP;
+	r.size = esn->replay_window;
+	r.seq = &esn->seq;
+	r.seq_hi = &esn->seq_hi;
+	r.bits = esn->bmp;
+	r.words = esn->bmp_len;
+	return r;
+}
+
+/**
+ * es_x_seq() - highest number accepted
+ * @x: state, locked
+ * Return: the number
+ */
+u64 es_x_seq(struct xfrm_state *x)
+{
+	struct es_replay r = es_x_replay(x);
+
+	return es_replay_seq(&r);
+}
+
+/**
+ * es_x_window_size() - how many numbers the anti-replay window holds
+ * @x: state; no lock needed
+ * Return: numbers; 0: nothing is checked
+ */
+u32 es_x_window_size(const struct xfrm_state *x)
+{
+	return x->repl_mode == XFRM_REPLAY_MODE_LEGACY ? x->props.replay_window : x->replay_esn->replay_window;
+}
+
+/**
+ * es_x_read() - the anti-replay window as a value
+ * @x: state, locked
+ * @w: result
+ * @max_bits: newest bits wanted
+ */
+void es_x_read(struct xfrm_state *x, struct es_window *w, u32 max_bits)
+{
+	struct es_replay r = es_x_replay(x);
+
+	es_window_read(&r, w, max_bits);
+}
+
+/**
+ * es_x_merge() - add what another node has accepted
+ * @x: state, locked
+ * @w: its window
+ * Return: whether anything changed
+ *
+ * xfrm's thresholds compare with preplay; a merge is not a packet, so preplay moves along and raises nothing.
+ */
+bool es_x_merge(struct xfrm_state *x, const struct es_window *w)
+{
+	struct es_replay r = es_x_replay(x);
+	u32 before = *r.seq;
+
+	if (!es_window_merge(&r, w))
+		return false;
+	if (x->repl_mode == XFRM_REPLAY_MODE_LEGACY) {
+		x->preplay.seq += *r.seq - before;
+	} else {
+		u64 p = (u64)x->preplay_esn->seq_hi << 32 | x->preplay_esn->seq;
+
+		p += (u32)(*r.seq - before);
+		x->preplay_esn->seq = lower_32_bits(p);
+		x->preplay_esn->seq_hi = x->repl_mode == XFRM_REPLAY_MODE_ESN ? upper_32_bits(p) : 0;
+	}
+	if (x->xso.dev)
+		xfrm_dev_state_advance_esn(x);
+	return true;
+}
+
+/**
+ * es_x_merge_life() - lifetimes in bytes and packets go on where the other node is
+ * @x: state, locked
+ * @bytes: so far
+ * @packets: so far
+ */
+void es_x_merge_life(struct xfrm_state *x, u64 bytes, u64 packets)
+{
+	x->curlft.bytes = max_t(u64, x->curlft.bytes, bytes);
+	x->curlft.packets = max_t(u64, x->curlft.packets, packets);
+}
+
+/* Nothing but the number of packets shall raise an event: no timer, no deferred one. */
+static void es_x_untimed(struct xfrm_state *x)
+{
+	x->replay_maxage = 0;
+	x->xflags &= ~XFRM_TIME_DEFER;
+	timer_delete(&x->rtimer);
+}
+
+/**
+ * es_x_arm() - have xfrm raise NEWAE once so many more numbers are used
+ * @x: state, locked, outbound
+ * @diff: numbers from now; 0: never
+ */
+void es_x_arm(struct xfrm_state *x, u64 diff)
+{
+	es_x_untimed(x);
+	if (x->repl_mode == XFRM_REPLAY_MODE_LEGACY) {
+		x->preplay = x->replay;
+	} else {
+		x->preplay_esn->oseq = x->replay_esn->oseq;
+		x->preplay_esn->oseq_hi = x->replay_esn->oseq_hi;
+		x->preplay_esn->seq = x->replay_esn->seq;
+		x->preplay_esn->seq_hi = x->replay_esn->seq_hi;
+	}
+	x->replay_maxdiff = min_t(u64, diff, U32_MAX);
+}
+
+/**
+ * es_x_hot() - raise nothing: the thread looks by itself
+ * @x: state, locked, inbound
+ */
+void es_x_hot(struct xfrm_state *x)
+{
+	es_x_untimed(x);
+	x->replay_maxdiff = 0;
+}
+
+/**
+ * es_x_cold() - raise NEWAE at the next packet, also at a late one that does not move the edge
+ * @x: state, locked, inbound
+ *
+ * xfrm compares replay.seq with preplay.seq: one less makes every packet count as one moved.
+ */
+void es_x_cold(struct xfrm_state *x)
+{
+	es_x_untimed(x);
+	if (x->repl_mode == XFRM_REPLAY_MODE_LEGACY) {
+		x->preplay = x->replay;
+		x->preplay.seq--;
+	} else {
+		u64 p = es_x_seq(x) - 1;
+
+		x->preplay_esn->oseq = x->replay_esn->oseq;
+		x->preplay_esn->oseq_hi = x->replay_esn->oseq_hi;
+		x->preplay_esn->seq = lower_32_bits(p);
+		x->preplay_esn->seq_hi = x->replay_esn->seq_hi;
+	}
+	x->replay_maxdiff = 1;
+}
+
+/**
+ * es_x_stop() - let xfrm_output() refuse the state (it is not VALID)
+ * @x: state, locked
+ * Return: whether it was running
+ */
+bool es_x_stop(struct xfrm_state *x)
+{
+	if (x->km.state != XFRM_STATE_VALID)
+		return false;
+	x->km.state = XFRM_STATE_ERROR;
+	return true;
+}
+
+/**
+ * es_x_go() - undo es_x_stop()
+ * @x: state, locked
+ */
+void es_x_go(struct xfrm_state *x)
+{
+	if (x->km.state == XFRM_STATE_ERROR)
+		x->km.state = XFRM_STATE_VALID;
+}
+
+/**
+ * es_x_dead() - xfrm has deleted it
+ * @x: state; no lock needed for a hint
+ * Return: true when it will never send again
+ */
+bool es_x_dead(const struct xfrm_state *x)
+{
+	return READ_ONCE(x->km.state) == XFRM_STATE_DEAD;
+}
+
+/**
+ * es_x_live() - a real SA: not larval, not dead
+ * @x: state
+ * Return: true for VALID, and for ERROR, which a module before this one may have left
+ */
+bool es_x_live(const struct xfrm_state *x)
+{
+	u8 s = READ_ONCE(x->km.state);
+
+	return s == XFRM_STATE_VALID || s == XFRM_STATE_ERROR;
+}
+
+/**
+ * es_x_offloaded() - packets are counted in a NIC
+ * @x: state
+ * Return: true for packet offload
+ */
+bool es_x_offloaded(const struct xfrm_state *x)
+{
+	return x->xso.dev && x->xso.type == XFRM_DEV_OFFLOAD_PACKET;
+}
+
+/**
+ * es_x_fingerprint() - what makes two states on two nodes the same SA
+ * @k: cluster key
+ * @x: state; its key does not change, no lock needed
+ * Return: 8 bytes of a keyed hash over SPI, algorithms and keys
+ *
+ * Context: any. RFC 4301 4.4.2: the SA is what SPI and key say, addresses are attributes.
+ */
+u64 es_x_fingerprint(const struct es_keys *k, const struct xfrm_state *x)
+{
+	u8 out[ES_FP_LEN];
+	es_blake2s c;
+
+	es_fp_init(k, &c);
+	es_fp_update(&c, &x->id.spi, sizeof(x->id.spi));
+	es_fp_update(&c, &x->id.proto, sizeof(x->id.proto));
+	if (x->aead) {
+		es_fp_update(&c, x->aead->alg_name, strnlen(x->aead->alg_name, sizeof(x->aead->alg_name)));
+		es_fp_update(&c, x->aead->alg_key, (x->aead->alg_key_len + 7) / 8);
+	}
+	if (x->ealg) {
+		es_fp_update(&c, x->ealg->alg_name, strnlen(x->ealg->alg_name, sizeof(x->ealg->alg_name)));
+		es_fp_update(&c, x->ealg->alg_key, (x->ealg->alg_key_len + 7) / 8);
+	}
+	if (x->aalg) {
+		es_fp_update(&c, x->aalg->alg_name, strnlen(x->aalg->alg_name, sizeof(x->aalg->alg_name)));
+		es_fp_update(&c, x->aalg->alg_key, (x->aalg->alg_key_len + 7) / 8);
+	}
+	es_fp_final(&c, out);
+	return get_unaligned_be64(out);
+}
