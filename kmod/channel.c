@@ -145,12 +145,18 @@ static bool buried(struct es_net *es, struct es_sa *sa)
 
 static void bury(struct es_net *es, struct es_sa *sa)
 {
+	bool dead;
+
+	/* Unhashed first, so that no notification revives it meanwhile. */
 	spin_lock_bh(&es->sa_lock);
-	if (!sa->x && test_bit(ES_SA_DEAD, &sa->flags)) {
+	dead = !sa->x && test_bit(ES_SA_DEAD, &sa->flags);
+	if (dead) {
+		hlist_del_init(&sa->node);
 		es->n_tombs--;
-		es_sa_free(es, sa);
 	}
 	spin_unlock_bh(&es->sa_lock);
+	if (dead)
+		es_sa_free(es, sa);
 }
 
 /* All SAs, once a second: deaths that nobody told, tombstones, what announced SAs lack. */
@@ -207,14 +213,35 @@ static void walk(struct es_net *es)
 	es->gap_doubt = false;
 }
 
+static void release(struct es_net *es, struct es_sa *sa, bool open)
+{
+	struct xfrm_state *x;
+
+	es_out_release(es, sa, open);
+	spin_lock_bh(&es->sa_lock);
+	x = sa->x;
+	sa->x = NULL;
+	hlist_del_init(&sa->node);
+	spin_unlock_bh(&es->sa_lock);
+	es_sa_free(es, sa);
+	if (x)
+		xfrm_state_put(x);
+}
+
 static void rescan(struct es_net *es)
 {
+	struct es_sa *sa;
+	unsigned long i;
+
 	if (!es->keyed || (!es->rescan && es->clock_us - es->rescan_us < ES_RESCAN_US))
 		return;
 	es->rescan = false;
 	es->rescan_us = es->clock_us;
 	if (es_km_walk(es))
 		es->rescan = true;
+	xa_for_each(&es->sas, i, sa)
+		if (sa->x && !es_km_placed(es, sa->x))
+			release(es, sa, true);
 }
 
 /* A snapshot was restored: everything that this node knows may be old. */
@@ -335,19 +362,11 @@ static void unfollow(struct es_net *es)
 
 static void release_all(struct es_net *es, bool open)
 {
-	struct xfrm_state *x;
 	struct es_sa *sa;
 	unsigned long i;
 
 	xa_for_each(&es->sas, i, sa) {
-		es_out_release(es, sa, open);
-		spin_lock_bh(&es->sa_lock);
-		x = sa->x;
-		sa->x = NULL;
-		es_sa_free(es, sa);
-		spin_unlock_bh(&es->sa_lock);
-		if (x)
-			xfrm_state_put(x);
+		release(es, sa, open);
 		cond_resched();
 	}
 	es->n_tombs = 0;

@@ -149,7 +149,7 @@ void es_km_adopt(struct es_net *es, struct xfrm_state *x, bool locked, bool told
 	spin_lock(&es->sa_lock);
 	sa = es_sa_find(es, x->id.proto, x->id.spi, fp);
 	known = sa;
-	if (sa && sa->x == x)
+	if (sa && sa->x == x && (sa->dir != ESPSYNC_DIR_UNKNOWN || dir == ESPSYNC_DIR_UNKNOWN))
 		goto unlock;
 	if (!sa)
 		sa = es_sa_new(es, x->id.proto, x->id.spi, fp);
@@ -159,7 +159,10 @@ void es_km_adopt(struct es_net *es, struct xfrm_state *x, bool locked, bool told
 		goto unlock;
 	}
 	old = sa->x;
-	xfrm_state_hold(x);
+	if (old != x)
+		xfrm_state_hold(x);
+	else
+		old = NULL;		/* only its direction is news: the group has an address now */
 	sa->x = x;
 	sa->family = x->props.family;
 	sa->daddr = x->id.daddr;
@@ -364,6 +367,19 @@ int es_km_walk(struct es_net *es)
 	xfrm_state_walk_done(&walk, es->net);
 	kfree(b);
 	return 0;
+}
+
+/**
+ * es_km_placed() - whether a state still belongs to the group
+ * @es: namespace, locked
+ * @x: the state
+ * Return: false if the group's addresses were changed and do not cover it any more
+ */
+bool es_km_placed(struct es_net *es, const struct xfrm_state *x)
+{
+	u8 dir;
+
+	return placed(es, x, &dir);
 }
 
 /**

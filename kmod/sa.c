@@ -167,31 +167,32 @@ struct es_sa *es_sa_get(struct es_net *es, u32 handle)
 /**
  * es_sa_free() - forget an SA that has no state
  * @es: namespace, locked
- * @sa: on no list but the hash
- * Context: es->sa_lock held
+ * @sa: the SA
+ * Context: process. The peers' arrays have locks of their own that are not BH safe: they come before es->sa_lock, not inside it
  */
 void es_sa_free(struct es_net *es, struct es_sa *sa)
 {
 	struct es_peer *p;
 
-	lockdep_assert_held(&es->sa_lock);
-	WARN_ON_ONCE(sa->x);
-	hlist_del(&sa->node);
-	list_del(&sa->work);
-	if (!list_empty(&sa->hot)) {
-		list_del(&sa->hot);
-		es->n_hot--;
-	}
-	xa_erase(&es->sas, sa->handle);
-	clear_bit(sa->handle, es->used);
-	clear_bit(sa->handle, es->counter_dirty);
-	es->n_sas--;
-	es->generation++;
 	list_for_each_entry(p, &es->peers, list) {
 		__clear_bit(sa->handle, p->dirty);
 		__clear_bit(sa->handle, p->named);
 		xa_erase(&p->acked, sa->handle);
 	}
+	if (!list_empty(&sa->hot)) {
+		list_del(&sa->hot);
+		es->n_hot--;
+	}
+	__clear_bit(sa->handle, es->counter_dirty);
+	spin_lock_bh(&es->sa_lock);
+	WARN_ON_ONCE(sa->x);
+	hlist_del_init(&sa->node);	/* may be out already: see bury() */
+	list_del(&sa->work);
+	xa_erase(&es->sas, sa->handle);
+	clear_bit(sa->handle, es->used);
+	es->n_sas--;
+	es->generation++;
+	spin_unlock_bh(&es->sa_lock);
 	kfree(sa->kept);
 	kfree_rcu(sa, rcu);
 }
