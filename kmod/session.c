@@ -66,9 +66,7 @@
 
 #include "session.h"
 
-enum { TYPE_HELLO = 1, TYPE_DATA = 2 };
-
-enum { HELLO_REPLY = 0x01 };	/* flags */
+#define HELLO_REPLY	0x01	/* flag: answers, and is not to be answered */
 
 #define XNONCE_LEN	24
 #define TAG_LEN		16
@@ -341,7 +339,7 @@ int es_session_hello(struct es_session *s, const struct es_keys *k, u8 *buf, siz
 	if (size < sizeof(*h))
 		return -ENOSPC;
 	memset(h, 0, sizeof(*h));
-	put_head(s, k, &h->head, TYPE_HELLO | ES_SESSION_URGENT, sizeof(*h));
+	put_head(s, k, &h->head, ES_SESSION_TYPE_HELLO, sizeof(*h));
 	get_random_bytes(h->xnonce, sizeof(h->xnonce));
 	memcpy(b->fresh, s->nonce, sizeof(b->fresh));
 	if (s->reply) {
@@ -398,7 +396,7 @@ int es_session_seal(struct es_session *s, const struct es_keys *k, u8 *buf, size
 		return -ENOTCONN;
 	s->probe = false;
 
-	put_head(s, k, &d->head, TYPE_DATA | (urgent ? ES_SESSION_URGENT : 0), len);
+	put_head(s, k, &d->head, ES_SESSION_TYPE_DATA | (urgent ? ES_SESSION_URGENT : 0), len);
 	put_unaligned_be32(t->id, d->session);
 	put_unaligned_be64(++s->tx_seq, d->seq);
 	get_random_bytes(d->xnonce, sizeof(d->xnonce));
@@ -596,9 +594,9 @@ int es_session_open(struct es_session *s, const struct es_keys *k, u8 *data, siz
 	if (h->from != s->peer || h->to != s->self)
 		return refuse(ESPSYNC_DROP_UNKNOWN_PEER);
 	switch (h->type & ~ES_SESSION_URGENT) {
-	case TYPE_HELLO:
+	case ES_SESSION_TYPE_HELLO:
 		return open_hello(s, k, data, len, now_ms, out);
-	case TYPE_DATA:
+	case ES_SESSION_TYPE_DATA:
 		return open_data(s, data, len, out);
 	default:
 		return refuse(ESPSYNC_DROP_VERSION);

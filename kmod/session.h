@@ -28,7 +28,9 @@
 #define ES_FP_LEN		8
 #define ES_NONCE_LEN		16	/* of the handshake */
 
-/* In the second byte of a datagram, in clear: what is urgent need not wait behind what is not. */
+/* The second byte of a datagram, in clear: what it is, and whether it may overtake others. */
+#define ES_SESSION_TYPE_HELLO	1
+#define ES_SESSION_TYPE_DATA	2
 #define ES_SESSION_URGENT	0x80
 
 /* A HELLO has exactly this length. */

@@ -4,8 +4,8 @@
  *
  * Job: carry datagrams past the tunnels' own policies; queue what arrives,
  * bounded, for the channel's thread.
- * What may not enter: keys, peers, SAs. A datagram is bytes, but for the bit
- * that lets the urgent ones overtake.
+ * What may not enter: keys, peers, SAs. A datagram is bytes, but for the one
+ * that says, in clear and unproved, how soon it wants to be read.
  *
  * Contexts: receive() runs in softirq, under rcu_read_lock(), and only queues;
  * all else in process context. @lock guards the queues and is a leaf.
@@ -39,29 +39,49 @@
 /* Large datagrams are not ours, but hold memory while they wait. */
 #define QUEUE_BYTES	(8 << 20)
 
-/* After so many urgent ones an ordinary one has its turn, or a flood of urgent ones would end the channel. */
-#define URGENT_RUN	8
+/*
+ * HELLOs taken in a tenth of a second; opening one costs as much as it costs
+ * to forge one. A session needs none, and sixteen nodes that all begin send fewer.
+ */
+#define HELLO_BURST	128
+
+/*
+ * How soon a datagram is read. Each line has its own room, or a flood of one kind
+ * would shut the others out. What is of no known kind waits with the HELLOs.
+ */
+enum line { URGENT, PLAIN, HELLO, LINES };
+
+static const unsigned int line_room[LINES] = {
+	[URGENT] = ES_SOCK_QUEUE / 2,
+	[PLAIN] = ES_SOCK_QUEUE / 2 - HELLO_BURST,
+	[HELLO] = HELLO_BURST,
+};
+
+/* Which line goes first, by turns: each gets on. */
+static const enum line turns[] = { URGENT, URGENT, URGENT, PLAIN, URGENT, URGENT, URGENT, HELLO };
 
 /**
  * struct es_sock - socket of a channel
  * @sock: the socket; its user data points here
  * @wake: the channel's thread sleeps here
- * @lock: guards @urgent, @plain, @bytes and @run
- * @urgent: datagrams that go first
- * @plain: the others, and urgent ones when @urgent has its half
- * @bytes: memory held by both
- * @run: urgent ones handed out since the last plain one
- * @rate_drops: dropped because the queue was full
+ * @lock: guards what follows, up to @hellos
+ * @lines: datagrams that wait
+ * @bytes: memory held by them
+ * @turn: counts datagrams handed out
+ * @hello_from: beginning of the tenth of a second that @hellos is of, in jiffies
+ * @hellos: taken in it
+ * @rate_drops: dropped because there was no room, or as one HELLO too many
  * @nomem_drops: dropped for lack of memory
  */
 struct es_sock {
 	struct socket *sock;
 	wait_queue_head_t *wake;
 	spinlock_t lock;	/* see above */
-	struct sk_buff_head urgent;
-	struct sk_buff_head plain;
+	struct sk_buff_head lines[LINES];
 	unsigned int bytes;
-	unsigned int run;
+	unsigned int turn;
+	unsigned long hello_from;
+	unsigned int hellos;
 	atomic64_t rate_drops;
 	atomic64_t nomem_drops;
 };
@@ -97,20 +117,37 @@ static void detach(struct sk_buff *skb)
 	skb->dev = NULL;
 }
 
-static bool enqueue(struct es_sock *s, struct sk_buff *skb, bool urgent)
+static enum line line_of(const struct sk_buff *skb)
 {
-	struct sk_buff_head *q = &s->plain;
-	unsigned int n;
+	const u8 *type;
+	u8 buf;
+
+	type = skb_header_pointer(skb, 1, 1, &buf);
+	if (!type || (*type & ~ES_SESSION_URGENT) != ES_SESSION_TYPE_DATA)
+		return HELLO;
+	return *type & ES_SESSION_URGENT ? URGENT : PLAIN;
+}
+
+static bool one_too_many(struct es_sock *s)
+{
+	if (time_after_eq(jiffies, s->hello_from + HZ / 10)) {
+		s->hello_from = jiffies;
+		s->hellos = 0;
+	}
+	return s->hellos++ >= HELLO_BURST;
+}
+
+static bool enqueue(struct es_sock *s, struct sk_buff *skb)
+{
+	enum line l = line_of(skb);
 	bool room;
 
 	spin_lock(&s->lock);
-	n = skb_queue_len(&s->urgent) + skb_queue_len(&s->plain);
-	room = n < ES_SOCK_QUEUE && s->bytes + skb->truesize <= QUEUE_BYTES;
+	room = skb_queue_len(&s->lines[l]) < line_room[l] && s->bytes + skb->truesize <= QUEUE_BYTES &&
+	       !(l == HELLO && one_too_many(s));
 	if (room) {
-		if (urgent && skb_queue_len(&s->urgent) < ES_SOCK_QUEUE / 2)
-			q = &s->urgent;
 		s->bytes += skb->truesize;
-		__skb_queue_tail(q, skb);
+		__skb_queue_tail(&s->lines[l], skb);
 	}
 	spin_unlock(&s->lock);
 	return room;
@@ -121,17 +158,14 @@ static int receive(struct sock *sk, struct sk_buff *skb)
 {
 	struct es_sock *s = rcu_dereference_sk_user_data(sk);
 	struct es_addr from;
-	const u8 *type;
-	u8 buf;
 
 	if (!s)
 		goto drop;
 	read_source(&from, skb);
 	__skb_pull(skb, sizeof(struct udphdr));
-	type = skb_header_pointer(skb, 1, 1, &buf);
 	detach(skb);
 	*from_of(skb) = from;
-	if (!enqueue(s, skb, type && *type & ES_SESSION_URGENT)) {
+	if (!enqueue(s, skb)) {
 		atomic64_inc(&s->rate_drops);
 		goto drop;
 	}
@@ -279,15 +313,16 @@ struct es_sock *es_sock_open(struct net *net, const struct es_addr *local, const
 {
 	struct udp_tunnel_sock_cfg cfg = { .encap_type = 1, .encap_rcv = receive };
 	struct es_sock *s;
-	int err;
+	int err, i;
 
 	s = kzalloc(sizeof(*s), GFP_KERNEL);
 	if (!s)
 		return ERR_PTR(-ENOMEM);
 	s->wake = wake;
 	spin_lock_init(&s->lock);
-	__skb_queue_head_init(&s->urgent);
-	__skb_queue_head_init(&s->plain);
+	for (i = 0; i < LINES; i++)
+		__skb_queue_head_init(&s->lines[i]);
+	s->hello_from = jiffies;
 
 	err = bind_socket(s, net, local, dev, extack);
 	if (err)
@@ -319,6 +354,8 @@ err_free:
  */
 void es_sock_close(struct es_sock *s)
 {
+	int i;
+
 	if (IS_ERR_OR_NULL(s))
 		return;
 	/* Who looks the socket up from here on finds no user data, and after the release no socket. */
@@ -326,8 +363,8 @@ void es_sock_close(struct es_sock *s)
 	sock_release(s->sock);
 	/* Who looked it up before is through. */
 	synchronize_net();
-	__skb_queue_purge(&s->urgent);
-	__skb_queue_purge(&s->plain);
+	for (i = 0; i < LINES; i++)
+		__skb_queue_purge(&s->lines[i]);
 	kfree(s);
 }
 
@@ -361,17 +398,13 @@ int es_sock_send(struct es_sock *s, const struct es_addr *to, const void *data, 
 
 static struct sk_buff *dequeue(struct es_sock *s)
 {
-	struct sk_buff *skb = NULL;
+	struct sk_buff *skb;
+	int i;
 
 	spin_lock_bh(&s->lock);
-	if (s->run < URGENT_RUN || skb_queue_empty(&s->plain))
-		skb = __skb_dequeue(&s->urgent);
-	if (skb) {
-		s->run++;
-	} else {
-		skb = __skb_dequeue(&s->plain);
-		s->run = 0;
-	}
+	skb = __skb_dequeue(&s->lines[turns[s->turn++ % ARRAY_SIZE(turns)]]);
+	for (i = 0; !skb && i < LINES; i++)
+		skb = __skb_dequeue(&s->lines[i]);
 	if (skb)
 		s->bytes -= skb->truesize;
 	spin_unlock_bh(&s->lock);
@@ -474,11 +507,16 @@ unsigned int es_sock_payload(struct es_sock *s, const struct es_addr *to)
  */
 unsigned int es_sock_queued(const struct es_sock *s)
 {
-	return skb_queue_len_lockless(&s->urgent) + skb_queue_len_lockless(&s->plain);
+	unsigned int n = 0;
+	int i;
+
+	for (i = 0; i < LINES; i++)
+		n += skb_queue_len_lockless(&s->lines[i]);
+	return n;
 }
 
 /**
- * es_sock_rate_drops() - how many were dropped because the queue was full
+ * es_sock_rate_drops() - how many were dropped because they were too many
  * @s: the socket
  *
  * Context: any.

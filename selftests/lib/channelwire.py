@@ -108,7 +108,7 @@ def head(keys, kind, me, peer, length):
 
 def hello(keys, me, peer, fresh, mine=ZERO, yours=ZERO, boot=1, versions=(VERSION, VERSION), flags=0):
     """A HELLO. With @mine and @yours it is a third step; with @flags REPLY an answer."""
-    ad = head(keys, HELLO | URGENT, me, peer, 120)
+    ad = head(keys, HELLO, me, peer, 120)
     nonce = os.urandom(NONCE_LEN)
     body = fresh + mine + yours + struct.pack(">QIBBBB", boot, 0, *versions, flags, 0)
     return ad + nonce + seal(keys.hello, nonce, ad, body)
