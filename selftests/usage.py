@@ -400,14 +400,17 @@ def main():
         f.write(loader + "\n")
     kmod.load()
     ktap.case("no channel", no_channel)
+    subprocess.run("ip addr add 10.0.0.1/32 dev lo", shell=True, check=True)
     for line in ("channel set node 1 local 10.0.0.1", "peer add 2 10.0.0.2", "group set 0 addr 192.0.2.1"):
-        assert tool(*line.split())[0] == 0, line
+        rc, _, err = tool(*line.split())
+        assert rc == 0, err
     for name, run in (("words and numbers", words_and_numbers), ("JSON", hostile_json), ("key files", key_files),
                       ("the key is taken and not shown", key_is_secret), ("not found", not_found), ("the kernel's refusals", kernel_refuses),
                       ("good words", good_words), ("no permission", no_permission), ("root of another user namespace", fake_root),
                       ("multicast groups", multicast), ("output that is lost", output_lost)):
         ktap.case(name, run)
     kmod.unload()
+    subprocess.run("ip addr del 10.0.0.1/32 dev lo", shell=True, check=True)
     ktap.done()
 
 
