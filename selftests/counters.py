@@ -48,10 +48,10 @@ def get(ns, spi):
 
 
 def until(what, check, seconds=10):
-    """Poll a state; the message of the last failed look is what the failure says."""
+    """Poll a state."""
     end = time.monotonic() + seconds
     while not check():
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        assert time.monotonic() < end, f"not within {seconds} s: {what() if callable(what) else what}"
         time.sleep(0.02)
 
 
@@ -156,22 +156,31 @@ def bits(sa):
 recorded = {}
 
 
+class Process(subprocess.Popen):
+    """Ends with its block, however that ends."""
+
+    def __exit__(self, *failure):
+        self.kill()
+        super().__exit__(*failure)
+
+
 def replicates(tap):
     """gwa's stream through two tools; in the end both say the same, and what they say is true."""
     sh("ip netns exec gwa nft 'add table netdev t; add chain netdev t c { type filter hook ingress device o0 priority 0; }; "
        "add rule netdev t c ip protocol esp numgen inc mod 7 == 3 drop'")
-    with subprocess.Popen(["espsync", "-n", "gwa", "-j", "monitor", "counters"], stdout=subprocess.PIPE) as source:
-        with subprocess.Popen(["espsync", "-n", "gwb", "sa", "put"], stdin=source.stdout, stderr=subprocess.PIPE, text=True) as sink:
-            source.stdout.close()
-            # Subscribed when the first change has come through.
-            until("the stream has begun", lambda: ping(3) or int(get("gwb", SPI_IN)["seq"]) > 0)
-            ping(600)
-            sh("ip netns exec gwa nft delete table netdev t")
-            until("gwb equals gwa", lambda: all(same(get("gwa", spi), get("gwb", spi)) for spi in (SPI_IN, SPI_OUT)))
-            source.terminate()
-            err = sink.communicate(timeout=10)[1]
+    with Process(["espsync", "-n", "gwa", "-j", "monitor", "counters"], stdout=subprocess.PIPE) as source, \
+            Process(["espsync", "-n", "gwb", "sa", "put"], stdin=source.stdout, stderr=subprocess.PIPE, text=True) as sink:
+        source.stdout.close()
+        # Subscribed when the first change has come through.
+        until("the stream has begun", lambda: ping(3) or int(get("gwb", SPI_IN)["seq"]) > 0)
+        ping(600)
+        sh("ip netns exec gwa nft delete table netdev t")
+        for spi in (SPI_IN, SPI_OUT):
+            until(lambda spi=spi: f"gwb equals gwa: {get('gwa', spi)} and {get('gwb', spi)}", lambda spi=spi: same(get("gwa", spi), get("gwb", spi)))
+        source.terminate()
+        err = sink.communicate(timeout=10)[1]
         assert source.wait(10) == 0, "monitor does not end well"
-    assert sink.returncode == 0 and err == "", f"sa put: {sink.returncode} {err}"
+        assert sink.returncode == 0 and err == "", f"sa put: {sink.returncode} {err}"
     recorded.update(tap.frames())
     a = get("gwa", SPI_IN)
     assert int(a["seq"]) >= 600 and int(get("gwa", SPI_OUT)["oseq"]) >= 400, "there was no traffic"
@@ -264,7 +273,7 @@ def wall_clock(_):
     before, stalls = settled(), json.loads(tool("gwa", "-j", "show", "stats")[1])["stalls"]
     try:
         for step in (3600, -7200, 3600):
-            with subprocess.Popen(["espsync", "-n", "gwb", "-j", "monitor"], stdout=subprocess.PIPE, text=True) as events:
+            with Process(["espsync", "-n", "gwb", "-j", "monitor"], stdout=subprocess.PIPE, text=True) as events:
                 at = int(get("gwa", SPI_IN)["seq"])
                 time.clock_settime(time.CLOCK_REALTIME, time.time() + step)
                 ping(300)

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A whole cluster in one kernel, its address moved by hand.
+
+    client --.                .-- gw1 --.                .-- lan
+             +-- br: outside -+   sync  +-- br: inside --+
+             '                '-- gw2 --'                '
+
+Devices: `out` (client, gw1, gw2), `in` (gw1, gw2, lan), `sync` (gw1, gw2: a
+veth between them). Outside 192.0.2.0/24 and 2001:db8::/64, inside 10.1.0.0/24
+and fd01::/64, the client's inner address 10.2.0.1 and fd02::1 on its lo.
+Who is active is for the test to say: nothing here decides, elects or starts a daemon.
+"""
+import json
+import os
+import secrets
+
+from .net import Ns, bridge, impair, unimpair, veth
+from .system import defer, sh, until
+from .xfrm import Tunnel
+
+VIP, VIP6 = "192.0.2.1", "2001:db8::1"
+CLIENT, CLIENT6 = "192.0.2.100", "2001:db8::100"
+INNER, INNER6 = "10.2.0.1", "fd02::1"
+LAN, LAN6 = "10.1.0.100", "fd01::100"
+LAN_GW, LAN_GW6 = "10.1.0.1", "fd01::1"
+SYNC = {1: "10.99.0.1", 2: "10.99.0.2"}
+
+
+class Cluster:
+    VIP, VIP6, CLIENT, CLIENT6, INNER, INNER6, LAN, LAN6 = VIP, VIP6, CLIENT, CLIENT6, INNER, INNER6, LAN, LAN6
+
+    def __init__(self, prefix=""):
+        self.client, self.gw1, self.gw2, self.lan, self.br = (Ns(prefix + n) for n in ("client", "gw1", "gw2", "lan", "br"))
+        self.gw = {1: self.gw1, 2: self.gw2}
+        self.psk = None
+        self._wires()
+        self._addresses()
+
+    # -- the network ---------------------------------------------------------
+
+    def _wires(self):
+        for ns in (self.client, self.gw1, self.gw2):
+            veth(ns, "out", self.br, f"o-{ns}"[:15])
+        for ns in (self.gw1, self.gw2, self.lan):
+            veth(ns, "in", self.br, f"i-{ns}"[:15])
+        veth(self.gw1, "sync", self.gw2, "sync")
+        bridge(self.br, "outside", *(f"o-{ns}"[:15] for ns in (self.client, self.gw1, self.gw2)))
+        bridge(self.br, "inside", *(f"i-{ns}"[:15] for ns in (self.gw1, self.gw2, self.lan)))
+
+    def _addresses(self):
+        for n, gw in self.gw.items():
+            gw.forward()
+            # The routes say where the far end is; xfrm policies decide what becomes of it.
+            gw.batch([f"addr add 192.0.2.1{n}/24 dev out", f"addr add 2001:db8::1{n}/64 dev out nodad",
+                      f"addr add 10.1.0.1{n}/24 dev in", f"addr add fd01::1{n}/64 dev in nodad",
+                      f"addr add {SYNC[n]}/24 dev sync", f"addr add fd99::{n}/64 dev sync nodad",
+                      f"route add {INNER}/32 via {CLIENT} dev out", f"route add {INNER6}/128 via {CLIENT6} dev out"])
+        self.client.batch([f"addr add {CLIENT}/24 dev out", f"addr add {CLIENT6}/64 dev out nodad",
+                           f"addr add {INNER}/32 dev lo", f"addr add {INNER6}/128 dev lo nodad",
+                           f"route add 10.1.0.0/24 via {VIP} dev out src {INNER}",
+                           f"route add fd01::/64 via {VIP6} dev out src {INNER6}"])
+        self.lan.batch([f"addr add {LAN}/24 dev in", f"addr add {LAN6}/64 dev in nodad",
+                        f"route add 10.2.0.0/24 via {LAN_GW}", f"route add fd02::/64 via {LAN_GW6}"])
+
+    def move_vip(self, node):
+        """The group's addresses, outside and inside, to node n (0: to none), as VRRP would."""
+        for n, gw in self.gw.items():
+            if n != node:
+                gw.drop_address("out", f"{VIP}/24", f"{VIP6}/64")
+                gw.drop_address("in", f"{LAN_GW}/24", f"{LAN_GW6}/64")
+        if not node:
+            return
+        gw = self.gw[node]
+        if not any(a["local"] == VIP for d in gw.ip_json("addr show dev out") for a in d["addr_info"]):
+            gw.batch([f"addr add {VIP}/24 dev out", f"addr add {VIP6}/64 dev out nodad",
+                      f"addr add {LAN_GW}/24 dev in", f"addr add {LAN_GW6}/64 dev in nodad"])
+        # What gratuitous ARP and neighbour advertisements tell.
+        for ns, dev, addresses in ((self.client, "out", (VIP, VIP6)), (self.lan, "in", (LAN_GW, LAN_GW6))):
+            mac = gw.ip_json(f"link show {dev}")[0]["address"]
+            ns.batch([f"neigh replace {a} lladdr {mac} dev {dev} nud reachable" for a in addresses])
+
+    def crash(self, node):
+        """Cut all of a node's wires at the bridge and the peer: what others see when it dies."""
+        self.br.batch([f"link set {wire}-{self.gw[node]} down" for wire in "oi"])
+        self.cut_sync()
+
+    def revive(self, node):
+        self.br.batch([f"link set {wire}-{self.gw[node]} up" for wire in "oi"])
+        self.heal_sync()
+
+    def cut_sync(self, one_way=None):
+        """No datagram between the nodes; one_way=n: only what node n sends is lost."""
+        for n in (one_way,) if one_way else (1, 2):
+            impair(self.gw[n], "sync", "loss 100%")
+
+    def impair_sync(self, netem):
+        for gw in self.gw.values():
+            impair(gw, "sync", netem)
+
+    def heal_sync(self):
+        for gw in self.gw.values():
+            unimpair(gw, "sync")
+
+    # -- the tunnel ----------------------------------------------------------
+
+    def tunnel(self, v6=False, **kw):
+        """A tunnel by hand between the client and both gateways, the same SAs on each."""
+        if kw.get("mode", "tunnel") == "tunnel":
+            kw.setdefault("inner", (f"{INNER6}/128", "fd01::/64") if v6 else (f"{INNER}/32", "10.1.0.0/24"))
+        t = Tunnel(CLIENT6 if v6 else CLIENT, VIP6 if v6 else VIP, **kw)
+        t.install_client(self.client)
+        for gw in self.gw.values():
+            t.install(gw)
+        return t
+
+    # -- espsync -------------------------------------------------------------
+
+    def espsync(self, node, words, **kw):
+        """The tool in a node's namespace; words as on a command line."""
+        return sh(["espsync", "-n", self.gw[node], *(words.split() if isinstance(words, str) else words)], **kw)
+
+    def show(self, node, what=""):
+        return json.loads(self.espsync(node, f"-j show {what}"))
+
+    def key_file(self):
+        """A fresh cluster key in a file that only root can read."""
+        if not self.psk:
+            self.psk = f"/tmp/cluster-key-{os.getpid()}"
+            with open(os.open(self.psk, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
+                f.write(secrets.token_hex(32) + "\n")
+            defer(os.unlink, self.psk)
+        return self.psk
+
+    def configure(self, node, other=None):
+        """Channel, peer and group 0 of one node, in the order of the contract."""
+        other = other or 3 - node
+        self.espsync(node, f"channel set node {node} local {SYNC[node]} psk-file {self.key_file()}")
+        self.espsync(node, f"peer add {other} {SYNC[other]}")
+        self.espsync(node, f"group set 0 addr {VIP} {VIP6}")
+
+    def peer_state(self, node):
+        return next((p["state"] for p in self.show(node, "peers")), None)
+
+    def start(self, active=1):
+        """Both nodes configured, each other's peer, one active and the address on it."""
+        for node in self.gw:
+            self.configure(node)
+        self.move_vip(active)
+        self.espsync(active, "promote")
+        self.espsync(3 - active, "demote")
+        until(lambda: all(self.peer_state(n) == "up" for n in self.gw), 10, "both peers up")
+
+    def fail_over(self, to):
+        """In order: the old one silent, the address moved, the new one active."""
+        self.espsync(3 - to, "demote")
+        self.move_vip(to)
+        self.espsync(to, "promote")

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0
+"""SAs and policies by hand, with ip xfrm, and what the kernel counts about them."""
+import dataclasses
+import re
+import socket
+
+from .system import defer, sh
+
+ALGORITHMS = {
+    "gcm": ["aead", "rfc4106(gcm(aes))", "0x" + "a1" * 20, "128"],
+    "gcm256": ["aead", "rfc4106(gcm(aes))", "0x" + "a2" * 36, "128"],
+    "chacha": ["aead", "rfc7539esp(chacha20,poly1305)", "0x" + "c3" * 36, "128"],
+    "cbc-sha256": ["enc", "cbc(aes)", "0x" + "b4" * 16, "auth-trunc", "hmac(sha256)", "0x" + "b5" * 32, "128"],
+    "cbc-sha512": ["enc", "cbc(aes)", "0x" + "b6" * 32, "auth-trunc", "hmac(sha512)", "0x" + "b7" * 64, "256"],
+}
+UDP_ENCAP, UDP_ENCAP_ESPINUDP = 100, 2
+
+
+@dataclasses.dataclass
+class Sa:
+    """One direction. window 0 with esn False is what an outbound SA has by default."""
+    src: str
+    dst: str
+    spi: int
+    mode: str = "tunnel"
+    alg: str = "gcm"
+    window: int = 32
+    esn: bool = False
+    encap: tuple = None
+    reqid: int = 1
+    key: str = None
+    extra: tuple = ()
+
+    def id(self):
+        return ["src", self.src, "dst", self.dst, "proto", "esp", "spi", f"{self.spi:#x}"]
+
+    def words(self):
+        """The words of ip xfrm state add."""
+        alg = list(ALGORITHMS[self.alg])
+        if self.key:
+            alg[2] = self.key
+        words = [*self.id(), "reqid", str(self.reqid), "mode", self.mode, "replay-window", str(self.window),
+                 "flag", *(["af-unspec"] if self.mode == "tunnel" else []), *(["esn"] if self.esn else [])]
+        if words[-1] == "flag":
+            words.pop()
+        words += alg
+        if self.encap:
+            words += ["encap", "espinudp", str(self.encap[0]), str(self.encap[1]), "::" if ":" in self.src else "0.0.0.0"]
+        return [*words, *map(str, self.extra)]
+
+    def add(self, ns):
+        sh(["ip", "-n", ns, "xfrm", "state", "add", *self.words()])
+
+    def update(self, ns):
+        sh(["ip", "-n", ns, "xfrm", "state", "update", *self.words()])
+
+    def delete(self, ns, ok=(0,)):
+        sh(["ip", "-n", ns, "xfrm", "state", "delete", *self.id()], ok=ok)
+
+    def state(self, ns):
+        return state(ns, self.spi, self.dst)
+
+
+def state(ns, spi, dst=None):
+    """One state's counters as a dict, or None if it is not there."""
+    return next((s for s in states(ns) if s["spi"] == spi and dst in (None, s["dst"])), None)
+
+
+def states(ns):
+    """All states: src, dst, spi, seq, oseq (64 bits), window, bitmap (list of words), replay (packets refused), bytes, packets."""
+    text = sh(["ip", "-n", ns, "-s", "xfrm", "state"])
+    return [_state(block) for block in re.split(r"(?m)^(?=src )", text) if block.startswith("src ")]
+
+
+def _state(block):
+    s = {"text": block}
+    s["src"], s["dst"] = re.match(r"src (\S+) dst (\S+)", block).groups()
+    s["spi"] = int(re.search(r"spi (0x[0-9a-f]+)", block)[1], 16)
+    if m := re.search(r"seq-hi 0x([0-9a-f]+), seq 0x([0-9a-f]+), oseq-hi 0x([0-9a-f]+), oseq 0x([0-9a-f]+)\s+"
+                      r"replay_window (\d+), bitmap-length (\d+)\s+((?:[0-9a-f]{8}\s+)*)", block):
+        hi, lo, ohi, olo = (int(x, 16) for x in m.groups()[:4])
+        s.update(seq=hi << 32 | lo, oseq=ohi << 32 | olo, window=int(m[5]), bitmap=[int(w, 16) for w in m[7].split()])
+    elif m := re.search(r"context: seq 0x([0-9a-f]+), oseq 0x([0-9a-f]+), bitmap 0x([0-9a-f]+)", block):
+        seq, oseq, bits = (int(x, 16) for x in m.groups())
+        s.update(seq=seq, oseq=oseq, window=int(re.search(r"replay-window (\d+)", block)[1]), bitmap=[bits])
+    if m := re.search(r"stats:\s+replay-window (\d+) replay (\d+) failed (\d+)", block):
+        s.update(replay_window=int(m[1]), replay=int(m[2]), failed=int(m[3]))
+    if m := re.search(r"lifetime current:\s+(\d+)\(bytes\), (\d+)\(packets\)", block):
+        s.update(bytes=int(m[1]), packets=int(m[2]))
+    return s
+
+
+def xfrm_stat(ns):
+    """/proc/net/xfrm_stat as a dict."""
+    def read():
+        with open("/proc/thread-self/net/xfrm_stat") as f:
+            return {k: int(v) for k, v in map(str.split, f)}
+    return ns.call(read)
+
+
+def encap_socket(ns, address="0.0.0.0", port=4500):
+    """The socket that hands ESP in UDP to xfrm, as charon's would; open until the end."""
+    sock = ns.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((address, port))
+    sock.setsockopt(socket.IPPROTO_UDP, UDP_ENCAP, UDP_ENCAP_ESPINUDP)
+    defer(sock.close)
+    return sock
+
+
+class Tunnel:
+    """A pair of SAs and the policies of a client and a gateway; install() it on as many gateways as share the address.
+
+    outer: client's and gateway's address. inner: the client's and the far network (mode transport: the outer addresses).
+    """
+
+    def __init__(self, client, gateway, inner=("10.2.0.1/32", "10.1.0.0/24"), spi=0x1000, mode="tunnel", **sa):
+        self.client, self.gateway, self.mode = client, gateway, mode
+        width = "128" if ":" in client else "32"
+        self.inner = inner if mode == "tunnel" else (f"{client}/{width}", f"{gateway}/{width}")
+        self.reqid = spi & 0x3fff or 1
+        encap = sa.pop("encap", None)
+        self.to_gw = Sa(client, gateway, spi, mode, encap=encap, reqid=self.reqid, **sa)
+        self.to_client = Sa(gateway, client, spi + 1, mode, encap=encap and encap[::-1], reqid=self.reqid, **sa)
+
+    def _policies(self, gateway, verb):
+        """Lines for ip -batch."""
+        there, here = self.inner if gateway else self.inner[::-1]
+        out = (self.gateway, self.client) if gateway else (self.client, self.gateway)
+        sides = [("out", here, there, out), ("in", there, here, out[::-1])]
+        if gateway and self.mode == "tunnel":
+            sides.append(("fwd", there, here, out[::-1]))
+        for direction, src, dst, ends in sides:
+            line = f"xfrm policy {verb} src {src} dst {dst} dir {direction}"
+            if verb != "delete":
+                line += f" tmpl src {ends[0]} dst {ends[1]} proto esp reqid {self.reqid} mode {self.mode}"
+            yield line
+
+    def install(self, ns, gateway=True):
+        ns.batch([*(f"xfrm state add {' '.join(sa.words())}" for sa in (self.to_gw, self.to_client)),
+                  *self._policies(gateway, "add")])
+        return self
+
+    def install_client(self, ns):
+        return self.install(ns, gateway=False)
+
+    def remove(self, ns, gateway=True):
+        """Whatever of it is there."""
+        sh(["ip", "-n", ns, "-force", "-batch", "-"], ok=None, stdin="\n".join(
+            [*self._policies(gateway, "delete"), *(f"xfrm state delete {' '.join(sa.id())}" for sa in (self.to_gw, self.to_client))]) + "\n")

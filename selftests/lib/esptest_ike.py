@@ -1,0 +1,360 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Stock charons and espsyncd in the namespaces of a Cluster.
+
+Job: processes with a /run of their own, their configuration, and what can be asked of them. What must hold is for the tests to
+say. Configuration comes from etc/, so that the examples are what is tested.
+
+    from esptest import *
+    from esptest_ike import IkeCluster
+
+    c = IkeCluster()            # a Cluster with .ike[1], .ike[2] (gateways) and .road, .road2 (clients, 192.0.2.100 and .101)
+    c.start_ike()               # helpers and charons of both gateways, gw1 active
+    c.road.start_charon(); c.road.connect()
+"""
+import functools
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+
+from esptest import Cluster, Ns, check, defer, note, sh, until, veth
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+POOL = "10.66.0.0/24"
+CHARON = "/usr/sbin/charon-systemd"
+
+
+def example(name):
+    with open(f"{TOP}/etc/{name}", encoding="utf-8") as f:
+        return f.read()
+
+
+def replace(text, *pairs):
+    """Each pattern must be there once: a test of an example that has changed under it would test nothing."""
+    for was, now in pairs:
+        text, n = re.subn(was, now, text)
+        check(n == 1, f"the example has {n} times {was!r}")
+    return text
+
+
+def parse_raw(text):
+    """swanctl --raw: `name {key=value list=[a b] ...}`, nested."""
+    stack, name, items = [{}], None, None
+    for w in re.findall(r"[{}\]]|[^\s{}\[\]=]+=\[|[^\s{}\[\]=]+=[^\s{}\[\]]*|[^\s{}\[\]]+", text):
+        if items is not None and w != "]":
+            items.append(w)
+        elif w == "]":
+            items = None
+        elif w == "{":
+            stack.append(stack[-1].setdefault(name, {}))
+        elif w == "}":
+            stack.pop()
+        elif w.endswith("=["):
+            items = stack[-1][w[:-2]] = []
+        elif "=" in w:
+            key, value = w.split("=", 1)
+            stack[-1][key] = value
+        else:
+            name = w
+    return stack[0]
+
+
+class Station:
+    """A namespace with its own /run, and programs in it whose output goes to files."""
+
+    def __init__(self, ns):
+        self.ns = ns
+        self.dir = tempfile.mkdtemp(prefix=f"{ns}-")
+        defer(shutil.rmtree, self.dir, True)
+        os.makedirs(f"{self.dir}/run/espsync")
+        self.procs = {}
+        defer(self.end_all)
+        self.holder = self._start("holder", ["ip", "netns", "exec", str(ns), "unshare", "-m", "sh", "-c",
+                                             f"mount --make-rprivate / && mount --bind {self.dir}/run /run && exec sleep infinity"])
+        until(lambda: self.run("test -d /run/espsync", ok=None).status == 0, 10, f"{ns}: a /run of its own")
+
+    def __str__(self):
+        return str(self.ns)
+
+    def _start(self, name, words, env=None):
+        with open(f"{self.dir}/{name}.out", "ab") as out:
+            self.procs[name] = subprocess.Popen(words, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})})
+        return self.procs[name]
+
+    def _inside(self):
+        return ["nsenter", f"--net=/proc/{self.holder.pid}/ns/net", f"--mount=/proc/{self.holder.pid}/ns/mnt", "--"]
+
+    def run(self, command, **kw):
+        return sh([*self._inside(), *(["bash", "-c", command] if isinstance(command, str) else command)], **kw)
+
+    def spawn(self, name, words, env=None):
+        return self._start(name, [*self._inside(), *words], env)
+
+    def end(self, name, sig=signal.SIGTERM, seconds=20):
+        proc = self.procs.pop(name, None)
+        if proc:
+            proc.send_signal(sig)
+            proc.wait(seconds)
+
+    def end_all(self):
+        for name in list(self.procs):
+            self.end(name, signal.SIGKILL)
+
+    def running(self, name):
+        return name in self.procs and self.procs[name].poll() is None
+
+    def write(self, name, text, mode=0o644):
+        path = f"{self.dir}/{name}"
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as f:
+            f.write(text)
+        return path
+
+    def text(self, name):
+        try:
+            with open(f"{self.dir}/{name}", encoding="utf-8", errors="replace") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
+
+    def explain(self):
+        for name in ("espsyncd.out", "charon.log", "charon.out"):
+            for line in self.text(name).splitlines()[-50:]:
+                note(f"{self} {name}: {line}")
+
+
+class Charon(Station):
+    """A stock charon, asked over vici."""
+
+    PLUGINS = "random nonce openssl pem pkcs1 pubkey x509 hmac gcm kdf curve25519 kernel-netlink socket-default vici updown"
+
+    def strongswan_conf(self):
+        return self.charon_conf("", "kernel-netlink {\n roam_events = no\n}\n", "")
+
+    def charon_conf(self, more_plugins, plugins, top):
+        return f"""
+charon {{
+    load = {self.PLUGINS} {more_plugins}
+    plugins {{
+{plugins}
+    }}
+    filelog {{
+        log {{
+            path = {self.dir}/charon.log
+            flush_line = yes
+            default = 1
+        }}
+    }}
+}}
+{top}"""
+
+    def start_charon(self, load=True):
+        conf = self.write("strongswan.conf", self.strongswan_conf())
+        self.write("swanctl.conf", self.swanctl_conf())
+        self.spawn("charon", [CHARON], {"STRONGSWAN_CONF": conf})
+        until(lambda: self.run("swanctl --stats", ok=None).status == 0, 20, f"{self}: charon answers")
+        if load:
+            self.load()
+
+    def load(self):
+        self.run(["swanctl", "--load-all", "--file", f"{self.dir}/swanctl.conf"])
+
+    def sas(self):
+        """IKE SAs as dictionaries; `child-sas` has CHILD SAs by name-number."""
+        out = self.run("swanctl --list-sas --raw", ok=None)
+        return [{**sa, "conn": name} for line in out.splitlines() if line.startswith("list-sa event")
+                for name, sa in parse_raw(line[len("list-sa event"):].strip()[1:-1]).items()]
+
+    def ike(self, state=None):
+        """{SPIi SPIr} of the IKE SAs, of one state or of all."""
+        return {s["initiator-spi"] + " " + s["responder-spi"] for s in self.sas() if state in (None, s["state"])}
+
+    def children(self, state="INSTALLED"):
+        """{(SPI in, SPI out)} of the CHILD SAs."""
+        return {(c["spi-in"], c["spi-out"]) for s in self.sas() for c in s.get("child-sas", {}).values() if c["state"] == state}
+
+    def in_kernel(self):
+        """SPIs of the ESP states, larval ones left out."""
+        out = self.ns.ip("xfrm state")
+        return set(re.findall(r"proto esp spi 0x([0-9a-f]{8}) reqid \d+ mode (?:tunnel|transport)\n\s+replay-window", out))
+
+
+class Road(Charon):
+    """A road warrior: one connection, an inner address from the gateways' pool."""
+
+    def swanctl_conf(self):
+        return f"""
+connections {{
+    home {{
+        remote_addrs = {Cluster.VIP}
+        version = 2
+        mobike = no
+        proposals = aes128-sha256-x25519
+        vips = 0.0.0.0
+        local {{
+            auth = psk
+            id = {self}@example.org
+        }}
+        remote {{
+            auth = psk
+            id = gw.example.org
+        }}
+        children {{
+            lan {{
+                remote_ts = 10.1.0.0/24
+                esp_proposals = aes128gcm16-x25519-esn
+                replay_window = 1024
+            }}
+        }}
+    }}
+}}
+secrets {{
+    ike-gw {{
+        secret = "replace this by a long random one"
+    }}
+}}
+"""
+
+    def connect(self):
+        self.run("swanctl --initiate --child lan --timeout 20")
+
+    def inner_address(self):
+        return self.sas()[0]["local-vips"][0]
+
+    def ping(self, count=3, seconds=10):
+        """How many of so many echos came back through the tunnel."""
+        out = self.run(f"ping -n -i 0.05 -c {count} -w {seconds} -I {self.inner_address()} {Cluster.LAN}", ok=None)
+        return int(re.search(r"(\d+) received", out).group(1))
+
+
+class Gateway(Charon):
+    """A gateway: charon with the ha plugin, espsyncd, and the FIFO on which keepalived would speak."""
+
+    def __init__(self, ns, number, key):
+        super().__init__(ns)
+        self.number, self.key = number, key
+        self.heartbeat_timeout = None
+        self.lines = 0
+
+    def strongswan_conf(self):
+        ha, own = example("strongswan.d/charon/ha.conf"), example("strongswan.d/espsync.conf")
+        if self.heartbeat_timeout:
+            ha = replace(ha, (r"heartbeat_timeout = \d+", f"heartbeat_timeout = {self.heartbeat_timeout}"))
+        if self.number == 2:
+            own = re.sub(r"= \S+(\s+# node 2: (\S+))", r"= \2\1", own)
+        return self.charon_conf("ha", ha + example("strongswan.d/charon/kernel-netlink.conf"), own)
+
+    def swanctl_conf(self):
+        return example("swanctl/road-warrior.conf")
+
+    def helper_conf(self):
+        other = 3 - self.number
+        return replace(example("espsyncd.conf"), (r"number = 1", f"number = {self.number}"),
+                       (r"local = 10.99.0.1", f"local = 10.99.0.{self.number}"),
+                       (r"\[peer 2\]\naddress = 10.99.0.2", f"[peer {other}]\naddress = 10.99.0.{other}"),
+                       (r"\nkey_file = \S+", f"\nkey_file = {self.key}"))
+
+    def start_helper(self):
+        conf = self.write("espsyncd.conf", self.helper_conf())
+        self.lines = len(self.text("espsyncd.out"))
+        self.spawn("espsyncd", ["espsyncd", "-f", "-c", conf])
+        until(lambda: "is up" in self.log(), 10, f"{self}: espsyncd is up")
+
+    def log(self):
+        """What espsyncd has said since it was started last."""
+        return self.text("espsyncd.out")[self.lines:]
+
+    def said(self, pattern, seconds=10):
+        return until(lambda: re.search(pattern, self.log()), seconds, f"{self}: espsyncd says {pattern!r}")
+
+    def vrrp(self, state, instance="espsync"):
+        """A line as keepalived writes it."""
+        with open(os.open(f"{self.dir}/run/espsync/notify", os.O_WRONLY | os.O_NONBLOCK), "w", encoding="ascii") as f:
+            f.write(f'INSTANCE "{instance}" {state} 100\n')
+
+    def track(self):
+        return self.text("run/espsync/track").strip()
+
+    def role(self):
+        """What espsyncd carried out last: active, standby or None."""
+        told = re.findall(r"espsyncd: (active|standby), after \d+ ms", self.log())
+        return told[-1] if told else None
+
+    def become(self, state):
+        """keepalived's word, and its being carried out."""
+        before = self.log().count(", after ")
+        self.vrrp(state)
+        wanted = "active" if state == "MASTER" else "standby"
+        until(lambda: self.log().count(", after ") > before and self.role() == wanted, 20, f"{self}: {wanted}")
+
+
+class IkeCluster(Cluster):
+    """A Cluster in which IKE is negotiated."""
+
+    def __init__(self, module=False):
+        super().__init__()
+        self.module = module
+        self.client2 = Ns("client2")
+        veth(self.client2, "out", self.br, "o-client2")
+        self.br.ip("link set o-client2 master outside")
+        self.client2.address("out", "192.0.2.101/24")
+        self.client2.ip(f"route add 10.1.0.0/24 via {self.VIP} dev out")
+        for gw in self.gw.values():
+            gw.ip(f"route add {POOL} dev out")
+        self.lan.ip(f"route add {POOL} via 10.1.0.1")
+        self.ike = {n: Gateway(gw, n, self.key_file()) for n, gw in self.gw.items()}
+        self.road, self.road2 = Road(self.client), Road(self.client2)
+
+    def move_vip(self, node):
+        super().move_vip(node)
+        if node:
+            mac = self.gw[node].ip_json("link show out")[0]["address"]
+            self.client2.ip(f"neigh replace {self.VIP} lladdr {mac} dev out nud reachable")
+
+    def start_ike(self, active=1):
+        """What systemd and keepalived would start, in their order."""
+        for n, gw in self.ike.items():
+            if self.module:
+                self.configure(n)
+            gw.start_helper()
+            gw.start_charon()
+        self.ike[3 - active].become("BACKUP")
+        self.ike[active].become("MASTER")
+        self.move_vip(active)
+        for gw in self.ike.values():
+            gw.said("peer . connected|peer .: connected")
+        if self.module:
+            until(lambda: all(self.peer_state(n) == "up" for n in self.gw), 10, "both peers up")
+
+    def mirrored(self, active=1, ikes=1):
+        """The standby has the active node's IKE SAs, passive, and its CHILD SAs, in charon and in the kernel."""
+        a, b = self.ike[active], self.ike[3 - active]
+        children = a.children()
+        flat = {s for pair in children for s in pair}
+        return (len(a.ike()) == ikes and a.ike("ESTABLISHED") == b.ike("PASSIVE") == b.ike() and children and children == b.children()
+                and b.in_kernel() == flat)
+
+    def wait_mirrored(self, active=1, ikes=1, seconds=20):
+        try:
+            until(lambda: self.mirrored(active, ikes), seconds, "the standby has all SAs")
+        except AssertionError as e:
+            a, b = self.ike[active], self.ike[3 - active]
+            raise AssertionError(f"{e}: active {a.ike()} {a.children()}, standby {[(s['state'], s['initiator-spi']) for s in b.sas()]} "
+                                 f"{b.children()} kernel {b.in_kernel()}") from None
+
+    def explain(self):
+        for s in (*self.ike.values(), self.road, self.road2):
+            s.explain()
+
+
+def explained(case):
+    """A case whose failure is followed by what the programs have said."""
+    @functools.wraps(case)
+    def run(c):
+        try:
+            case(c)
+        except Exception:
+            c.explain()
+            raise
+    return run
