@@ -72,7 +72,8 @@ class Station:
         self.procs = {}
         defer(self.end_all)
         self.holder = self._start("holder", ["ip", "netns", "exec", str(ns), "unshare", "-m", "sh", "-c",
-                                             f"mount --make-rprivate / && mount --bind {self.dir}/run /run && exec sleep infinity"])
+                                             f"mount --make-rprivate / && mount --bind {self.dir}/run /run && "
+                                             "{ [ -L /var/run ] || mount --bind /run /var/run; } && exec sleep infinity"])
         until(lambda: self.run("test -d /run/espsync", ok=None).status == 0, 10, f"{ns}: a /run of its own")
 
     def __str__(self):
@@ -258,7 +259,7 @@ class Gateway(Charon):
     def start_helper(self):
         conf = self.write("espsyncd.conf", self.helper_conf())
         self.lines = len(self.text("espsyncd.out"))
-        self.spawn("espsyncd", ["espsyncd", "-f", "-c", conf])
+        self.spawn("espsyncd", [*os.environ.get("ESPSYNCD_WRAP", "").split(), "espsyncd", "-f", "-c", conf])
         until(lambda: "is up" in self.log(), 10, f"{self}: espsyncd is up")
 
     def log(self):

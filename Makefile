@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Builds, installs and tests espsync. The module's own build is in Kbuild; this
+# file is for people, `make -C KDIR M=$PWD modules` is all that kbuild needs.
+#
+#   make [KDIR=...]                     module, helper and tool
+#   make deps                           what building and testing need, on Debian
+#   make install | uninstall            [DESTDIR=] [PREFIX=/usr/local]
+#   make dkms-install                   the module's sources to /usr/src, and DKMS told
+#   make check [T=name,name] [K=6.12] [L=1] [V=1]   tests, in guests; K: all on that stock kernel; L: list
+#   make mutants [T=name]               each fault in selftests/mutants must be noticed
+#   make module KDIR=...                the module for that kernel, in a directory of its own under build/
+
+KDIR ?= $(firstword $(wildcard /lib/modules/$(shell uname -r)/build) \
+	  $(shell ls -dv /lib/modules/*/build 2>/dev/null | tail -n 1))
+PREFIX ?= /usr/local
+INSTALL ?= install
+HARNESS := selftests/harness
+# dkms.conf is where the version is written down.
+VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
+DKMS_DIR = $(DESTDIR)/usr/src/espsync-$(VERSION)
+UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
+SHAREDIR = $(DESTDIR)$(PREFIX)/share/espsync
+UNITS = $(wildcard systemd/*.service systemd/*.socket)
+BUILD_DEPS := build-essential linux-headers-amd64 pkg-config libnl-genl-3-dev libmnl-dev libgnutls28-dev \
+	libev-dev libjansson-dev libjson-c-dev
+TEST_DEPS := qemu-system-x86 busybox-static bc flex bison libelf-dev libssl-dev cpio e2fsprogs kmod python3 rsync \
+	xz-utils iproute2 util-linux ca-certificates patch
+
+.PHONY: all kernel user module install uninstall dkms-install dkms-uninstall deps check mutants clean
+
+all: kernel user
+
+kernel:
+	@test -n "$(KDIR)" || { echo "make: no kernel headers found (run 'make deps', or give KDIR=)" >&2; exit 2; }
+	+@$(MAKE) --no-print-directory -C $(KDIR) M=$(CURDIR) W=1 modules
+
+user:
+	+@$(MAKE) --no-print-directory -C user
+
+module:
+	@$(HARNESS)/module-build $(KDIR)
+
+install: all
+	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) $(if $(DESTDIR),DEPMOD=true) modules_install
+	$(MAKE) -C user install DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
+	$(INSTALL) -d $(UNITDIR) $(SHAREDIR)
+	set -e; for u in $(UNITS); do \
+		sed 's#@PREFIX@#$(PREFIX)#g' $$u > $(UNITDIR)/$${u##*/}; chmod 644 $(UNITDIR)/$${u##*/}; done
+	cp -R etc $(SHAREDIR)/examples
+
+# What kbuild installed carries the kernel's release in its path; every release's copy goes.
+uninstall:
+	$(MAKE) -C user uninstall DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
+	rm -f $(addprefix $(UNITDIR)/,$(notdir $(UNITS)))
+	rm -rf $(SHAREDIR)
+	find $(DESTDIR)/lib/modules -path '*/updates/*' -name 'espsync.ko*' ! -path '*/dkms/*' -delete
+	$(if $(DESTDIR),,depmod -a)
+
+dkms-install:
+	$(INSTALL) -d $(DKMS_DIR)/kmod $(DKMS_DIR)/include/uapi/linux
+	$(INSTALL) -m 644 dkms.conf Kbuild $(DKMS_DIR)
+	$(INSTALL) -m 644 kmod/Kbuild $(wildcard kmod/*.[ch]) $(DKMS_DIR)/kmod
+	$(INSTALL) -m 644 $(wildcard include/uapi/linux/*.h) $(DKMS_DIR)/include/uapi/linux
+	$(if $(DESTDIR),,dkms install -m espsync -v $(VERSION))
+
+dkms-uninstall:
+	$(if $(DESTDIR),,-dkms remove -m espsync -v $(VERSION) --all)
+	rm -rf $(DKMS_DIR)
+
+deps:
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(BUILD_DEPS) $(TEST_DEPS)
+
+check:
+	@$(if $(L),true,$(MAKE) --no-print-directory user >/dev/null)
+	@$(HARNESS)/run $(if $(L),-l) $(if $(K),-k $(K)) $(if $(V),-v) $(T)
+
+mutants: user
+	@$(HARNESS)/mutants $(T)
+
+clean:
+	-@test -z "$(KDIR)" || $(MAKE) --no-print-directory -C $(KDIR) M=$(CURDIR) clean
+	+@$(MAKE) --no-print-directory -C user clean
+	rm -rf build/kmod-* build/mutant build/tmp build/results
+
+# build/ keeps kernels and packages, which take minutes; this does not.
+.PHONY: distclean
+distclean: clean
+	rm -rf build
