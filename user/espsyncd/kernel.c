@@ -26,6 +26,7 @@ struct kernel {
 	struct mnl_socket *events;
 	struct event *readable;
 	uint16_t family;		/* 0: the module is not there */
+	bool reading_ours;
 	uint32_t event_group;
 	uint32_t seq;
 	char why[160];
@@ -148,11 +149,16 @@ static void read_group_of(const struct nlattr *group, struct kernel *k)
 		k->event_group = id;
 }
 
+/* Of all families; each begins with its name. */
 static void read_family(const struct nlattr *a, void *data)
 {
 	struct kernel *k = data;
 	const struct nlattr *group;
 
+	if (mnl_attr_get_type(a) == CTRL_ATTR_FAMILY_NAME)
+		k->reading_ours = !strcmp(mnl_attr_get_str(a), ESPSYNC_GENL_NAME);
+	if (!k->reading_ours)
+		return;
 	if (mnl_attr_get_type(a) == CTRL_ATTR_FAMILY_ID)
 		k->family = mnl_attr_get_u16(a);
 	if (mnl_attr_get_type(a) != CTRL_ATTR_MCAST_GROUPS)
@@ -241,8 +247,9 @@ bool kernel_attach(struct kernel *k)
 
 	if (k->family)
 		return true;
+	/* All families: asking for one by name would load the module, and that is the channel unit's business. */
 	nlh = message(k, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 1);
-	mnl_attr_put_strz(nlh, CTRL_ATTR_FAMILY_NAME, ESPSYNC_GENL_NAME);
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	if (ask(k, nlh, &want) || !k->family)
 		return false;
 	if (!subscribe(k)) {
