@@ -17,16 +17,32 @@
 
 #include "aevent.h"
 
+#define ES_WALK_BATCH 64
+
 static DEFINE_MUTEX(aevent_lock);
 static struct socket *listener;
 static unsigned int channels;
 
+struct batch {
+	struct es_net *es;
+	unsigned int n;
+};
+
+/* Lets go of xfrm_state_lock now and then; xfrm keeps the place. */
+static bool enough(struct batch *b)
+{
+	return b->n++ == ES_WALK_BATCH;
+}
+
 /* Under xfrm_state_lock: x->lock may not be taken, a store of a word does. */
 static int quiet_one(struct xfrm_state *x, int count, void *data)
 {
-	struct es_net *es = data;
+	struct batch *b = data;
+	struct es_net *es = b->es;
 	u32 age = es->saved_etime * HZ / XFRM_AE_ETH_M;
 
+	if (enough(b))
+		return -EAGAIN;
 	if (READ_ONCE(x->replay_maxdiff) == es->saved_rseqth && READ_ONCE(x->replay_maxage) == age) {
 		WRITE_ONCE(x->replay_maxdiff, 0);
 		WRITE_ONCE(x->replay_maxage, 0);
@@ -36,8 +52,11 @@ static int quiet_one(struct xfrm_state *x, int count, void *data)
 
 static int restore_one(struct xfrm_state *x, int count, void *data)
 {
-	struct es_net *es = data;
+	struct batch *b = data;
+	struct es_net *es = b->es;
 
+	if (enough(b))
+		return -EAGAIN;
 	if (!READ_ONCE(x->replay_maxdiff) && !READ_ONCE(x->replay_maxage)) {
 		WRITE_ONCE(x->replay_maxdiff, es->saved_rseqth);
 		WRITE_ONCE(x->replay_maxage, es->saved_etime * HZ / XFRM_AE_ETH_M);
@@ -47,10 +66,12 @@ static int restore_one(struct xfrm_state *x, int count, void *data)
 
 static void each_state(struct es_net *es, int (*one)(struct xfrm_state *, int, void *))
 {
+	struct batch b = { .es = es };
 	struct xfrm_state_walk walk;
 
 	xfrm_state_walk_init(&walk, IPSEC_PROTO_ANY, NULL);
-	xfrm_state_walk(es->net, &walk, one, es);
+	while (xfrm_state_walk(es->net, &walk, one, &b) == -EAGAIN)
+		b.n = 0;
 	xfrm_state_walk_done(&walk, es->net);
 }
 

@@ -7,6 +7,7 @@
  *
  * The end comes in phases: no new notification (keyed), none running (synchronize_rcu), the peers are told, the thread stops, SAs are released, then memory.
  */
+#include <linux/delay.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
@@ -20,9 +21,11 @@
 #include "sa.h"
 #include "xstate.h"
 
+#define ES_RX_MANY	256	/* datagrams left after a round: a flood */
 #define ES_IDLE_US	10000	/* longest sleep */
 #define ES_OWN_STEP_US	50000	/* a tick counts for at most so much own time */
 #define ES_WALK_STEP	4096	/* SAs of a walk in one go */
+#define ES_FOLLOW_STEP	1024
 #define ES_SCAN_US	1000000
 #define ES_RESCAN_US	60000000
 #define ES_HELLO_US	100000
@@ -72,35 +75,43 @@ static void tick(struct es_net *es)
 		gap(es);
 }
 
-static void lost(struct es_net *es, struct es_sa *sa)
+static void lost(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 {
-	struct es_kept *k = es_sa_keep(es, sa);
-	struct xfrm_state *x = sa->x;
+	u64 oseq, bytes, packets;
+	bool gone;
 
 	spin_lock_bh(&x->lock);
-	if (k) {
-		k->oseq = max(k->oseq, es_x_oseq(x));
-		es_x_read(x, &k->win, ES_WINDOW_MAX);
-		k->bytes = x->curlft.bytes;
-		k->packets = x->curlft.packets;
-	}
-	spin_lock(&es->sa_lock);
-	sa->x = NULL;
-	if (!sa->ann) {
-		set_bit(ES_SA_DEAD, &sa->flags);
-		sa->died_ms = div_u64(es->clock_us, 1000);
-		es->n_tombs++;
-	}
-	spin_unlock(&es->sa_lock);
+	oseq = es_x_oseq(x);
+	es_x_read(x, &es->win, ES_WINDOW_MAX);
+	bytes = x->curlft.bytes;
+	packets = x->curlft.packets;
 	spin_unlock_bh(&x->lock);
+	es_sa_keep(es, sa, oseq, &es->win, bytes, packets);
+	spin_lock_bh(&es->sa_lock);
+	gone = sa->x == x;	/* or a successor has come meanwhile */
+	if (gone) {
+		WRITE_ONCE(sa->x, NULL);
+		if (!sa->ann) {
+			set_bit(ES_SA_DEAD, &sa->flags);
+			sa->died_ms = div_u64(es->clock_us, 1000);
+			es->n_tombs++;
+		}
+	}
+	spin_unlock_bh(&es->sa_lock);
+	if (!gone)
+		return;
 	xfrm_state_put(x);
-	es_sa_set_dirty(es, sa);
+	es_sa_set_todo(es, sa);
 	es_event_sa(es, ESPSYNC_EVENT_SA, sa, "gone");
 }
 
 static void fresh(struct es_net *es, struct es_sa *sa)
 {
-	es_sa_set_dirty(es, sa);
+	struct es_peer *p;
+
+	list_for_each_entry(p, &es->peers, list)
+		__clear_bit(sa->handle, p->named);	/* named again: it is held now */
+	es_sa_set_todo(es, sa);
 	sa->moved_us = es->clock_us;
 	es_event_sa(es, ESPSYNC_EVENT_SA, sa, "adopted");
 	if (test_bit(ES_SA_INEXACT, &sa->flags))
@@ -111,13 +122,16 @@ static void fresh(struct es_net *es, struct es_sa *sa)
 
 static void follow(struct es_net *es)
 {
+	struct xfrm_state *x;
 	struct es_sa *sa;
+	unsigned int n;
 
-	while ((sa = es_sa_next_queued(es))) {
-		if (!sa->x)
+	for (n = 0; n < ES_FOLLOW_STEP && (sa = es_sa_next_queued(es)); n++) {
+		x = READ_ONCE(sa->x);
+		if (!x)
 			continue;
-		if (es_x_dead(sa->x)) {
-			lost(es, sa);
+		if (es_x_dead(x)) {
+			lost(es, sa, x);
 			continue;
 		}
 		if (test_and_clear_bit(ES_SA_FRESH, &sa->flags))
@@ -128,6 +142,8 @@ static void follow(struct es_net *es)
 			es_in_woken(es, sa);
 		cond_resched();
 	}
+	if (n == ES_FOLLOW_STEP)
+		WRITE_ONCE(es->kick, true);
 }
 
 /* Nobody needs a tombstone any more whose time is over. */
@@ -159,9 +175,25 @@ static void bury(struct es_net *es, struct es_sa *sa)
 		es_sa_free(es, sa);
 }
 
+/* What peers have and this kernel lacks. */
+static void short_of(struct es_net *es, struct es_sa *sa)
+{
+	bool clash = test_bit(ES_SA_MISMATCH, &sa->flags) && es_sa_clashes(es, sa);
+	struct es_peer *p;
+
+	es->n_waiting += !sa->x;
+	list_for_each_entry(p, &es->peers, list) {
+		if (!(sa->ann & BIT(p->index)))
+			continue;
+		p->n_waiting += !sa->x;
+		p->n_mismatched += clash;
+	}
+}
+
 /* All SAs, once a second: deaths that nobody told, tombstones, what announced SAs lack. */
 static void scan(struct es_net *es)
 {
+	struct xfrm_state *x;
 	struct es_peer *p;
 	struct es_sa *sa;
 	unsigned long i;
@@ -174,20 +206,16 @@ static void scan(struct es_net *es)
 	list_for_each_entry(p, &es->peers, list)
 		p->n_waiting = p->n_mismatched = 0;
 	xa_for_each(&es->sas, i, sa) {
-		if (sa->x && es_x_dead(sa->x)) {
-			lost(es, sa);
+		x = READ_ONCE(sa->x);
+		if (x && es_x_dead(x)) {
+			lost(es, sa, x);
 			es->rescan = true;	/* it may have a successor */
 		} else if (buried(es, sa)) {
 			bury(es, sa);
 			continue;
 		}
-		p = sa->ann ? es_peer_find(es, sa->ann) : NULL;
-		if (p && !sa->x) {
-			p->n_waiting++;
-			es->n_waiting++;
-		}
-		if (p && test_bit(ES_SA_MISMATCH, &sa->flags) && es_sa_clashes(es, sa))
-			p->n_mismatched++;
+		if (sa->ann)
+			short_of(es, sa);
 	}
 }
 
@@ -199,6 +227,8 @@ static void walk(struct es_net *es)
 
 	if (!es->walk)
 		return;
+	if (es->walk == 1)
+		es->behind = false;
 	xa_for_each_start(&es->sas, i, sa, es->walk) {
 		if (n++ == ES_WALK_STEP) {
 			es->walk = i;
@@ -206,7 +236,7 @@ static void walk(struct es_net *es)
 			return;
 		}
 		if (es->gap_doubt)
-			es_out_doubt(es, sa);
+			es_out_gap(es, sa);
 		es_out_update(es, sa);
 	}
 	es->walk = 0;
@@ -220,7 +250,7 @@ static void release(struct es_net *es, struct es_sa *sa, bool open)
 	es_out_release(es, sa, open);
 	spin_lock_bh(&es->sa_lock);
 	x = sa->x;
-	sa->x = NULL;
+	WRITE_ONCE(sa->x, NULL);
 	hlist_del_init(&sa->node);
 	spin_unlock_bh(&es->sa_lock);
 	es_sa_free(es, sa);
@@ -252,13 +282,13 @@ static void rolled_back(struct es_net *es)
 	if (!READ_ONCE(es->vmfork))
 		return;
 	WRITE_ONCE(es->vmfork, false);
-	es->boot = get_random_u64();
 	list_for_each_entry(p, &es->peers, list) {
 		es_session_wipe(&p->session);
-		es_session_init(&p->session, es->cfg.node, p->node, es->boot);
+		es_session_init(&p->session, es->cfg.node, p->node, get_random_u64());
 		es_tx_reset(p);
 		es_peer_resync(p);
 	}
+	es->echo_floor_us = es->clock_us;
 	if (es->group.role == ESPSYNC_ROLE_ACTIVE)
 		es_group_stand_down(es, "this machine was restored from a snapshot: promote it again if it is to be active");
 	es->group.in_until_us = 0;
@@ -322,6 +352,7 @@ static int channel_thread(void *data)
 {
 	struct es_net *es = data;
 	u64 sleep_us = ES_IDLE_US;
+	bool flooded;
 
 	while (!kthread_should_stop()) {
 		wait_event_interruptible_hrtimeout(es->wait,
@@ -331,9 +362,15 @@ static int channel_thread(void *data)
 		WRITE_ONCE(es->kick, false);
 		if (es->keyed)
 			round_of(es);
+		else
+			es_rx_discard(es);
+		es_km_put_old(es);
+		flooded = es_sock_queued(es->sock) >= ES_RX_MANY;
 		sleep_us = busy(es) ? max(es->cfg.tick_us, min_t(u32, es->interval_us, ES_IDLE_US)) : ES_IDLE_US;
 		mutex_unlock(&es->lock);
 		cond_resched();
+		if (flooded)	/* this thread goes before everybody else: leave them some time */
+			usleep_range(es->cfg.tick_us / 2, es->cfg.tick_us);
 	}
 	return 0;
 }
@@ -369,6 +406,7 @@ static void release_all(struct es_net *es, bool open)
 		release(es, sa, open);
 		cond_resched();
 	}
+	es_km_put_old(es);
 	es->n_tombs = 0;
 	es->n_hot = 0;
 	es_km_expect_purge(es, true);
@@ -450,8 +488,10 @@ int es_channel_start(struct es_net *es, const struct es_config *cfg, struct netl
 	int err;
 
 	es->cfg = *cfg;
-	es->boot = get_random_u64();
 	es->clock_us = es_clock_us();
+	es->echo_floor_us = es->clock_us;
+	es->unguarded = false;
+	es->walk = 0;
 	es->tick_at_us = 0;
 	es->own_us = 1;
 	es->rescan = true;
@@ -503,6 +543,8 @@ int es_channel_rebind(struct es_net *es, const struct es_config *cfg, struct net
 		return 0;
 	}
 	end_thread(es);
+	if (!es->up)
+		return -ENOTCONN;
 	es_sock_close(es->sock);	/* first: the new one may want the same port */
 	es->sock = NULL;
 	err = new_socket(es, cfg, extack);
@@ -526,13 +568,14 @@ int es_channel_key(struct es_net *es, const u8 *key)
 	struct es_peer *p;
 
 	unfollow(es);
-	release_all(es, es->group.role != ESPSYNC_ROLE_STANDBY);
+	release_all(es, false);
 	es_keys_set(&es->keys, key);
-	es->boot = get_random_u64();
+	es->echo_floor_us = es->clock_us;
+	es->group.in_until_us = 0;
 	list_for_each_entry(p, &es->peers, list) {
 		es_tx_reset(p);
 		es_session_wipe(&p->session);
-		es_session_init(&p->session, es->cfg.node, p->node, es->boot);
+		es_session_init(&p->session, es->cfg.node, p->node, get_random_u64());
 		bitmap_zero(p->named, ES_MAX_SAS);
 		xa_destroy(&p->map);
 		es_peer_resync(p);
@@ -552,8 +595,11 @@ int es_channel_key(struct es_net *es, const u8 *key)
  */
 void es_channel_stop(struct es_net *es, bool release)
 {
-	bool open = release || es->group.role != ESPSYNC_ROLE_STANDBY;
-
+	while (es->closing) {	/* a rebind is at work */
+		mutex_unlock(&es->lock);
+		msleep(1);
+		mutex_lock(&es->lock);
+	}
 	if (!es->up)
 		return;
 	if (es->sock)
@@ -561,7 +607,7 @@ void es_channel_stop(struct es_net *es, bool release)
 	unfollow(es);
 	es->up = false;
 	end_thread(es);
-	release_all(es, open);
+	release_all(es, release);
 	es_guard_remove(es);
 	es_aevent_put(es);
 	free_all(es);

@@ -21,6 +21,7 @@ int es_peer_add(struct es_net *es, u8 node, const struct es_addr *addr, struct n
 void es_peer_del(struct es_net *es, struct es_peer *p);
 bool es_peer_heard(const struct es_peer *p);
 void es_peer_resync(struct es_peer *p);
+void es_peer_unheard(struct es_net *es, struct es_peer *p, bool forget);
 u8 es_peer_state(const struct es_peer *p);
 u32 es_peer_unsynced(const struct es_peer *p);
 void es_peer_shortfall(struct es_net *es, struct es_peer *p, u32 *waiting, u32 *mismatched);
@@ -36,5 +37,6 @@ void es_tx_reset(struct es_peer *p);
 
 /* rx.c */
 void es_rx(struct es_net *es);
+void es_rx_discard(struct es_net *es);
 
 #endif /* ESPSYNC_CHANNEL_H */

@@ -7,6 +7,7 @@
 
 #include <linux/bitmap.h>
 #include <linux/kthread.h>
+#include <linux/llist.h>
 #include <linux/mutex.h>
 #include <linux/netfilter.h>
 #include <linux/spinlock.h>
@@ -55,6 +56,7 @@
 #define ES_SETTLE_MS	5000		/* after promote: SAs that appear may be mirrors that come late */
 #define ES_TOMB_MS	60000		/* how long a dead SA's numbers are kept at least */
 #define ES_HOT_US	100000		/* an inbound SA stays hot so long after it moved */
+#define ES_UNKNOWN	16	/* handles that a peer is asked to name again at a time */
 #define ES_HIST		24		/* log2 buckets of the lag histograms */
 
 struct es_net;
@@ -102,8 +104,8 @@ struct es_kept {
  * @dir: enum espsync_dir
  * @owner: the node whose grant @l.target is; 0: ours, or nobody's
  * @rank: of this node when the ceiling was stored
- * @ann: peer that names it to us; 0 none
- * @ann_gen: that peer's session in which it did
+ * @ann: peers that have the SA in their kernel, a bit for each es_peer.index
+ * @ann_seen: those of them that said so in their present session
  * @daddr: destination, informational: not part of the identity
  * @fp: fingerprint
  * @l: outbound lease. A standby stores the owner's ceiling in @l.target. @l.limit under x->lock when @x
@@ -116,6 +118,7 @@ struct es_kept {
  * @sent_seq: inbound: edge when last streamed
  * @moved_us: when it last moved or was merged
  * @died_ms: tombstone since
+ * @told: outbound: number last multicast to the group "counter"
  */
 struct es_sa {
 	struct hlist_node node;
@@ -132,8 +135,8 @@ struct es_sa {
 	u8 dir;
 	u8 owner;
 	u8 rank;
-	u8 ann;
-	u16 ann_gen;
+	u16 ann;
+	u16 ann_seen;
 	xfrm_address_t daddr;
 	u64 fp;
 	struct es_lease l;
@@ -152,6 +155,19 @@ struct es_sa {
 	};
 	u64 moved_us;
 	u64 died_ms;
+	u64 told;
+};
+
+/**
+ * struct es_old - a state that was replaced, until the thread lets go of it
+ * @list: es->old
+ * @x: with a reference
+ *
+ * Who holds es->lock may use sa->x as long as it does: references are dropped only under it.
+ */
+struct es_old {
+	struct llist_node list;
+	struct xfrm_state *x;
 };
 
 /**
@@ -184,8 +200,7 @@ struct es_addrs {
  * @takeover: wall clock of it; 0 never
  * @told: the owner has told all and said in
  * @in_until_us: clock until which that holds
- * @out_since_us: clock when it ended, for doubt
- * @stopped: vmfork: silent until promoted again
+ * @heard_us: clock when the owner was last heard
  */
 struct es_group {
 	u32 id;
@@ -205,7 +220,6 @@ struct es_group {
 	bool told;
 	u64 in_until_us;
 	u64 heard_us;
-	bool stopped;
 };
 
 /**
@@ -234,9 +248,9 @@ struct es_sent {
  * @list: es->peers
  * @es: namespace
  * @node: its number
+ * @index: 0-14, its bit in es_sa.ann
  * @addr: where it is
  * @session: keys and handshake
- * @gen: counts sessions in which its memory was new
  * @state: enum espsync_peer_state as last told
  * @version: wire version that it speaks; 0 unknown
  * @boot: its boot id, for the rule of gaps
@@ -265,6 +279,9 @@ struct es_sent {
  * @cursor: next handle to look at when sending
  * @dirty: handles with something to say, bits
  * @named: handles whose name it has acknowledged
+ * @todo: handles of which it has acknowledged nothing since it joined, or since they appeared
+ * @unknown: its handles that mean nothing here: it is to name them again
+ * @n_unknown: how many
  * @acked: handle to acknowledged ceiling, as xa_mk_value
  * @map: its handles to ours, as xa_mk_value
  * @inflight: ES_INFLIGHT datagrams, slot seq % ES_INFLIGHT
@@ -280,9 +297,9 @@ struct es_peer {
 	struct list_head list;
 	struct es_net *es;
 	u8 node;
+	u8 index;
 	struct es_addr addr;
 	struct es_session session;
-	u16 gen;
 	u8 state;
 	u8 version;
 	u64 boot;
@@ -311,6 +328,9 @@ struct es_peer {
 	u32 cursor;
 	unsigned long *dirty;
 	unsigned long *named;
+	unsigned long *todo;
+	u32 unknown[ES_UNKNOWN];
+	unsigned int n_unknown;
 	struct xarray acked;
 	struct xarray map;
 	struct es_sent *inflight;
@@ -374,7 +394,6 @@ struct es_expect {
  * @up: a channel exists: es->lock; read locklessly by notifications
  * @keyed: SAs are followed; the same
  * @keys: es->lock for writing; read by notifications only while @keyed
- * @boot: random, for one life of the channel
  * @sock: es->lock
  * @thread: the channel's
  * @wait: what it sleeps on
@@ -391,12 +410,15 @@ struct es_expect {
  * @work: SAs that want the thread; sa_lock
  * @hot: inbound SAs that are sampled; es->lock
  * @expect: SAs named beforehand; sa_lock
+ * @old: struct es_old, lock-free
  * @rescan: walk xfrm's states for what nobody told us
  * @clock_us: newest reading; es->lock
  * @own_us: own time: only what ran
  * @tick_at_us: clock of the last tick
  * @echo_floor_us: own timestamps before this one are not believed when echoed
  * @walk: handle from which limits are computed anew; 0: no walk is due
+ * @behind: the walk met an SA beyond its limit
+ * @unguarded: the guard could not be registered: SAs stay stopped
  * @full: something could not be stored
  * @closing: es_channel_stop() has let go of the lock
  * @generation: changes whenever the set of SAs or peers does: dumps say so
@@ -408,7 +430,6 @@ struct es_net {
 	bool up;
 	bool keyed;
 	struct es_keys keys;
-	u64 boot;
 	struct es_sock *sock;
 	struct task_struct *thread;
 	wait_queue_head_t wait;
@@ -426,6 +447,7 @@ struct es_net {
 	struct list_head hot;
 	u32 n_hot;
 	struct list_head expect;
+	struct llist_head old;
 	bool rescan;
 	u64 rescan_us;
 	u64 scan_us;
@@ -440,6 +462,9 @@ struct es_net {
 	u64 gap_own_us;
 	bool gap_doubt;
 	u32 walk;
+	bool behind;
+	bool unguarded;
+	u32 counter_cursor;
 	bool full;
 	bool vmfork;
 	bool closing;
@@ -475,6 +500,18 @@ static inline void es_wake(struct es_net *es)
 {
 	WRITE_ONCE(es->kick, true);
 	wake_up_interruptible(&es->wait);
+}
+
+/* Tell every peer; @todo: none of them is in sync before it has acknowledged it. */
+static inline void es_sa_set_todo(struct es_net *es, struct es_sa *sa)
+{
+	struct es_peer *p;
+
+	list_for_each_entry(p, &es->peers, list) {
+		__set_bit(sa->handle, p->dirty);
+		__set_bit(sa->handle, p->todo);
+	}
+	__set_bit(sa->handle, es->counter_dirty);
 }
 
 static inline void es_sa_set_dirty(struct es_net *es, struct es_sa *sa)

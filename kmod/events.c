@@ -14,6 +14,7 @@
 
 #define ES_COUNTER_US		10000
 #define ES_COUNTER_BATCH	256
+#define ES_COUNTER_SCAN		4096
 
 static struct sk_buff *begin(struct es_net *es, enum espsync_event type, void **hdr, struct nlattr **nest)
 {
@@ -160,6 +161,27 @@ static bool tell_counters(struct es_net *es, struct es_sa *sa)
 	return true;
 }
 
+/* Outbound SAs are not sampled for peers; for subscribers they are, a part of them each time. */
+static void find_moved(struct es_net *es)
+{
+	unsigned int n = 0;
+	struct es_sa *sa;
+	unsigned long i;
+
+	xa_for_each_start(&es->sas, i, sa, es->counter_cursor) {
+		struct xfrm_state *x = READ_ONCE(sa->x);
+
+		es->counter_cursor = i + 1;
+		if (n++ == ES_COUNTER_SCAN)
+			return;
+		if (!x || sa->dir == ESPSYNC_DIR_IN || es_x_oseq(x) == sa->told)
+			continue;
+		sa->told = es_x_oseq(x);
+		__set_bit(sa->handle, es->counter_dirty);
+	}
+	es->counter_cursor = 0;
+}
+
 /**
  * es_event_counters() - the SAs that changed, to the group "counter"
  * @es: namespace, locked
@@ -173,9 +195,10 @@ void es_event_counters(struct es_net *es)
 	unsigned long h;
 	struct es_sa *sa;
 
-	if (es->clock_us - es->counter_us < ES_COUNTER_US || !genl_has_listeners(&es_family, es->net, ES_MCGRP_COUNTER))
+	if (!es->counter_dirty || es->clock_us - es->counter_us < ES_COUNTER_US || !genl_has_listeners(&es_family, es->net, ES_MCGRP_COUNTER))
 		return;
 	es->counter_us = es->clock_us;
+	find_moved(es);
 	for_each_set_bit(h, es->counter_dirty, ES_MAX_SAS) {
 		if (n++ == ES_COUNTER_BATCH)
 			return;

@@ -117,6 +117,16 @@ void es_group_ranks(struct es_net *es)
 	WRITE_ONCE(es->n_nodes, es->n_peers + 1);
 }
 
+static bool any_gap(struct es_net *es)
+{
+	struct es_peer *p;
+
+	list_for_each_entry(p, &es->peers, list)
+		if (p->after_gap)
+			return true;
+	return false;
+}
+
 static void set_role(struct es_net *es, u8 role, const char *why)
 {
 	WRITE_ONCE(es->group.role, role);
@@ -164,12 +174,27 @@ static int claim(struct es_net *es, struct netlink_ext_ack *extack)
 	return 0;
 }
 
-/* This node was the last owner, and every peer is heard and knows of none after it. */
+/* A claim that failed and that nobody took up: what the owner says is to be believed again. */
+static void unclaim(struct es_net *es, u64 epoch, u8 node)
+{
+	struct es_group *g = &es->group;
+	struct es_peer *p;
+
+	if (g->epoch_node != es->cfg.node)
+		return;
+	list_for_each_entry(p, &es->peers, list)
+		if (p->g.epoch >= g->epoch)
+			return;
+	g->epoch = epoch;
+	g->epoch_node = node;
+}
+
+/* This node was the last owner, or there never was one; and every peer is heard and knows of none after. */
 static bool still_mine(struct es_net *es)
 {
 	struct es_peer *p;
 
-	if (es->group.epoch_node != es->cfg.node)
+	if (es->group.epoch && es->group.epoch_node != es->cfg.node)
 		return false;
 	list_for_each_entry(p, &es->peers, list)
 		if (!es_peer_heard(p) || epoch_cmp(p->g.epoch, p->g.node, es->group.epoch, es->group.epoch_node) > 0)
@@ -201,6 +226,7 @@ static void forget_acks(struct es_net *es)
 		p->last_in_own_us = 0;
 		p->after_gap = false;
 		bitmap_copy(p->dirty, es->used, ES_MAX_SAS);
+		bitmap_copy(p->todo, es->used, ES_MAX_SAS);
 	}
 	bitmap_copy(es->counter_dirty, es->used, ES_MAX_SAS);
 }
@@ -217,6 +243,8 @@ static void forget_acks(struct es_net *es)
 int es_group_promote(struct es_net *es, u32 *doubtful, struct netlink_ext_ack *extack)
 {
 	struct es_group *g = &es->group;
+	u64 epoch = g->epoch;
+	u8 node = g->epoch_node;
 	bool sure;
 	int err;
 
@@ -227,8 +255,10 @@ int es_group_promote(struct es_net *es, u32 *doubtful, struct netlink_ext_ack *e
 	g->epoch = max_t(u64, g->epoch + 1, ktime_get_real_seconds());
 	g->epoch_node = es->cfg.node;
 	err = claim(es, extack);
-	if (err)
+	if (err) {
+		unclaim(es, epoch, node);
 		return err;
+	}
 	if (g->role == ESPSYNC_ROLE_ACTIVE)
 		return 0;	/* somebody else asked meanwhile */
 	if (g->epoch_node != es->cfg.node) {
@@ -242,8 +272,8 @@ int es_group_promote(struct es_net *es, u32 *doubtful, struct netlink_ext_ack *e
 	g->promoted_own_us = es->own_us;
 	g->takeover = ktime_get_real_seconds();
 	g->silent = false;
-	g->stopped = false;
 	g->told = false;
+	WRITE_ONCE(es->unguarded, false);
 	forget_acks(es);
 	set_role(es, ESPSYNC_ROLE_ACTIVE, *doubtful ? "promoted while out of sync" : "promoted");
 	g->owner = es->cfg.node;
@@ -266,6 +296,17 @@ static void demote_all(struct es_net *es)
 	}
 }
 
+/* No guard: SAs are stopped one by one, and stay so until this node is promoted. */
+static void silence_all(struct es_net *es)
+{
+	struct es_sa *sa;
+	unsigned long i;
+
+	WRITE_ONCE(es->unguarded, true);
+	xa_for_each(&es->sas, i, sa)
+		es_out_silence(sa);
+}
+
 /**
  * es_group_stand_down() - this node is standby: silent when this returns; idempotent
  * @es: namespace, locked
@@ -283,7 +324,8 @@ void es_group_stand_down(struct es_net *es, const char *why)
 	if (g->owner == es->cfg.node)
 		g->owner = 0;
 	set_role(es, ESPSYNC_ROLE_STANDBY, why);
-	es_guard_update(es);
+	if (es_guard_update(es))
+		silence_all(es);
 	synchronize_net();
 	g->silent = true;
 	g->told = false;
@@ -309,7 +351,7 @@ static void heard_owner(struct es_net *es, struct es_peer *p, const struct es_wi
 		es_group_ranks(es);
 	}
 	g->heard_us = es->clock_us;
-	if (w->flags & ES_GROUP_IN && echo && echo >= es->echo_floor_us) {
+	if (w->flags & ES_GROUP_IN && echo >= es->echo_floor_us && echo <= es->clock_us) {
 		g->told = true;
 		g->in_until_us = max(g->in_until_us, echo + es->cfg.evict_ms * 900ull);
 	} else if (newest && !(w->flags & ES_GROUP_IN)) {
@@ -368,7 +410,7 @@ void es_group_tell(struct es_net *es, struct es_peer *p, struct es_wire_group *w
 	w->epoch = g->epoch;
 	w->node = g->epoch_node;
 	w->flags = (g->silent ? ES_GROUP_SILENT : 0) | (es->full ? ES_GROUP_FULL : 0);
-	if (g->role == ESPSYNC_ROLE_ACTIVE && p->is_in && !p->after_gap) {
+	if (g->role == ESPSYNC_ROLE_ACTIVE && p->is_in && !any_gap(es)) {
 		w->flags |= ES_GROUP_IN;
 		p->last_in_own_us = max_t(u64, es->own_us, 1);
 	}

@@ -71,9 +71,11 @@ u32 es_in_interval(const struct es_net *es)
 /* Returns whether it stays hot. */
 static bool visit(struct es_net *es, struct es_sa *sa)
 {
-	struct xfrm_state *x = sa->x;
+	struct xfrm_state *x = READ_ONCE(sa->x);
 	bool stays = true;
 
+	if (!x)
+		return false;
 	if (READ_ONCE(x->curlft.packets) != sa->seen) {
 		sa->seen = READ_ONCE(x->curlft.packets);
 		sa->moved_us = es->clock_us;
@@ -106,27 +108,13 @@ void es_in_sample(struct es_net *es)
 		return;
 	es->sample_us = es->clock_us;
 	list_for_each_entry_safe(sa, next, &es->hot, hot) {
-		if (!sa->x || !visit(es, sa)) {
+		if (!visit(es, sa)) {
 			list_del_init(&sa->hot);
 			es->n_hot--;
 		}
 		if (++n % ES_IN_BATCH == 0)
 			cond_resched();
 	}
-}
-
-/* No state yet: kept until it comes. */
-static void keep(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *r)
-{
-	struct es_kept *k = es_sa_keep(es, sa);
-
-	if (!k || r->win.seq < k->win.seq)
-		return;
-	spin_lock_bh(&es->sa_lock);
-	k->win = r->win;
-	k->bytes = max(k->bytes, r->bytes);
-	k->packets = max(k->packets, r->packets);
-	spin_unlock_bh(&es->sa_lock);
 }
 
 /**
@@ -137,10 +125,10 @@ static void keep(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *
  */
 void es_in_merge(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *r)
 {
-	struct xfrm_state *x = sa->x;
+	struct xfrm_state *x = READ_ONCE(sa->x);
 
-	if (!x) {
-		keep(es, sa, r);
+	if (!x) {	/* kept until it comes */
+		es_sa_keep(es, sa, 0, &r->win, r->bytes, r->packets);
 		return;
 	}
 	spin_lock_bh(&x->lock);
@@ -163,7 +151,7 @@ void es_in_merge(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *
  */
 void es_in_fill(struct es_net *es, struct es_sa *sa, struct es_wire_rec *r)
 {
-	struct xfrm_state *x = sa->x;
+	struct xfrm_state *x = READ_ONCE(sa->x);
 
 	r->type = ES_WIRE_IN;
 	spin_lock_bh(&x->lock);

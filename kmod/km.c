@@ -66,13 +66,25 @@ static bool is_mirror(struct es_net *es, const struct xfrm_state *x, bool told)
 	return (READ_ONCE(es->group.owner) && es_group_settling(es)) || expected(es, x);
 }
 
+/*
+ * x->lock of the state before this one, inside this one's. A dead one never looks for a successor, so waiting for its last sender is safe;
+ * with two live ones (MIGRATE) each might wait for the other.
+ */
+static bool lock_old(struct xfrm_state *old)
+{
+	if (!es_x_dead(old))
+		return spin_trylock(&old->lock);
+	spin_lock_nested(&old->lock, SINGLE_DEPTH_NESTING);
+	return true;
+}
+
 /* A state before this one, or what was kept of it: its numbers go on here. x->lock and sa_lock not held for the kept ones' memory. */
 static void inherit(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, struct xfrm_state *old)
 {
 	struct es_window *w = NULL;
 	struct es_kept *k;
 
-	if (old && spin_trylock(&old->lock)) {
+	if (old && lock_old(old)) {
 		u64 oseq = es_x_oseq(old);
 
 		/* One of our own windows is too big for a stack; the old state's is merged number by number instead of copied. */
@@ -106,10 +118,9 @@ static void inherit(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, s
 
 static void begin(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, struct xfrm_state *old, bool known, bool mirror)
 {
-	if (own_thresholds(es, x))
-		set_bit(ES_SA_INEXACT, &sa->flags);
-	else
-		clear_bit(ES_SA_INEXACT, &sa->flags);
+	/* a clone of a state that we followed carries our thresholds */
+	if (!known)
+		assign_bit(ES_SA_INEXACT, &sa->flags, own_thresholds(es, x));
 	assign_bit(ES_SA_OFFLOAD, &sa->flags, es_x_offloaded(x));
 	inherit(es, sa, x, old);
 	if (x->km.state == XFRM_STATE_ERROR)
@@ -121,6 +132,8 @@ static void begin(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, str
 	else if (sa->dir == ESPSYNC_DIR_IN)
 		es_in_adopt(es, sa, x);
 	else
+		es_out_guess(es, sa, x);
+	if (sa->dir == ESPSYNC_DIR_UNKNOWN)
 		es_x_cold(x);	/* the first packet tells the direction */
 }
 
@@ -135,6 +148,7 @@ static void begin(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, str
  */
 void es_km_adopt(struct es_net *es, struct xfrm_state *x, bool locked, bool told)
 {
+	struct es_old *o = NULL;
 	struct xfrm_state *old;
 	struct es_sa *sa;
 	bool known, mirror;
@@ -151,9 +165,13 @@ void es_km_adopt(struct es_net *es, struct xfrm_state *x, bool locked, bool told
 	known = sa;
 	if (sa && sa->x == x && (sa->dir != ESPSYNC_DIR_UNKNOWN || dir == ESPSYNC_DIR_UNKNOWN))
 		goto unlock;
+	if (!es_x_live(x))
+		goto unlock;
 	if (!sa)
 		sa = es_sa_new(es, x->id.proto, x->id.spi, fp);
-	if (!sa) {
+	if (sa && sa->x && sa->x != x)
+		o = kmalloc(sizeof(*o), GFP_ATOMIC);
+	if (!sa || (sa->x && sa->x != x && !o)) {
 		es->full = true;
 		es->rescan = true;
 		goto unlock;
@@ -163,7 +181,7 @@ void es_km_adopt(struct es_net *es, struct xfrm_state *x, bool locked, bool told
 		xfrm_state_hold(x);
 	else
 		old = NULL;		/* only its direction is news: the group has an address now */
-	sa->x = x;
+	WRITE_ONCE(sa->x, x);
 	sa->family = x->props.family;
 	sa->daddr = x->id.daddr;
 	if (!known || dir != ESPSYNC_DIR_UNKNOWN)
@@ -175,13 +193,29 @@ void es_km_adopt(struct es_net *es, struct xfrm_state *x, bool locked, bool told
 	begin(es, sa, x, old, known, mirror);
 	if (!locked)
 		spin_unlock_bh(&x->lock);
-	if (old)
-		xfrm_state_put(old);
+	if (old) {
+		o->x = old;
+		llist_add(&o->list, &es->old);
+	}
 	return;
 unlock:
 	spin_unlock(&es->sa_lock);
 	if (!locked)
 		spin_unlock_bh(&x->lock);
+}
+
+/**
+ * es_km_put_old() - let go of states that were replaced
+ * @es: namespace, locked
+ */
+void es_km_put_old(struct es_net *es)
+{
+	struct es_old *o, *next;
+
+	llist_for_each_entry_safe(o, next, llist_del_all(&es->old), list) {
+		xfrm_state_put(o->x);
+		kfree(o);
+	}
 }
 
 /* A replaced SA: xfrm tells it with the temporary one; the real one has the same name. */

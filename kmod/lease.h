@@ -12,6 +12,7 @@
 #define ES_LEASE_MAX64	(1u << 30)
 #define ES_GSO_MAX	65535u		/* numbers that one packet may take before xfrm asks */
 #define ES_OSEQ_MAX32	0xfffffffeull	/* the last number of an SA without ESN that is ever granted */
+#define ES_CEILING_MAX	(1ull << 62)	/* nobody sends so many; a number above is refused */
 #define ES_NO_LIMIT	U64_MAX
 
 /**

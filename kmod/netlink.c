@@ -584,8 +584,10 @@ static void merge(struct es_net *es, struct es_sa *sa, struct nlattr **tb)
 	r->packets = tb[ESPSYNC_A_SA_PACKETS] ? nla_get_u64(tb[ESPSYNC_A_SA_PACKETS]) : 0;
 	r->ceiling = max(oseq, ceiling);
 	r->lease = sa->l.lease;
-	if (r->ceiling && sa->dir != ESPSYNC_DIR_IN)
+	if (r->ceiling && sa->dir != ESPSYNC_DIR_IN) {
 		es_out_store(es, sa, r, 0, false);
+		es_out_sent(es, sa, oseq);
+	}
 	if (tb[ESPSYNC_A_SA_SEQ] && sa->dir != ESPSYNC_DIR_OUT) {
 		read_window(tb, &r->win);
 		es_in_merge(es, sa, r);
@@ -815,16 +817,19 @@ static int ready_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	return err ?: skb->len;
 }
 
-#define ES_OP(_cmd, _do, _dump) {		\
+#define ES_OP_PERM(_cmd, _do, _dump, _perm) {	\
 	.cmd = ESPSYNC_CMD_##_cmd,		\
-	.flags = GENL_UNS_ADMIN_PERM,		\
+	.flags = (_perm),			\
 	.doit = (_do),				\
 	.dumpit = (_dump),			\
 }
 
+#define ES_OP(_cmd, _do, _dump) ES_OP_PERM(_cmd, _do, _dump, GENL_UNS_ADMIN_PERM)
+
 static const struct genl_ops es_ops[] = {
 	ES_OP(CHANNEL_GET, channel_get, NULL),
-	ES_OP(CHANNEL_SET, channel_set, NULL),
+	/* A channel changes thresholds of the whole machine and gets a thread of high priority: not for a container's own root. */
+	ES_OP_PERM(CHANNEL_SET, channel_set, NULL, GENL_ADMIN_PERM),
 	ES_OP(CHANNEL_DEL, channel_del, NULL),
 	ES_OP(PEER_GET, NULL, peer_dump),
 	ES_OP(PEER_ADD, peer_add, NULL),

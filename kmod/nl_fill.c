@@ -158,13 +158,20 @@ enum espsync_sa_state es_sa_state(struct es_net *es, struct es_sa *sa)
 	return is_hot(sa) ? ESPSYNC_SA_HOT : ESPSYNC_SA_COLD;
 }
 
+static bool owner_has(struct es_net *es, const struct es_sa *sa)
+{
+	struct es_peer *p = es_peer_find(es, es->group.owner);
+
+	return p && sa->ann & BIT(p->index);
+}
+
 /* Known by a peer that could take over, or told by an owner. */
 static bool backed(struct es_net *es, const struct es_sa *sa)
 {
 	struct es_peer *p;
 
 	if (es->group.role == ESPSYNC_ROLE_STANDBY)
-		return sa->ann && es_group_in(es);
+		return owner_has(es, sa) && es_group_in(es);
 	list_for_each_entry(p, &es->peers, list)
 		if (p->is_in && test_bit(sa->handle, p->named))
 			return true;
@@ -187,7 +194,7 @@ void es_sa_census(struct es_net *es, u32 *total, u32 *protected)
 	*total = 0;
 	*protected = 0;
 	xa_for_each(&es->sas, i, sa) {
-		if (test_bit(ES_SA_DEAD, &sa->flags) || (!sa->x && sa->ann != es->group.owner))
+		if (test_bit(ES_SA_DEAD, &sa->flags) || (!sa->x && !owner_has(es, sa)))
 			continue;
 		(*total)++;
 		switch (es_sa_state(es, sa)) {
@@ -276,9 +283,11 @@ static int put_bitmap(struct sk_buff *skb, const struct es_window *w)
 
 static int put_numbers(struct es_net *es, struct es_sa *sa, struct sk_buff *skb)
 {
-	struct xfrm_state *x = sa->x;
+	struct xfrm_state *x = READ_ONCE(sa->x);
 	u64 oseq, bytes, packets;
 
+	if (!x)
+		return 0;
 	spin_lock_bh(&x->lock);
 	oseq = es_x_oseq(x);
 	bytes = x->curlft.bytes;
@@ -324,7 +333,7 @@ int es_nl_sa(struct es_net *es, struct es_sa *sa, struct sk_buff *skb)
 	     nla_put_u64_64bit(skb, ESPSYNC_A_SA_CEILING, sa->l.target, ESPSYNC_A_SA_PAD)) ||
 	    (owner && nla_put_u8(skb, ESPSYNC_A_SA_OWNER, owner)) ||
 	    nla_put_u64_64bit(skb, ESPSYNC_A_SA_AGE_US, es->clock_us - min(es->clock_us, sa->moved_us), ESPSYNC_A_SA_PAD) ||
-	    (sa->x && put_numbers(es, sa, skb)))
+	    put_numbers(es, sa, skb))
 		return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	return 0;

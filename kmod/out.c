@@ -35,8 +35,11 @@ static u64 cap(const struct xfrm_state *x, u64 n)
 	return es_x_esn(x) ? n : min_t(u64, n, ES_OSEQ_MAX32);
 }
 
-static void go(struct es_sa *sa, struct xfrm_state *x)
+/* Not while undecided: a state found in ERROR is one that a standby's module left guarded. Not where the guard is missing. */
+static void go(const struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 {
+	if (READ_ONCE(es->group.role) == ESPSYNC_ROLE_UNDECIDED || READ_ONCE(es->unguarded))
+		return;
 	if (test_and_clear_bit(ES_SA_STOPPED, &sa->flags))
 		es_x_go(x);
 }
@@ -50,10 +53,12 @@ static bool arm(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	u64 oseq = es_x_oseq(x), limit = sa->l.limit, hard;
 	bool late = oseq >= sa->mid;
 
-	if (test_bit(ES_SA_INEXACT, &sa->flags))
+	if (test_bit(ES_SA_INEXACT, &sa->flags)) {
+		go(es, sa, x);
 		return late;
+	}
 	if (limit == ES_NO_LIMIT) {
-		go(sa, x);
+		go(es, sa, x);
 		es_x_arm(x, late ? ES_SOLO_STEP : sa->mid - oseq);
 		return late;
 	}
@@ -66,7 +71,7 @@ static bool arm(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 		es_x_arm(x, 0);
 		return true;
 	}
-	go(sa, x);
+	go(es, sa, x);
 	if (oseq >= hard)	/* overrun go-on: named by the thread */
 		es_x_arm(x, ES_SOLO_STEP);
 	else
@@ -80,7 +85,7 @@ static void stand_by(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	u64 slot = cap(x, slot_of(es, sa));
 
 	es_x_raise(x, slot);
-	sa->l.limit = cap(x, slot + ES_LEASE_MIN);
+	sa->l.limit = READ_ONCE(es->group.role) == ESPSYNC_ROLE_UNDECIDED ? ES_NO_LIMIT : cap(x, slot + ES_LEASE_MIN);
 	sa->mid = slot + ES_LEASE_MIN / 2;
 	arm(es, sa, x);
 }
@@ -201,16 +206,18 @@ static void begin(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 {
 	u64 start = slot_of(es, sa);
 
+	if (sa->l.limit == ES_NO_LIMIT)		/* was undecided: it may have been used beyond its slot */
+		start = max(start, es_x_oseq(x));
 	if (!test_bit(ES_SA_MIRROR, &sa->flags) && !sa->gen) {
 		create(es, sa, x);	/* was used here before anybody decided */
 		sa->gen = es->group.gen;
 		return;
 	}
 	es_x_raise(x, cap(x, start));
-	sa->l.above = above_all(es, sa);
+	sa->l.above = max(above_all(es, sa), start);
 	sa->l.start = start;
+	sa->l.lease = max_t(u32, sa->l.lease, ES_LEASE_MIN);
 	sa->l.target = cap(x, sa->l.above + ES_LEASE_MIN);
-	sa->l.lease = ES_LEASE_MIN;
 	sa->implicit = 0;
 	sa->gen = es->group.gen;
 	sa->owner = 0;
@@ -227,13 +234,17 @@ static void renew(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, boo
 	u32 lease = sa->l.lease;
 	u64 next;
 
-	if (sa->renewed_us)
-		lease = es_lease_size(oseq - min(oseq, sa->renewed_at), es->clock_us - sa->renewed_us, es->cfg.evict_ms,
-				      es_x_esn(x));
+	/*
+	 * It never shrinks: slots are counted in leases, and a standby may know an older one. With more than two nodes a lease
+	 * that grows would let slots overlap, so there it stays as it is.
+	 */
+	if (sa->renewed_us && es->n_nodes <= 2)
+		lease = max(lease, es_lease_size(oseq - min(oseq, sa->renewed_at), es->clock_us - sa->renewed_us,
+						 es->cfg.evict_ms, es_x_esn(x)));
 	next = cap(x, es_lease_next(&sa->l, oseq, lease, bound));
-	sa->l.lease = lease;
 	if (next == sa->l.target)
 		return;
+	sa->l.lease = lease;
 	sa->l.target = next;
 	sa->renewed_us = es->clock_us;
 	sa->renewed_at = oseq;
@@ -242,9 +253,9 @@ static void renew(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, boo
 }
 
 /* A 32-bit counter near its end, once. */
-static void near_end(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, u64 oseq)
+static void near_end(struct es_net *es, struct es_sa *sa, bool esn, u64 oseq)
 {
-	if (es_x_esn(x) || oseq < ES_OSEQ_MAX32 - 4ull * ES_LEASE_MAX32)
+	if (esn || oseq < ES_OSEQ_MAX32 - 4ull * ES_LEASE_MAX32)
 		return;
 	if (!test_and_set_bit(ES_SA_REKEY_TOLD, &sa->flags))
 		es_event_sa(es, ESPSYNC_EVENT_REKEY_NEEDED, sa, "its 32-bit counter is near its end: rekey it, or use ESN");
@@ -277,7 +288,7 @@ static bool any_gap(struct es_net *es)
 void es_out_update(struct es_net *es, struct es_sa *sa)
 {
 	struct es_voice v[ESPSYNC_MAX_PEERS];
-	struct xfrm_state *x = sa->x;
+	struct xfrm_state *x = READ_ONCE(sa->x);
 	bool bound, unheard, agreed;
 	u64 oseq, limit;
 	unsigned int n;
@@ -285,8 +296,10 @@ void es_out_update(struct es_net *es, struct es_sa *sa)
 	if (!x || es->group.role != ESPSYNC_ROLE_ACTIVE || sa->dir != ESPSYNC_DIR_OUT)
 		return;
 	spin_lock_bh(&x->lock);
-	if (!es_x_live(x))
-		goto out;
+	if (!es_x_live(x)) {
+		spin_unlock_bh(&x->lock);
+		return;
+	}
 	if (sa->gen != es->group.gen)
 		begin(es, sa, x);
 	n = voices(es, sa, v, &bound, &unheard, &agreed);
@@ -306,10 +319,11 @@ void es_out_update(struct es_net *es, struct es_sa *sa)
 	sa->mid = oseq < sa->l.above ? sa->l.start + ES_LEASE_MIN / 2 : sa->l.target - sa->l.lease / 2;
 	if (!(test_bit(ES_SA_STALE, &sa->flags) && es->group.doubt == ESPSYNC_DOUBT_HOLD))
 		arm(es, sa, x);
-	overrun(es, sa, oseq);
-	near_end(es, sa, x, oseq);
-out:
+	if (limit != ES_NO_LIMIT && oseq > limit && !test_bit(ES_SA_INEXACT, &sa->flags))
+		es->behind = true;
 	spin_unlock_bh(&x->lock);
+	overrun(es, sa, oseq);
+	near_end(es, sa, es_x_esn(x), oseq);
 }
 
 /**
@@ -326,8 +340,10 @@ out:
 void es_out_store(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *r, u8 from, bool grant)
 {
 	bool active = es->group.role == ESPSYNC_ROLE_ACTIVE && sa->gen == es->group.gen;
-	struct xfrm_state *x = sa->x;
+	struct xfrm_state *x = READ_ONCE(sa->x);
 
+	if (r->ceiling > ES_CEILING_MAX)
+		return;
 	if (x)
 		spin_lock_bh(&x->lock);
 	if (active && x && r->ceiling > sa->l.target) {
@@ -352,11 +368,45 @@ void es_out_store(struct es_net *es, struct es_sa *sa, const struct es_wire_rec 
 		es_x_merge_life(x, r->bytes, r->packets);
 		if (!active && es_x_live(x) && es->group.role == ESPSYNC_ROLE_STANDBY)
 			stand_by(es, sa, x);
+		else if (!active && es_x_raise(x, cap(x, r->ceiling)))
+			arm(es, sa, x);
 		spin_unlock_bh(&x->lock);
 	}
 	sa->moved_us = es->clock_us;
 	if (active)
 		es_out_update(es, sa);
+}
+
+/**
+ * es_out_sent() - so many numbers are known to have been sent
+ * @es: namespace, locked
+ * @sa: the SA
+ * @oseq: the last of them
+ */
+void es_out_sent(struct es_net *es, struct es_sa *sa, u64 oseq)
+{
+	struct xfrm_state *x = READ_ONCE(sa->x);
+
+	if (!x || oseq > ES_CEILING_MAX)
+		return;
+	spin_lock_bh(&x->lock);
+	if (es_x_live(x) && es_x_raise(x, cap(x, oseq)) && sa->dir == ESPSYNC_DIR_OUT)
+		arm(es, sa, x);
+	spin_unlock_bh(&x->lock);
+	es_out_update(es, sa);
+}
+
+/**
+ * es_out_guess() - a state whose direction is unknown: what is known of its numbers holds
+ * @es: namespace
+ * @sa: the SA
+ * @x: its state, locked
+ * Context: as es_out_adopt()
+ */
+void es_out_guess(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
+{
+	if (sa->l.target)
+		es_x_raise(x, cap(x, slot_of(es, sa)));
 }
 
 /**
@@ -386,7 +436,7 @@ void es_out_acked(struct es_net *es, struct es_peer *p, struct es_sa *sa, u64 ce
  */
 void es_out_demoted(struct es_net *es, struct es_sa *sa)
 {
-	struct xfrm_state *x = sa->x;
+	struct xfrm_state *x = READ_ONCE(sa->x);
 
 	if (!x || sa->dir != ESPSYNC_DIR_OUT)
 		return;
@@ -398,7 +448,30 @@ void es_out_demoted(struct es_net *es, struct es_sa *sa)
 		stand_by(es, sa, x);
 	}
 	spin_unlock_bh(&x->lock);
-	es_sa_set_dirty(es, sa);
+	es_sa_set_todo(es, sa);
+}
+
+/* How far an owner that is not heard may have come, from what it last said. */
+static u64 unknown_use(struct es_net *es, struct es_sa *sa, bool esn)
+{
+	u64 heard = max(sa->moved_us, es->group.heard_us), rate = 0;
+
+	if (sa->l.lease > ES_LEASE_MIN)		/* the owner made it twice what evict_ms needed */
+		rate = div_u64((u64)sa->l.lease * 500, es->cfg.evict_ms);
+	return es_lease_doubt(sa->l.lease, rate, div_u64(es->clock_us - min(es->clock_us, heard), 1000), esn);
+}
+
+static void hold(struct es_sa *sa, struct xfrm_state *x)
+{
+	if (es_x_stop(x))
+		set_bit(ES_SA_STOPPED, &sa->flags);
+}
+
+static void name_doubt(struct es_net *es, struct es_sa *sa, const char *text)
+{
+	es_event_sa(es, ESPSYNC_EVENT_STALE, sa, text);
+	if (!test_and_set_bit(ES_SA_REKEY_TOLD, &sa->flags))
+		es_event_sa(es, ESPSYNC_EVENT_REKEY_NEEDED, sa, "its number is in doubt: rekey it");
 }
 
 /**
@@ -411,44 +484,79 @@ void es_out_demoted(struct es_net *es, struct es_sa *sa)
  */
 bool es_out_doubt(struct es_net *es, struct es_sa *sa)
 {
-	struct xfrm_state *x = sa->x;
-	u64 out_ms, used_us, rate = 0;
+	struct xfrm_state *x = READ_ONCE(sa->x);
 
 	if (!x || sa->dir != ESPSYNC_DIR_OUT || !test_bit(ES_SA_MIRROR, &sa->flags))
 		return false;
-	out_ms = div_u64(es->clock_us - min(es->clock_us, max(sa->moved_us, es->group.heard_us)), 1000);
-	used_us = (u64)es->cfg.evict_ms * 1000;
-	if (sa->l.lease > ES_LEASE_MIN)		/* the owner made it twice what evict_ms needed */
-		rate = div64_u64((u64)sa->l.lease * 1000000, 2 * used_us);
 	spin_lock_bh(&x->lock);
 	if (es_x_live(x)) {
-		u64 base = max(es_x_oseq(x), slot_of(es, sa));
-
 		set_bit(ES_SA_STALE, &sa->flags);
 		if (es->group.doubt == ESPSYNC_DOUBT_HOLD) {
-			if (es_x_stop(x))
-				set_bit(ES_SA_STOPPED, &sa->flags);
+			hold(sa, x);
 		} else {
-			sa->l.target = max(sa->l.target, base) + es_lease_doubt(sa->l.lease, rate, out_ms, es_x_esn(x));
+			sa->l.target = max3(sa->l.target, es_x_oseq(x), slot_of(es, sa)) + unknown_use(es, sa, es_x_esn(x));
 			stand_by(es, sa, x);
 		}
 	}
 	spin_unlock_bh(&x->lock);
-	es_event_sa(es, ESPSYNC_EVENT_STALE, sa, "this node was promoted while out of sync: its number is in doubt");
-	if (!test_and_set_bit(ES_SA_REKEY_TOLD, &sa->flags))
-		es_event_sa(es, ESPSYNC_EVENT_REKEY_NEEDED, sa, "in doubt after a takeover out of sync: rekey it");
+	name_doubt(es, sa, "this node was promoted while out of sync: its number is in doubt");
 	return true;
+}
+
+/**
+ * es_out_gap() - this active node stood still, and nobody has answered since: somebody else may have sent meanwhile
+ * @es: namespace, locked, active
+ * @sa: outbound
+ */
+void es_out_gap(struct es_net *es, struct es_sa *sa)
+{
+	struct xfrm_state *x = READ_ONCE(sa->x);
+
+	if (!x || sa->dir != ESPSYNC_DIR_OUT || sa->gen != es->group.gen)
+		return;
+	spin_lock_bh(&x->lock);
+	if (es_x_live(x)) {
+		set_bit(ES_SA_STALE, &sa->flags);
+		if (es->group.doubt == ESPSYNC_DOUBT_HOLD) {
+			hold(sa, x);
+		} else {
+			sa->l.start = es_lease_slot(sa->l.target, sa->l.lease, es->n_nodes) + unknown_use(es, sa, es_x_esn(x));
+			sa->l.above = sa->l.start;
+			sa->l.target = cap(x, sa->l.start + ES_LEASE_MIN);
+			es_x_raise(x, cap(x, sa->l.start));
+		}
+	}
+	spin_unlock_bh(&x->lock);
+	es_sa_set_dirty(es, sa);
+	name_doubt(es, sa, "this node stood still and has heard nobody since: its number is in doubt");
+}
+
+/**
+ * es_out_silence() - stop an SA because the guard could not be had
+ * @sa: the SA
+ */
+void es_out_silence(struct es_sa *sa)
+{
+	struct xfrm_state *x = READ_ONCE(sa->x);
+
+	if (!x || sa->dir == ESPSYNC_DIR_IN)
+		return;
+	spin_lock_bh(&x->lock);
+	hold(sa, x);
+	spin_unlock_bh(&x->lock);
 }
 
 /**
  * es_out_release() - espsync lets go of an SA
  * @es: namespace, locked
  * @sa: outbound
- * @open: it may send; otherwise it stays in XFRM_STATE_ERROR: a guard that needs no code
+ * @open: it may send, whatever the role
+ *
+ * A standby's SA stays in XFRM_STATE_ERROR: a guard that needs no code. An undecided node's stays as it is.
  */
 void es_out_release(struct es_net *es, struct es_sa *sa, bool open)
 {
-	struct xfrm_state *x = sa->x;
+	struct xfrm_state *x = READ_ONCE(sa->x);
 
 	if (!x)
 		return;
@@ -457,9 +565,9 @@ void es_out_release(struct es_net *es, struct es_sa *sa, bool open)
 		es_x_arm(x, es->saved_rseqth);
 		x->replay_maxage = es->saved_etime * HZ / XFRM_AE_ETH_M;
 	}
-	if (open)
+	if (open || es->group.role == ESPSYNC_ROLE_ACTIVE)
 		es_x_go(x);
-	else if (sa->dir != ESPSYNC_DIR_IN)
+	else if (es->group.role == ESPSYNC_ROLE_STANDBY && sa->dir != ESPSYNC_DIR_IN)
 		es_x_stop(x);
 	spin_unlock_bh(&x->lock);
 }
@@ -472,7 +580,7 @@ void es_out_release(struct es_net *es, struct es_sa *sa, bool open)
  */
 void es_out_fill(struct es_net *es, struct es_sa *sa, struct es_wire_rec *r)
 {
-	struct xfrm_state *x = sa->x;
+	struct xfrm_state *x = READ_ONCE(sa->x);
 
 	if (es->group.role == ESPSYNC_ROLE_ACTIVE && sa->gen != es->group.gen)
 		es_out_update(es, sa);
@@ -486,7 +594,7 @@ void es_out_fill(struct es_net *es, struct es_sa *sa, struct es_wire_rec *r)
 		spin_lock_bh(&x->lock);
 		r->bytes = x->curlft.bytes;
 		r->packets = x->curlft.packets;
-		if (es->group.role == ESPSYNC_ROLE_UNDECIDED)
+		if (es->group.role == ESPSYNC_ROLE_UNDECIDED && !test_bit(ES_SA_MIRROR, &sa->flags))
 			r->ceiling = max(r->ceiling, es_x_oseq(x));
 		spin_unlock_bh(&x->lock);
 	}

@@ -38,6 +38,7 @@ static void peer_free(struct es_peer *p)
 	xa_destroy(&p->map);
 	kvfree(p->dirty);
 	kvfree(p->named);
+	kvfree(p->todo);
 	kvfree(p->inflight);
 	kfree(p);
 }
@@ -55,11 +56,40 @@ static struct es_peer *peer_alloc(struct es_net *es, u8 node)
 	xa_init(&p->map);
 	p->dirty = kvcalloc(BITS_TO_LONGS(ES_MAX_SAS), sizeof(long), GFP_KERNEL);
 	p->named = kvcalloc(BITS_TO_LONGS(ES_MAX_SAS), sizeof(long), GFP_KERNEL);
+	p->todo = kvcalloc(BITS_TO_LONGS(ES_MAX_SAS), sizeof(long), GFP_KERNEL);
 	p->inflight = kvcalloc(ES_INFLIGHT, sizeof(*p->inflight), GFP_KERNEL);
-	if (p->dirty && p->named && p->inflight)
+	if (p->dirty && p->named && p->todo && p->inflight)
 		return p;
 	peer_free(p);
 	return NULL;
+}
+
+static u8 free_index(struct es_net *es)
+{
+	unsigned long taken = 0;
+	struct es_peer *p;
+
+	list_for_each_entry(p, &es->peers, list)
+		taken |= BIT(p->index);
+	return ffz(taken);
+}
+
+/**
+ * es_peer_unheard() - nothing that a peer said about SAs counts any more, or nothing unless it says it again
+ * @es: namespace, locked
+ * @p: the peer
+ * @forget: it is gone for good
+ */
+void es_peer_unheard(struct es_net *es, struct es_peer *p, bool forget)
+{
+	struct es_sa *sa;
+	unsigned long i;
+
+	xa_for_each(&es->sas, i, sa) {
+		sa->ann_seen &= ~BIT(p->index);
+		if (forget)
+			sa->ann &= ~BIT(p->index);
+	}
 }
 
 /**
@@ -86,8 +116,10 @@ int es_peer_add(struct es_net *es, u8 node, const struct es_addr *addr, struct n
 	if (!p)
 		return -ENOMEM;
 	p->addr = *addr;
-	es_session_init(&p->session, es->cfg.node, node, es->boot);
-	bitmap_copy(p->dirty, es->used, ES_MAX_SAS);
+	/* a boot id of its own: what the other side remembers of a peer that was deleted and added again counts for nothing */
+	es_session_init(&p->session, es->cfg.node, node, get_random_u64());
+	p->index = free_index(es);
+	es_peer_resync(p);
 	list_add_tail(&p->list, &es->peers);
 	es->n_peers++;
 	es->generation++;
@@ -103,6 +135,7 @@ int es_peer_add(struct es_net *es, u8 node, const struct es_addr *addr, struct n
  */
 void es_peer_del(struct es_net *es, struct es_peer *p)
 {
+	es_peer_unheard(es, p, true);
 	list_del(&p->list);
 	es->n_peers--;
 	es->generation++;
@@ -131,13 +164,13 @@ static bool answers(const struct es_peer *p)
 }
 
 /**
- * es_peer_unsynced() - SAs that a peer has not acknowledged as they are
+ * es_peer_unsynced() - SAs of which a peer has acknowledged nothing since it joined, or since they appeared
  * @p: the peer
- * Return: how many
+ * Return: how many. A busy SA is always a little ahead of what was acknowledged; that does not count
  */
 u32 es_peer_unsynced(const struct es_peer *p)
 {
-	return bitmap_weight(p->dirty, ES_MAX_SAS) + p->n_recs;
+	return bitmap_weight(p->todo, ES_MAX_SAS);
 }
 
 /**
@@ -147,7 +180,9 @@ u32 es_peer_unsynced(const struct es_peer *p)
 void es_peer_resync(struct es_peer *p)
 {
 	bitmap_copy(p->dirty, p->es->used, ES_MAX_SAS);
+	bitmap_copy(p->todo, p->es->used, ES_MAX_SAS);
 	p->synced = false;
+	p->synced_sent = false;
 	p->is_in = false;
 	p->enforcing = false;
 }
@@ -204,7 +239,9 @@ static void join_or_leave(struct es_net *es, struct es_peer *p)
 			return;
 		p->enforcing = true;	/* limits first, then the word: es->walk applies them */
 		es->walk = 1;
-	} else if (!es->walk) {
+	} else if (!es->walk && es->behind) {
+		es->walk = 1;		/* some SA is beyond what this peer agreed to: not yet */
+	} else if (!es->walk && !es_peer_unsynced(p)) {
 		p->is_in = true;
 		p->enforcing = false;
 		es_event_peer(es, p, "in: it has every SA");

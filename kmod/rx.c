@@ -20,15 +20,16 @@
 /* The peer has lost its memory: what it said and what it was told counts for nothing. */
 static void new_memory(struct es_net *es, struct es_peer *p)
 {
-	p->gen++;
 	p->boot = p->session.peer_boot;
 	es_tx_reset(p);
 	p->synced_sent = false;
 	p->ack_high = 0;
 	p->ack_bits = 0;
+	p->n_unknown = 0;
 	xa_destroy(&p->map);
-	xa_destroy(&p->acked);
+	/* acked stays: while the peer may still believe that it is in, what it agreed to binds */
 	bitmap_zero(p->named, ES_MAX_SAS);
+	es_peer_unheard(es, p, false);
 	es_peer_resync(p);
 	p->peer_synced = false;
 	p->echo_ts = 0;
@@ -105,8 +106,10 @@ static bool apply_name(struct es_net *es, struct es_peer *p, const struct es_wir
 		p->drops[ESPSYNC_DROP_NO_MEMORY]++;
 		return false;
 	}
-	sa->ann = p->node;
-	sa->ann_gen = p->gen;
+	if (r->flags & ES_NAME_HELD) {
+		sa->ann |= BIT(p->index);
+		sa->ann_seen |= BIT(p->index);
+	}
 	if (!sa->x)
 		es->scan_us = min(es->scan_us, es->clock_us - 900000);
 	mismatch(es, sa);
@@ -116,11 +119,10 @@ static bool apply_name(struct es_net *es, struct es_peer *p, const struct es_wir
 /* The peer has it no more. Its numbers stay for a while: charon deletes and adds again when an address changes. */
 static void apply_gone(struct es_net *es, struct es_peer *p, struct es_sa *sa)
 {
-	if (sa->ann != p->node)
-		return;
-	sa->ann = 0;
+	sa->ann &= ~BIT(p->index);
+	sa->ann_seen &= ~BIT(p->index);
 	spin_lock_bh(&es->sa_lock);
-	if (!sa->x && !test_and_set_bit(ES_SA_DEAD, &sa->flags)) {
+	if (!sa->x && !sa->ann && !test_and_set_bit(ES_SA_DEAD, &sa->flags)) {
 		sa->died_ms = div_u64(es->clock_us, 1000);
 		es->n_tombs++;
 	}
@@ -135,8 +137,20 @@ static void apply_synced(struct es_net *es, struct es_peer *p)
 
 	p->peer_synced = true;
 	xa_for_each(&es->sas, i, sa)
-		if (sa->ann == p->node && sa->ann_gen != p->gen)
+		if (sa->ann & ~sa->ann_seen & BIT(p->index))
 			apply_gone(es, p, sa);
+}
+
+/* A handle of ours that means nothing to the peer: named again. */
+static void apply_unknown(struct es_net *es, struct es_peer *p, u32 handle)
+{
+	struct es_sa *sa = es_sa_get(es, handle);
+
+	if (!sa)
+		return;
+	__clear_bit(handle, p->named);
+	__set_bit(handle, p->dirty);
+	__set_bit(handle, p->todo);
 }
 
 static bool apply(struct es_net *es, struct es_peer *p, const struct es_wire_rec *r, bool from_owner)
@@ -150,11 +164,19 @@ static bool apply(struct es_net *es, struct es_peer *p, const struct es_wire_rec
 		apply_synced(es, p);
 		return true;
 	}
+	if (r->type == ES_WIRE_UNKNOWN) {
+		apply_unknown(es, p, r->handle);
+		return true;
+	}
 	e = xa_load(&p->map, r->handle);
 	sa = e ? es_sa_get(es, xa_to_value(e)) : NULL;
 	if (!sa) {
+		if (r->type == ES_WIRE_GONE)
+			return true;
 		p->drops[ESPSYNC_DROP_UNKNOWN_SA]++;
-		return true;	/* it went meanwhile */
+		if (p->n_unknown < ES_UNKNOWN)
+			p->unknown[p->n_unknown++] = r->handle;
+		return false;	/* not stored: not acknowledged */
 	}
 	switch (r->type) {
 	case ES_WIRE_OUT:
@@ -171,6 +193,14 @@ static bool apply(struct es_net *es, struct es_peer *p, const struct es_wire_rec
 	return true;
 }
 
+static bool sane(const struct es_wire_rec *r)
+{
+	if (r->handle >= ES_MAX_SAS)
+		return false;
+	return r->type != ES_WIRE_NAME ||
+	       (r->dir <= ESPSYNC_DIR_OUT && (r->family == AF_INET || r->family == AF_INET6) && r->proto == IPPROTO_ESP);
+}
+
 /* Read to the end without applying: a datagram that is malformed anywhere changes nothing. */
 static bool well_formed(struct es_net *es, struct es_cursor c)
 {
@@ -185,6 +215,8 @@ static bool well_formed(struct es_net *es, struct es_cursor c)
 			return false;
 	do {
 		more = es_wire_get_rec(&c, &es->rec);
+		if (more > 0 && !sane(&es->rec))
+			return false;
 	} while (more > 0);
 	return !more;
 }
@@ -212,6 +244,7 @@ static void content(struct es_net *es, struct es_peer *p, const struct es_opened
 			p->enforcing = false;
 			p->last_in_own_us = 0;
 			p->synced = false;
+			p->synced_sent = false;
 			p->heard_us = 0;
 			es->walk = 1;
 			return;
@@ -262,6 +295,21 @@ static void datagram(struct es_net *es, const struct es_addr *from, u8 *data, si
 		es_tx_speak(es, p, 0);
 	if (o.kind == ES_IN_DATA)
 		content(es, p, &o);
+}
+
+/**
+ * es_rx_discard() - without a key nobody is believed
+ * @es: namespace, locked
+ */
+void es_rx_discard(struct es_net *es)
+{
+	struct sk_buff *skb;
+	struct es_addr from;
+
+	while ((skb = es_sock_recv(es->sock, &from))) {
+		es->drops[ESPSYNC_DROP_KEY_ID]++;
+		kfree_skb(skb);
+	}
 }
 
 /**

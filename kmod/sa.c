@@ -52,7 +52,7 @@ void es_sa_table_free(struct es_net *es)
  * @proto: IPPROTO_ESP
  * @spi: big endian
  * @fp: fingerprint
- * Return: the SA or NULL. Context: es->sa_lock or es->lock held
+ * Return: the SA or NULL. Context: es->sa_lock held
  */
 struct es_sa *es_sa_find(struct es_net *es, u8 proto, __be32 spi, u64 fp)
 {
@@ -92,16 +92,18 @@ static bool same_daddr(const struct es_sa *sa, const struct es_addr *dst)
  * @dst: destination
  * @spi: big endian
  * @proto: IPPROTO_ESP
- * Return: the SA, one with a state first, or NULL. Context: es->sa_lock or es->lock held
+ * Return: the SA, one with a state first, or NULL. Context: es->lock held
  */
 struct es_sa *es_sa_by_addr(struct es_net *es, const struct es_addr *dst, __be32 spi, u8 proto)
 {
 	struct es_sa *sa, *found = NULL;
 
+	spin_lock_bh(&es->sa_lock);
 	hlist_for_each_entry(sa, bucket(es, proto, spi), node)
 		if (sa->spi == spi && sa->proto == proto && same_daddr(sa, dst) && !test_bit(ES_SA_DEAD, &sa->flags) &&
 		    (!found || sa->x))
 			found = sa;
+	spin_unlock_bh(&es->sa_lock);
 	return found;
 }
 
@@ -109,17 +111,20 @@ struct es_sa *es_sa_by_addr(struct es_net *es, const struct es_addr *dst, __be32
  * es_sa_clashes() - another live SA has the same SPI and destination, but not the same key
  * @es: namespace
  * @sa: the one
- * Return: true for a key mismatch. Context: es->sa_lock or es->lock held
+ * Return: true for a key mismatch. Context: es->lock held
  */
 bool es_sa_clashes(struct es_net *es, const struct es_sa *sa)
 {
+	bool clash = false;
 	struct es_sa *o;
 
+	spin_lock_bh(&es->sa_lock);
 	hlist_for_each_entry(o, bucket(es, sa->proto, sa->spi), node)
 		if (o != sa && o->spi == sa->spi && o->proto == sa->proto && o->fp != sa->fp && o->family == sa->family &&
 		    !memcmp(&o->daddr, &sa->daddr, sizeof(o->daddr)) && !test_bit(ES_SA_DEAD, &o->flags))
-			return true;
-	return false;
+			clash = true;
+	spin_unlock_bh(&es->sa_lock);
+	return clash;
 }
 
 /**
@@ -177,6 +182,7 @@ void es_sa_free(struct es_net *es, struct es_sa *sa)
 	list_for_each_entry(p, &es->peers, list) {
 		__clear_bit(sa->handle, p->dirty);
 		__clear_bit(sa->handle, p->named);
+		__clear_bit(sa->handle, p->todo);
 		xa_erase(&p->acked, sa->handle);
 	}
 	if (!list_empty(&sa->hot)) {
@@ -229,20 +235,31 @@ struct es_sa *es_sa_next_queued(struct es_net *es)
 }
 
 /**
- * es_sa_keep() - room for numbers that have no state
+ * es_sa_keep() - keep numbers that have no state
  * @es: namespace, locked
  * @sa: the SA
- * Return: its es_kept, made if need be, or NULL without memory. Context: process
+ * @oseq: last number sent, 0 unknown
+ * @w: window or NULL
+ * @bytes: lifetime
+ * @packets: lifetime
+ * Context: process. Without memory they are forgotten; the SA starts where one that was never told of does
  */
-struct es_kept *es_sa_keep(struct es_net *es, struct es_sa *sa)
+void es_sa_keep(struct es_net *es, struct es_sa *sa, u64 oseq, const struct es_window *w, u64 bytes, u64 packets)
 {
+	struct es_kept *new = kzalloc(sizeof(*new), GFP_KERNEL);
 	struct es_kept *k;
 
-	if (sa->kept)
-		return sa->kept;
-	k = kzalloc(sizeof(*k), GFP_KERNEL);
 	spin_lock_bh(&es->sa_lock);
-	sa->kept = k;
+	if (!sa->kept)
+		swap(sa->kept, new);
+	k = sa->kept;
+	if (k) {
+		k->oseq = max(k->oseq, oseq);
+		k->bytes = max(k->bytes, bytes);
+		k->packets = max(k->packets, packets);
+		if (w && w->seq >= k->win.seq)
+			k->win = *w;
+	}
 	spin_unlock_bh(&es->sa_lock);
-	return k;
+	kfree(new);
 }

@@ -19,6 +19,6 @@ bool es_sa_clashes(struct es_net *es, const struct es_sa *sa);
 void es_sa_free(struct es_net *es, struct es_sa *sa);
 void es_sa_queue(struct es_net *es, struct es_sa *sa);
 struct es_sa *es_sa_next_queued(struct es_net *es);
-struct es_kept *es_sa_keep(struct es_net *es, struct es_sa *sa);
+void es_sa_keep(struct es_net *es, struct es_sa *sa, u64 oseq, const struct es_window *w, u64 bytes, u64 packets);
 
 #endif /* ESPSYNC_SA_H */

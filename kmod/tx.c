@@ -107,6 +107,7 @@ static bool note(struct es_sent *d, u32 handle, u8 type, u64 value)
 static void fill_name(struct es_sa *sa, struct es_wire_rec *r)
 {
 	r->type = ES_WIRE_NAME;
+	r->flags = sa->x ? ES_NAME_HELD : 0;
 	r->proto = sa->proto;
 	r->dir = sa->dir;
 	r->family = sa->family;
@@ -116,11 +117,17 @@ static void fill_name(struct es_sa *sa, struct es_wire_rec *r)
 	r->fp = sa->fp;
 }
 
+/* Held here, or a number known of it that its owner may have forgotten. */
+static bool tellable(const struct es_sa *sa)
+{
+	return sa->x || (sa->dir == ESPSYNC_DIR_OUT && sa->l.target && !test_bit(ES_SA_DEAD, &sa->flags));
+}
+
 /* The record that says how an SA is; ES_WIRE_END if there is nothing to say. Returns the value to remember. */
 static u64 fill_state(struct es_net *es, struct es_peer *p, struct es_sa *sa, struct es_wire_rec *r)
 {
 	r->type = ES_WIRE_END;
-	if (!sa->x && !(sa->dir == ESPSYNC_DIR_OUT && sa->l.target && !test_bit(ES_SA_DEAD, &sa->flags))) {
+	if (!sa->x && (test_bit(sa->handle, p->named) || !tellable(sa))) {
 		if (test_bit(sa->handle, p->named))
 			r->type = ES_WIRE_GONE;
 	} else if (sa->dir == ESPSYNC_DIR_OUT) {
@@ -133,6 +140,17 @@ static u64 fill_state(struct es_net *es, struct es_peer *p, struct es_sa *sa, st
 	return 0;
 }
 
+/* A window that is too big for a whole datagram goes with its newest part. */
+static bool fits(struct es_cursor *c, struct es_wire_rec *r, bool alone)
+{
+	if (es_wire_put_rec(c, r))
+		return true;
+	if (!alone || r->type != ES_WIRE_IN)
+		return false;
+	r->win.nbits = max_t(long, c->end - c->p - 64, 0) / 4 * 32;
+	return es_wire_put_rec(c, r);
+}
+
 /* Say all about one SA. Returns false if it does not fit any more. */
 static bool say(struct es_net *es, struct es_peer *p, struct es_sa *sa, struct es_cursor *c)
 {
@@ -143,15 +161,18 @@ static bool say(struct es_net *es, struct es_peer *p, struct es_sa *sa, struct e
 	u64 value;
 
 	r->handle = sa->handle;
-	if (!test_bit(sa->handle, p->named) && (sa->x || (sa->l.target && !test_bit(ES_SA_DEAD, &sa->flags)))) {
+	if (!test_bit(sa->handle, p->named) && tellable(sa)) {
 		fill_name(sa, r);
-		if (!note(d, sa->handle, ES_WIRE_NAME, 0) || !es_wire_put_rec(c, r))
+		if (!note(d, sa->handle, ES_WIRE_NAME, sa->dir == ESPSYNC_DIR_UNKNOWN) || !es_wire_put_rec(c, r))
 			goto full;
 	}
 	value = fill_state(es, p, sa, r);
-	if (r->type == ES_WIRE_END)
+	if (r->type == ES_WIRE_END) {
+		if (d->n == n)
+			__clear_bit(sa->handle, p->todo);	/* nothing to say about it */
 		return true;
-	if (note(d, sa->handle, r->type, value) && es_wire_put_rec(c, r))
+	}
+	if (note(d, sa->handle, r->type, value) && fits(c, r, !n))
 		return true;
 full:
 	d->n = n;
@@ -171,6 +192,8 @@ static void fill(struct es_net *es, struct es_peer *p, struct es_cursor *c)
 		p->cursor = h;
 		sa = es_sa_get(es, h);
 		__clear_bit(h, p->dirty);
+		if (!sa)
+			__clear_bit(h, p->todo);
 		if (sa && !say(es, p, sa, c)) {
 			__set_bit(h, p->dirty);
 			return;
@@ -180,10 +203,22 @@ static void fill(struct es_net *es, struct es_peer *p, struct es_cursor *c)
 	p->cursor = 1;
 }
 
-/* All that was dirty has been said and acknowledged: the peer may forget what was not named. */
+/* Handles of the peer that mean nothing here. Said once; it uses them again if that is lost. */
+static void fill_unknown(struct es_net *es, struct es_peer *p, struct es_cursor *c)
+{
+	es->rec.type = ES_WIRE_UNKNOWN;
+	while (p->n_unknown) {
+		es->rec.handle = p->unknown[p->n_unknown - 1];
+		if (!es_wire_put_rec(c, &es->rec))
+			return;
+		p->n_unknown--;
+	}
+}
+
+/* All has been said and acknowledged: the peer may forget what was not named. */
 static void fill_synced(struct es_net *es, struct es_peer *p, struct es_cursor *c)
 {
-	if (p->synced || p->synced_sent || es->draft->n || es_peer_unsynced(p))
+	if (p->synced || p->synced_sent || es_peer_unsynced(p))
 		return;
 	es->rec.type = ES_WIRE_SYNCED;
 	es->rec.handle = 0;
@@ -241,13 +276,17 @@ void es_tx_data(struct es_net *es, struct es_peer *p)
 	if (!es_session_ready(&p->session))
 		return;
 	for (i = 0; i < ES_BURST && p->n_inflight < ES_INFLIGHT; i++) {
-		if (find_next_bit(p->dirty, ES_MAX_SAS, 1) >= ES_MAX_SAS && (p->synced || p->synced_sent || p->n_recs))
+		bool ask = p->n_unknown;
+
+		if (!ask && find_next_bit(p->dirty, ES_MAX_SAS, 1) >= ES_MAX_SAS &&
+		    (p->synced || p->synced_sent || es_peer_unsynced(p)))
 			return;
 		start(es, p, &c, 0);
 		es->draft->n = 0;
-		fill(es, p, &c);
+		fill_unknown(es, p, &c);
 		fill_synced(es, p, &c);
-		if (!es->draft->n)
+		fill(es, p, &c);
+		if (!es->draft->n && !ask)
 			return;
 		remember(es, p, finish(es, p, &c, false));
 	}
@@ -272,6 +311,8 @@ static void acked(struct es_net *es, struct es_peer *p, struct es_sent *s)
 		}
 		if (!sa)
 			continue;
+		if (s->rec[i].type != ES_WIRE_NAME || s->rec[i].value)
+			__clear_bit(h, p->todo);
 		switch (s->rec[i].type) {
 		case ES_WIRE_NAME:
 			__set_bit(h, p->named);

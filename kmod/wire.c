@@ -110,6 +110,7 @@ bool es_wire_get_group(struct es_cursor *c, struct es_wire_group *g)
 
 static void put_name(struct es_cursor *c, const struct es_wire_rec *r)
 {
+	put(c, r->flags, 1);
 	put(c, r->proto, 1);
 	put(c, r->dir, 1);
 	put(c, r->family, 1);
@@ -121,6 +122,7 @@ static void put_name(struct es_cursor *c, const struct es_wire_rec *r)
 
 static void get_name(struct es_cursor *c, struct es_wire_rec *r)
 {
+	r->flags = get(c, 1);
 	r->proto = get(c, 1);
 	r->dir = get(c, 1);
 	r->family = get(c, 1);
@@ -220,6 +222,7 @@ int es_wire_get_rec(struct es_cursor *c, struct es_wire_rec *r)
 		break;
 	case ES_WIRE_GONE:
 	case ES_WIRE_SYNCED:
+	case ES_WIRE_UNKNOWN:
 		break;
 	default:
 		return -1;

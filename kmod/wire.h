@@ -65,8 +65,10 @@ enum es_wire_type {
 	ES_WIRE_IN,		/* an inbound SA's window */
 	ES_WIRE_GONE,		/* the sender has the SA no more */
 	ES_WIRE_SYNCED,		/* every SA of the sender has been named in this session */
+	ES_WIRE_UNKNOWN,	/* the receiver's handle means nothing to the sender: name it again */
 };
 
+#define ES_NAME_HELD	0x01	/* the sender has the SA in its kernel, not only numbers of it */
 #define ES_OUT_GRANT	0x01	/* from the owner: it will not pass it before the receiver agreed to more */
 
 /**
@@ -76,7 +78,7 @@ enum es_wire_type {
  * @proto: NAME
  * @dir: NAME, enum espsync_dir
  * @family: NAME, of @daddr
- * @flags: OUT, ES_OUT_*
+ * @flags: NAME, ES_NAME_*; OUT, ES_OUT_*
  * @group: NAME
  * @spi: NAME, big endian as in the packet
  * @daddr: NAME, 16 bytes
