@@ -23,7 +23,7 @@ UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
 SHAREDIR = $(DESTDIR)$(PREFIX)/share/espsync
 UNITS = $(wildcard systemd/*.service systemd/*.socket)
 BUILD_DEPS := build-essential linux-headers-amd64 pkg-config libnl-genl-3-dev libmnl-dev libgnutls28-dev \
-	libev-dev libjansson-dev libjson-c-dev
+	libevent-dev libjansson-dev
 TEST_DEPS := qemu-system-x86 busybox-static bc flex bison libelf-dev libssl-dev cpio e2fsprogs kmod python3 rsync \
 	xz-utils iproute2 util-linux ca-certificates patch
 
@@ -48,12 +48,17 @@ install: all
 	set -e; for u in $(UNITS); do \
 		sed 's#@PREFIX@#$(PREFIX)#g' $$u > $(UNITDIR)/$${u##*/}; chmod 644 $(UNITDIR)/$${u##*/}; done
 	cp -R etc $(SHAREDIR)/examples
+	$(INSTALL) -d $(UNITDIR)/strongswan.service.d $(DESTDIR)$(PREFIX)/lib/espsync
+	$(INSTALL) -m 644 systemd/strongswan.service.d/espsync.conf $(UNITDIR)/strongswan.service.d
+	$(INSTALL) -m 755 systemd/espsync-closed $(DESTDIR)$(PREFIX)/lib/espsync
+	$(INSTALL) -m 644 systemd/espsyncd.nft $(DESTDIR)$(PREFIX)/lib/espsync
 
 # What kbuild installed carries the kernel's release in its path; every release's copy goes.
 uninstall:
 	$(MAKE) -C user uninstall DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
 	rm -f $(addprefix $(UNITDIR)/,$(notdir $(UNITS)))
-	rm -rf $(SHAREDIR)
+	rm -f $(UNITDIR)/strongswan.service.d/espsync.conf
+	rm -rf $(SHAREDIR) $(DESTDIR)$(PREFIX)/lib/espsync
 	find $(DESTDIR)/lib/modules -path '*/updates/*' -name 'espsync.ko*' ! -path '*/dkms/*' -delete
 	$(if $(DESTDIR),,depmod -a)
 
