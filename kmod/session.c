@@ -29,8 +29,8 @@
  *
  * Every rule follows from one: *a nonce makes at most one session.* The moment
  * a candidate is made from it, it is replaced by a fresh one, and again when a
- * session is confirmed, or turns out to be alive after a question: else a
- * question that was lost, but recorded, could be answered later on. So no HELLO that was recorded can make the keys
+ * session is confirmed: else a question that was lost, but recorded, could be
+ * answered later on. So no HELLO that was recorded can make the keys
  * of an earlier session come back, with an empty replay window. A pair of
  * nonces can only be made into a session by HELLOs that echo a nonce which is
  * still waiting, and a recorded one does not. All that it can provoke is an answer
@@ -58,8 +58,8 @@
  *    that still waits for its nonce, which ends with one pair, or after, which
  *    was the case before. It cannot go round: a candidate is only replaced by a
  *    pair whose nonces were both made later than one of the pair before.
- *  - One restarts: it asks; the other goes on with its session, in vain, until
- *    the candidate carries DATA.
+ *  - One restarts: it asks, or the other does, which has fallen silent to it. The
+ *    other goes on with its session, in vain, until the candidate carries DATA.
  * selftests/unit/session.c tries all of it at random.
  */
 #include <linux/espsync.h>
@@ -232,7 +232,6 @@ static void derive_keys(const struct es_session *s, const struct es_keys *k,
 static void fresh_nonce(struct es_session *s)
 {
 	get_random_bytes(s->nonce, sizeof(s->nonce));
-	s->asked = false;
 }
 
 /**
@@ -325,14 +324,16 @@ static void put_head(const struct es_session *s, const struct es_keys *k, struct
  * @size: room in @buf, at least ES_SESSION_HELLO_LEN
  *
  * It answers if es_session_open() just said so; else it goes on with the
- * candidate, if there is one, else it asks for a session. With a live session it
- * asks for another one, which is right when the peer has fallen silent.
+ * candidate, if there is one, else it asks for a session. With a live session,
+ * which is right when the peer has fallen silent, it asks whether the peer still
+ * has it: who has answers with a DATA, who has not with the second step.
  *
  * Context: any; the channel's lock.
  * Return: its length, or -ENOSPC.
  */
 int es_session_hello(struct es_session *s, const struct es_keys *k, u8 *buf, size_t size)
 {
+	const struct es_session_keys *t = s->cand.live ? &s->cand : s->cur.live ? &s->cur : NULL;
 	struct hello *h = (struct hello *)buf;
 	struct hello_body *b = &h->body;
 
@@ -347,13 +348,10 @@ int es_session_hello(struct es_session *s, const struct es_keys *k, u8 *buf, siz
 		memcpy(b->yours, s->reply_to, sizeof(b->yours));
 		b->flags = HELLO_REPLY;
 		s->reply = false;
-	} else {
-		s->asked = true;
-	}
-	if (!b->flags && s->cand.live) {
-		memcpy(b->mine, s->cand.mine, sizeof(b->mine));
-		memcpy(b->yours, s->cand.yours, sizeof(b->yours));
-		s->probe = true;
+	} else if (t) {
+		memcpy(b->mine, t->mine, sizeof(b->mine));
+		memcpy(b->yours, t->yours, sizeof(b->yours));
+		s->probe = t == &s->cand;
 	}
 	put_unaligned_be64(s->boot, b->boot);
 	put_unaligned_be32(CAPS, b->caps);
@@ -552,8 +550,6 @@ static int open_data(struct es_session *s, u8 *data, size_t len, struct es_opene
 	if (t == &s->cand) {
 		confirm(s, out);
 		t = &s->cur;
-	} else if (s->asked && !s->cand.live) {
-		fresh_nonce(s);		/* the peer is there: the question is withdrawn */
 	}
 	out->kind = ES_IN_DATA;
 	out->urgent = d->head.type & ES_SESSION_URGENT;

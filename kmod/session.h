@@ -95,7 +95,6 @@ struct es_session_keys {
  * @probe: the next DATA goes under the candidate
  * @reply: the next HELLO is an answer to @reply_to
  * @replied: @replied_ms means something
- * @asked: @nonce was sent with a question
  * @boot: own boot id
  * @peer_boot: the peer's, of the newest confirmed session
  * @replied_ms: when a HELLO was last answered
@@ -114,7 +113,6 @@ struct es_session {
 	bool probe;
 	bool reply;
 	bool replied;
-	bool asked;
 	u64 boot;
 	u64 peer_boot;
 	u64 replied_ms;
