@@ -225,6 +225,10 @@ static void walk(struct es_net *es)
 	unsigned long i;
 	unsigned int n = 0;
 
+	if (es->group.role == ESPSYNC_ROLE_ACTIVE && !es->group.settled && es_out_settled(es)) {
+		es->group.settled = true;	/* who did not answer has had its time: SAs leave their slots */
+		es->walk = 1;
+	}
 	if (!es->walk)
 		return;
 	if (es->walk == 1)

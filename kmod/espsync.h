@@ -197,6 +197,7 @@ struct es_addrs {
  * @owner: node that says that it is active in that epoch; 0 unknown
  * @gen: counts promotions here; never 0 after the first
  * @promoted_own_us: own time of the last promote
+ * @settled: evict_ms have passed since, and limits were computed anew
  * @takeover: wall clock of it; 0 never
  * @told: the owner has told all and said in
  * @in_until_us: clock until which that holds
@@ -216,6 +217,7 @@ struct es_group {
 	u8 owner;
 	u32 gen;
 	u64 promoted_own_us;
+	bool settled;
 	time64_t takeover;
 	bool told;
 	u64 in_until_us;

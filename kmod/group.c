@@ -270,6 +270,7 @@ int es_group_promote(struct es_net *es, u32 *doubtful, struct netlink_ext_ack *e
 	if (!++g->gen)
 		g->gen = 1;
 	g->promoted_own_us = es->own_us;
+	g->settled = false;
 	g->takeover = ktime_get_real_seconds();
 	g->silent = false;
 	g->told = false;
