@@ -59,7 +59,7 @@ uninstall:
 	rm -f $(addprefix $(UNITDIR)/,$(notdir $(UNITS)))
 	rm -f $(UNITDIR)/strongswan.service.d/espsync.conf
 	rm -rf $(SHAREDIR) $(DESTDIR)$(PREFIX)/lib/espsync
-	find $(DESTDIR)/lib/modules -path '*/updates/*' -name 'espsync.ko*' ! -path '*/dkms/*' -delete
+	find $(DESTDIR)/lib/modules -name 'espsync.ko*' ! -path '*/dkms/*' -delete
 	$(if $(DESTDIR),,depmod -a)
 
 dkms-install:
