@@ -2,12 +2,18 @@
 # SPDX-License-Identifier: GPL-2.0
 # DESC: espsyncd carries a tunnel to the standby's charon, exactly once, whatever breaks between the helpers
 # WHERE: uml
-# SETS: timeout=300
+# SETS: timeout=400
 #
-# The helper alone, without the module: a real tunnel of a real client on gw1's charon must appear on gw2's, passive, with the
-# same SPIs in charon and in the kernel, and stay there exactly once while connections and helpers come and go.
+# The helper alone, without the module: real tunnels of real clients on gw1's charon must appear on gw2's, passive, with the same
+# SPIs in charon and in the kernel, and stay there exactly once while links, helpers and charons come and go.
+import signal
+import socket
+import time
+
 from esptest import *
 from esptest_ike import IkeCluster, explained
+
+TWICE = "a second IKE_ADD"
 
 
 def setup():
@@ -15,6 +21,7 @@ def setup():
     try:
         c.start_ike()
         c.road.start_charon()
+        c.road2.start_charon()
     except Exception:
         c.explain()
         raise
@@ -26,6 +33,112 @@ def a_tunnel_is_mirrored(c):
     c.road.connect()
     c.wait_mirrored()
     check(c.road.ping() == 3, "echos through gw1")
+    equal(c.ike[2].mirrored_children(), 1, "CHILD SAs installed by gw2's charon")
 
 
-main([a_tunnel_is_mirrored], setup)
+@explained
+def what_was_sent_twice_arrives_once(c):
+    """gw2's charon stands still, so that gw2 has records that it cannot acknowledge; then the link breaks and gw1 sends them again."""
+    before = c.ike[2].mirrored_children()
+    c.ike[2].procs["charon"].send_signal(signal.SIGSTOP)
+    c.road2.connect()
+    c.road.rekey()
+    until(lambda: c.gw2.sh("awk '$2 ~ /0100007F:119E/ { print $5 }' /proc/net/udp").strip() not in ("", "00000000:00000000"), 10,
+          "datagrams wait for gw2's charon")
+    c.cut_sync()
+    c.ike[1].said("peer 2: disconnected", 15)
+    c.ike[2].said("peer 1: disconnected", 15)
+    c.heal_sync()
+    c.ike[1].said("peer 2 goes on behind record", 15)
+    c.ike[2].procs["charon"].send_signal(signal.SIGCONT)
+    c.wait_mirrored(ikes=2)
+    equal(c.ike[2].mirrored_children() - before, 2, "CHILD SAs installed: road2's first and road's second")
+    check(TWICE not in c.ike[2].log(), "no record is taken twice")
+
+
+@explained
+def a_standby_helper_restarts(c):
+    before, children = c.ike[2].mirrored_children(), c.ike[2].children()
+    c.ike[2].end("espsyncd", signal.SIGKILL)
+    c.road.rekey()
+    c.ike[2].start_helper()
+    c.wait_mirrored(ikes=2)
+    check(c.ike[2].children() != children, "the rekeying reached gw2")
+    equal(c.ike[2].mirrored_children() - before, 1, "CHILD SAs installed: the new one alone, the others were left as they were")
+
+
+@explained
+def an_active_helper_restarts(c):
+    """Its journal comes back from gw2, charon's messages of the meantime from the socket."""
+    before = c.ike[2].mirrored_children()
+    for sig in (signal.SIGKILL, signal.SIGTERM):
+        c.ike[1].end("espsyncd", sig)
+        c.road.rekey()
+        c.ike[1].start_helper()
+        c.ike[1].said("gave the journal back: 2 IKE SAs")
+        c.wait_mirrored(ikes=2)
+    equal(c.ike[2].mirrored_children() - before, 2, "CHILD SAs installed: one for each rekeying")
+
+
+@explained
+def a_standby_charon_restarts(c):
+    """It is rebuilt with the same SPIs and without a word to the clients."""
+    c.road.rekey("--ike home")
+    c.wait_mirrored(ikes=2)
+    children, ikes = c.ike[2].children(), c.ike[2].ike()
+    cap = Capture(c.client, "out")
+    c.ike[2].end("charon", signal.SIGKILL)
+    check(c.ike[2].in_kernel(), "what it left in the kernel")
+    c.ike[2].start_charon()
+    c.wait_mirrored(ikes=2)
+    equal((c.ike[2].children(), c.ike[2].ike()), (children, ikes), "SPIs after the restart")
+    equal(len(cap.stop().ike()), 0, "IKE messages of the client")
+
+
+@explained
+def another_wire_version_is_refused(c):
+    """What calls itself charon on gw2 speaks version 5: nothing goes there, both sides say why, and a real one is served again."""
+    c.ike[2].end("charon", signal.SIGKILL)
+    fake = c.gw2.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    fake.bind(("127.0.0.1", 4510))
+    fake.connect(("127.0.0.2", 4510))
+    fake.setblocking(False)
+    fake.send(b"\5\n")
+    sentence = "version {}, here {}: nothing is relayed"
+    c.ike[1].said(sentence.format(5, 3))
+    c.ike[2].said(sentence.format(3, 5))
+    c.road.rekey()
+    end = time.monotonic() + 3
+    heard = []
+    while time.monotonic() < end:
+        try:
+            heard.append(fake.recv(65536)[:2])
+        except BlockingIOError:
+            time.sleep(0.05)
+    fake.close()
+    check({h[1] for h in heard} <= {10}, f"nothing but heartbeats reaches it: {heard}")
+    c.ike[2].start_charon()
+    c.wait_mirrored(ikes=2)
+
+
+@explained
+def only_the_cluster_key_opens_the_link(c):
+    """Neither another key nor the cluster key as it is; and the link that is there stays."""
+    with open(c.key_file(), encoding="ascii") as f:
+        raw = f.read().strip()
+    before = c.ike[2].log().count("disconnected")
+    for psk in ("11" * 32, raw):
+        out = c.gw1.sh(f"timeout 10 openssl s_client -tls1_3 -connect 10.99.0.2:4521 -psk_identity espsyncd-1 -psk {psk} </dev/null 2>&1", ok=None)
+        check("Cipher is TLS" not in out, f"the handshake fails: {out}")
+    equal(c.ike[2].log().count("disconnected"), before, "times that gw2's helper lost gw1's")
+
+
+@explained
+def a_tunnel_goes_everywhere(c):
+    c.road2.swanctl("--terminate --ike home")
+    c.wait_mirrored(ikes=1)
+    equal(len(c.ike[2].in_kernel()), 2, "states in gw2's kernel")
+
+
+main([a_tunnel_is_mirrored, what_was_sent_twice_arrives_once, a_standby_helper_restarts, an_active_helper_restarts,
+      a_standby_charon_restarts, another_wire_version_is_refused, only_the_cluster_key_opens_the_link, a_tunnel_goes_everywhere], setup)

@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 
@@ -79,9 +80,13 @@ class Station:
     def __str__(self):
         return str(self.ns)
 
-    def _start(self, name, words, env=None):
+    def _start(self, name, words, env=None, fd=None):
+        """A program; `fd` becomes its descriptor 3, as systemd passes a socket."""
+        if fd is not None:
+            words = ["bash", "-c", f'export LISTEN_PID=$$ LISTEN_FDS=1; [ {fd} = 3 ] || exec 3<&{fd}; exec "$@"', "bash", *words]
         with open(f"{self.dir}/{name}.out", "ab") as out:
-            self.procs[name] = subprocess.Popen(words, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})})
+            self.procs[name] = subprocess.Popen(words, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})},
+                                                pass_fds=() if fd is None else (fd,))
         return self.procs[name]
 
     def _inside(self):
@@ -90,8 +95,8 @@ class Station:
     def run(self, command, **kw):
         return sh([*self._inside(), *(["bash", "-c", command] if isinstance(command, str) else command)], **kw)
 
-    def spawn(self, name, words, env=None):
-        return self._start(name, [*self._inside(), *words], env)
+    def spawn(self, name, words, env=None, fd=None):
+        return self._start(name, [*self._inside(), *words], env, fd)
 
     def end(self, name, sig=signal.SIGTERM, seconds=20):
         proc = self.procs.pop(name, None)
@@ -153,17 +158,22 @@ charon {{
     def start_charon(self, load=True):
         conf = self.write("strongswan.conf", self.strongswan_conf())
         self.write("swanctl.conf", self.swanctl_conf())
+        self.write("swanctl-program.conf", "swanctl {\n load = nonce\n}\n")
         self.spawn("charon", [CHARON], {"STRONGSWAN_CONF": conf})
-        until(lambda: self.run("swanctl --stats", ok=None).status == 0, 20, f"{self}: charon answers")
+        until(lambda: self.swanctl("--stats", ok=None).status == 0, 20, f"{self}: charon answers")
         if load:
             self.load()
 
+    def swanctl(self, words, **kw):
+        """swanctl with one plugin: af-alg alone would ask the kernel for dozens of modules that a guest does not have."""
+        return self.run(f"STRONGSWAN_CONF={self.dir}/swanctl-program.conf swanctl {words}", **kw)
+
     def load(self):
-        self.run(["swanctl", "--load-all", "--file", f"{self.dir}/swanctl.conf"])
+        self.swanctl(f"--load-all --file {self.dir}/swanctl.conf")
 
     def sas(self):
         """IKE SAs as dictionaries; `child-sas` has CHILD SAs by name-number."""
-        out = self.run("swanctl --list-sas --raw", ok=None)
+        out = self.swanctl("--list-sas --raw", ok=None)
         return [{**sa, "conn": name} for line in out.splitlines() if line.startswith("list-sa event")
                 for name, sa in parse_raw(line[len("list-sa event"):].strip()[1:-1]).items()]
 
@@ -175,6 +185,10 @@ charon {{
         """{(SPI in, SPI out)} of the CHILD SAs."""
         return {(c["spi-in"], c["spi-out"]) for s in self.sas() for c in s.get("child-sas", {}).values() if c["state"] == state}
 
+    def mirrored_children(self):
+        """How many CHILD SAs charon has installed for the ha plugin: each once, if nobody tells it twice."""
+        return len(re.findall(r"installed HA CHILD_SA", self.text("charon.log")))
+
     def in_kernel(self):
         """SPIs of the ESP states, larval ones left out."""
         out = self.ns.ip("xfrm state")
@@ -184,10 +198,13 @@ charon {{
 class Road(Charon):
     """A road warrior: one connection, an inner address from the gateways' pool."""
 
+    dpd = ""    # "dpd_delay = 1s" makes it ask when it hears nothing
+
     def swanctl_conf(self):
         return f"""
 connections {{
     home {{
+        {self.dpd}
         remote_addrs = {Cluster.VIP}
         version = 2
         mobike = no
@@ -217,8 +234,15 @@ secrets {{
 }}
 """
 
+    def rekey(self, what="--child lan", seconds=10):
+        """CHILD or IKE SA, begun by the client; done when it has other SPIs."""
+        before = self.children(), self.ike("ESTABLISHED")
+        self.swanctl(f"--rekey {what}")
+        which = 0 if "child" in what else 1
+        until(lambda: len(now := (self.children(), self.ike("ESTABLISHED"))[which]) == 1 and now != before[which], seconds, f"{self}: rekeyed {what}")
+
     def connect(self):
-        self.run("swanctl --initiate --child lan --timeout 20")
+        self.swanctl("--initiate --child lan --timeout 20")
 
     def inner_address(self):
         return self.sas()[0]["local-vips"][0]
@@ -237,6 +261,8 @@ class Gateway(Charon):
         self.number, self.key = number, key
         self.heartbeat_timeout = None
         self.lines = 0
+        self.socket = ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.2", 4510))
 
     def strongswan_conf(self):
         ha, own = example("strongswan.d/charon/ha.conf"), example("strongswan.d/espsync.conf")
@@ -257,9 +283,10 @@ class Gateway(Charon):
                        (r"\nkey_file = \S+", f"\nkey_file = {self.key}"))
 
     def start_helper(self):
+        """With a socket that outlives it, as espsyncd.socket gives it one."""
         conf = self.write("espsyncd.conf", self.helper_conf())
         self.lines = len(self.text("espsyncd.out"))
-        self.spawn("espsyncd", [*os.environ.get("ESPSYNCD_WRAP", "").split(), "espsyncd", "-f", "-c", conf])
+        self.spawn("espsyncd", ["espsyncd", "-f", "-c", conf], fd=self.socket.fileno())
         until(lambda: "is up" in self.log(), 10, f"{self}: espsyncd is up")
 
     def log(self):
@@ -327,6 +354,42 @@ class IkeCluster(Cluster):
             gw.said("peer . connected|peer .: connected")
         if self.module:
             until(lambda: all(self.peer_state(n) == "up" for n in self.gw), 10, "both peers up")
+
+    def power_off(self, node):
+        """A node dies: nothing of it is heard any more, and nothing that it knew is left."""
+        gw = self.ike[node]
+        self.crash(node)
+        for name in ("espsyncd", "charon"):
+            gw.end(name, signal.SIGKILL)
+        if self.module:
+            self.espsync(node, "channel del --release")
+        gw.ns.ip("xfrm state flush")
+        gw.ns.ip("xfrm policy flush")
+        self.drop_vip(node)
+
+    def drop_vip(self, node):
+        self.gw[node].drop_address("out", f"{self.VIP}/24", f"{self.VIP6}/64")
+        self.gw[node].drop_address("in", "10.1.0.1/24", "fd01::1/64")
+
+    def power_on(self, node):
+        """It boots: keepalived finds a master and stays behind it."""
+        self.revive(node)
+        if self.module:
+            self.configure(node)
+        self.ike[node].start_helper()
+        self.ike[node].start_charon()
+        self.ike[node].become("BACKUP")
+
+    def take_over(self, node):
+        """What keepalived does on the other node: the address first, then the word."""
+        self.move_vip(node)
+        self.ike[node].become("MASTER")
+
+    def wait_ready(self, active, seconds=20):
+        try:
+            until(lambda: self.espsync(active, "ready", ok=None).status == 0, seconds, "ready")
+        except AssertionError as e:
+            raise AssertionError(f"{e}: {self.espsync(active, 'ready', ok=None)}") from None
 
     def mirrored(self, active=1, ikes=1):
         """The standby has the active node's IKE SAs, passive, and its CHILD SAs, in charon and in the kernel."""

@@ -223,6 +223,7 @@ static void handshake(struct conn *c)
 		return;
 	}
 	if (gnutls_error_is_fatal(r)) {
+		gnutls_alert_send_appropriate(c->tls, r);
 		snprintf(why, sizeof(why), "TLS handshake failed: %s (is the cluster key the same on both nodes?)",
 			 gnutls_strerror(r));
 		fail(c, why);

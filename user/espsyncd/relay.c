@@ -96,7 +96,7 @@ const struct journal *relay_journal(void *relay)
 {
 	struct relay *r = relay;
 
-	return r->ledger->journal;
+	return r->valid ? r->ledger->journal : NULL;
 }
 
 static void record(struct relay *r, const struct ha_msg *m, const uint8_t *data, size_t len)
@@ -111,17 +111,15 @@ static void record(struct relay *r, const struct ha_msg *m, const uint8_t *data,
 
 void relay_local_message(struct relay *r, const struct ha_msg *m, const uint8_t *data, size_t len)
 {
-	if (!r->active)
+	if (!r->active && !r->undecided)
 		return;		/* a passive charon tidies up: not the cluster's business */
 	if (r->complete) {
 		record(r, m, data, len);
 		return;
 	}
 	if (bytes_left(&r->pending) + len > MAX_PENDING) {
-		log_warn("charon says more than can be kept while the journal is fetched; going on without it");
-		relay_completed(r);
-		record(r, m, data, len);
-		return;
+		log_warn("charon says more than can be kept before the journal is here; what it lacks will be rekeyed");
+		bytes_free(&r->pending);
 	}
 	bytes_add_u32(&r->pending, len);
 	bytes_add(&r->pending, data, len);
@@ -193,6 +191,9 @@ void relay_activate(struct relay *r, bool adopted)
 	if (half)
 		log_info("%u half IKE SAs of the former owner were dropped", half);
 	relay_forget_source(r);
+	if (!adopted)
+		bytes_free(&r->pending);
+	r->undecided = false;
 	r->active = true;
 	r->refused = 0;
 	r->complete = false;
@@ -207,13 +208,15 @@ void relay_deactivate(struct relay *r)
 {
 	unsigned int i;
 
+	if (r->active)
+		charon_read_all(r->p.ch);
+	r->undecided = false;
+	bytes_free(&r->pending);
 	if (!r->active)
 		return;
-	charon_read_all(r->p.ch);
 	r->active = false;
 	r->complete = false;
 	r->refused = 0;
-	bytes_free(&r->pending);
 	txn_discard(r->ledger->txn);
 	stream_begin(&r->stream, 0);
 	relay_forget_source(r);
@@ -287,6 +290,7 @@ static bool on_state(struct relay *r, unsigned int peer, const uint8_t *data, si
 	if (first)
 		fetch(r);
 	relay_subscribe(r, peer);
+	relay_pump(r, peer);
 	return true;
 }
 
@@ -430,6 +434,7 @@ struct relay *relay_alloc(struct event_base *base, const struct config *c)
 
 	r->p.c = c;
 	r->source = -1;
+	r->undecided = true;
 	stream_init(&r->stream, (size_t)c->buffer_mib << 20);
 	relay_use_ledger(r, ledger_alloc(r));
 	r->timer = event_new(base, -1, EV_PERSIST, on_timer, r);

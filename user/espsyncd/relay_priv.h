@@ -94,11 +94,12 @@ struct relay_peer {
  * struct relay - all of it
  * @p: parts
  * @timer: keepalive and ageing
+ * @undecided: this helper is new and does not know yet whether @active
  * @active: this node's charon is the source
  * @complete: active: the journal is whole
  * @complete_by_ms: active, not complete: when to give up fetching it
  * @valid: the journal was once whole, so that another node may have it
- * @pending: active, not complete: charon's messages, each behind its length u32
+ * @pending: undecided, or active and not complete: charon's messages, each behind its length u32
  * @ledger: this node's journal
  * @stream: active: what peers are to get
  * @peers: by index in the configuration
@@ -112,6 +113,7 @@ struct relay_peer {
 struct relay {
 	struct relay_parts p;
 	struct event *timer;
+	bool undecided;
 	bool active;
 	bool complete;
 	uint64_t complete_by_ms;

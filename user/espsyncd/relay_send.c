@@ -27,7 +27,7 @@ void relay_pump(struct relay *r, unsigned int peer)
 {
 	struct relay_peer *p = &r->peers[peer];
 
-	if (!r->active || !p->subscribed)
+	if (!r->active || !p->subscribed || !relay_compatible(r, peer))
 		return;
 	while (p->next <= r->stream.last && link_queued(r->p.links, peer) < MAX_QUEUED) {
 		const struct record *rec = stream_get(&r->stream, p->next);

@@ -54,11 +54,19 @@ static void arm(struct sync *s, unsigned int ms)
 	event_add(s->timer, &tv);
 }
 
+/* IKE SAs that should be there. */
+static unsigned int count(const struct sync *s)
+{
+	const struct journal *j = s->ops->journal(s->ctx);
+
+	return j ? journal_count(j) : 0;
+}
+
 /* Say why it takes so long, now and then. */
 static void complain(struct sync *s, const char *why)
 {
 	snprintf(s->why, sizeof(s->why), "%s", why);
-	if (!journal_count(s->ops->journal(s->ctx)) || now_ms() - s->complained_ms < COMPLAIN_MS)
+	if (!count(s) || now_ms() - s->complained_ms < COMPLAIN_MS)
 		return;
 	s->complained_ms = now_ms();
 	log_warn("IKE SAs wait: %s", why);
@@ -261,7 +269,7 @@ static void finish(struct sync *s)
 	arm(s, s->injected ? RECHECK_MS : CHECK_MS);
 	if (s->injected && !check)
 		log_info("charon was given %u messages for %u IKE SAs", s->injected,
-			 journal_count(s->ops->journal(s->ctx)));
+			 count(s));
 	s->ops->done(s->ctx);
 }
 
@@ -274,7 +282,7 @@ static void fill(struct sync *s)
 	s->injected = 0;
 	s->why[0] = 0;
 	s->state = FILLING;
-	if (charon_segment(s->ch) == CHARON_ACTIVE) {
+	if (!j || charon_segment(s->ch) == CHARON_ACTIVE) {
 		finish(s);
 		return;
 	}
@@ -424,7 +432,7 @@ unsigned int sync_missing(const struct sync *s, const char **why)
 {
 	*why = s->why;
 	if (s->state != DONE && !s->check)
-		return journal_count(s->ops->journal(s->ctx));
+		return count(s);
 	return s->missing;
 }
 

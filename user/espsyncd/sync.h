@@ -20,7 +20,7 @@
 
 /**
  * struct sync_ops - what sync needs of its owner
- * @journal: the journal as it is now
+ * @journal: the journal as it is now, or NULL if this node has never had one: then charon may know more
  * @inject: give charon a message
  * @done: charon holds what the journal says
  */
