@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # DESC: the counter group's stream, put into another node, replicates it; the wall clock may jump
+# WHERE: uml qemu
+# SETS: timeout=300
 """
 counters - replication over genetlink alone, and a wall clock set by an hour.
 
@@ -13,138 +15,111 @@ take those that gwa never got.
                         \\---o1   o0--- gwb 192.0.2.1 (gets only what is injected)
                                      gwa, gwb: s0, 10.99.0.1 and .2
 """
-import ctypes
 import json
 import os
+import secrets
+import signal
 import socket
 import subprocess
-import tempfile
 import time
 
-from esptest import kmod, ktap
+from esptest import Ns, Tunnel, check, defer, equal, main, module, note, sh, spawn, state, until, veth, xfrm_stat
 
-KEY = "3c" * 32
-SPI_IN, SPI_OUT = 0x1001, 0x2001  # as seen from the gateways
 VIP, CLIENT = "192.0.2.1", "192.0.2.100"
 WINDOW = 256
-NETNS = ("client", "gwa", "gwb")
-
-
-def sh(line):
-    p = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=60, check=False)
-    assert p.returncode == 0, f"{line}: {p.stdout}{p.stderr}"
-    return p.stdout
+TUNNEL = Tunnel(CLIENT, VIP, mode="transport", window=WINDOW, esn=True)
+IN, OUT = TUNNEL.to_gw, TUNNEL.to_client  # as seen from the gateways
 
 
 def tool(ns, *args, stdin=None):
-    p = subprocess.run(["espsync", "-n", ns, *args], capture_output=True, text=True, timeout=30, input=stdin, check=False)
-    return p.returncode, p.stdout, p.stderr
+    return sh(["espsync", "-n", ns, *args], ok=None, stdin=stdin)
 
 
-def get(ns, spi):
-    rc, out, err = tool(ns, "-j", "sa", "get", "dst", VIP if spi == SPI_IN else CLIENT, "spi", hex(spi))
-    assert rc == 0, err
-    return json.loads(out)
+def done(ns, *args, stdin=None):
+    """The output of a command that must succeed."""
+    out = tool(ns, *args, stdin=stdin)
+    equal((out.status, out.stderr), (0, ""), f"{ns}: espsync {' '.join(args)}")
+    return out
 
 
-def until(what, check, seconds=10):
-    """Poll a state."""
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, f"not within {seconds} s: {what() if callable(what) else what}"
-        time.sleep(0.02)
+def show(ns, what=""):
+    return json.loads(done(ns, "-j", "show", *what.split()))
 
 
-def seq_errors(ns):
-    for line in sh(f"ip netns exec {ns} cat /proc/net/xfrm_stat").splitlines():
-        name, value = line.split()
-        if name == "XfrmInStateSeqError":
-            return int(value)
-    raise AssertionError("no XfrmInStateSeqError")
+def get(ns, sa):
+    return json.loads(done(ns, "-j", "sa", "get", "dst", sa.dst, "spi", hex(sa.spi)))
 
 
 def accepted(ns):
     """Packets that the inbound SA has let in, by xfrm's own count."""
-    out = sh(f"ip -n {ns} -s xfrm state get src {CLIENT} dst {VIP} proto esp spi {SPI_IN:#x}")
-    words = out[out.index("lifetime current:"):].split()
-    return int(words[words.index("lifetime") + 3].strip("(packets),"))
+    return state(ns, IN.spi)["packets"]
 
 
-def make_sas(ns, gateway):
-    aead = "aead 'rfc4106(gcm(aes))' 0x" + "11" * 20 + " 128"
-    for src, dst, spi in ((CLIENT, VIP, SPI_IN), (VIP, CLIENT, SPI_OUT)):
-        sh(f"ip -n {ns} xfrm state add src {src} dst {dst} proto esp spi {spi:#x} reqid 1 mode transport "
-           f"replay-window {WINDOW} flag esn {aead}")
-        outbound = (src == VIP) == gateway
-        sh(f"ip -n {ns} xfrm policy add src {src} dst {dst} dir {'out' if outbound else 'in'} tmpl proto esp reqid 1 mode transport")
+def refused(ns):
+    """Replays; with ESN what is older than the window is taken for a number 2^32 ahead, and fails authentication."""
+    stat = xfrm_stat(ns)
+    return stat["XfrmInStateSeqError"] + stat["XfrmInStateProtoError"]
 
 
-def setup():
-    for ns in NETNS:
-        sh(f"ip netns add {ns} && ip -n {ns} link set lo up")
-    for mine, ns in (("o0", "gwa"), ("o1", "gwb")):
-        sh(f"ip link add {mine} netns client address 02:00:00:00:01:00 type veth peer name o0 netns {ns} address 02:00:00:00:02:00")
-        sh(f"ip -n {ns} addr add {VIP}/24 dev o0 && ip -n {ns} link set o0 up && ip -n client link set {mine} up")
-    sh(f"ip -n client addr add {CLIENT}/24 dev o0")
-    sh("ip link add s0 netns gwa type veth peer name s0 netns gwb")
-    with tempfile.NamedTemporaryFile("w") as key:
-        key.write(KEY)
-        key.flush()
-        for node, ns in ((1, "gwa"), (2, "gwb")):
-            sh(f"ip -n {ns} addr add 10.99.0.{node}/24 dev s0 && ip -n {ns} link set s0 up")
-            rc, _, err = tool(ns, "channel", "set", "node", str(node), "local", f"10.99.0.{node}", "psk-file", key.name)
-            assert rc == 0, err
-    for ns in NETNS:
-        make_sas(ns, ns != "client")
-    for ns in NETNS[1:]:
-        until(f"{ns} knows both SAs", lambda ns=ns: len(json.loads(tool(ns, "-j", "show", "sas")[1])) == 2)
-
-
-def teardown():
-    for ns in NETNS:
-        subprocess.run(["ip", "netns", "del", ns], capture_output=True, check=False)
-
-
-class Recorder:
-    """Every ESP frame that leaves the client towards gwa."""
+class Lab:
+    """The namespaces, what was recorded, and a way to play it to gwb."""
 
     def __init__(self):
-        own = os.open("/proc/self/ns/net", os.O_RDONLY)
-        with open("/run/netns/client", "rb") as ns:
-            setns(ns.fileno())
-            self.tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-            self.tap.bind(("o0", 3))
-            self.tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-            self.out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-            self.out.bind(("o1", 0))
-        setns(own)
-        os.close(own)
+        module()
+        self.client, self.gwa, self.gwb = Ns("client"), Ns("gwa"), Ns("gwb")
+        self.gateways = {1: self.gwa, 2: self.gwb}
+        self.recorded = {}
+        self._wires()
+        self._channels()
+        TUNNEL.install_client(self.client)
+        for ns in self.gateways.values():
+            TUNNEL.install(ns)
+            until(lambda ns=ns: len(show(ns, "sas")) == 2, 10, f"{ns} knows both SAs")
+        self.tap = self.client.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        self.tap.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE
+        self.tap.bind(("o0", 3))
+        self.out = self.client.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        self.out.bind(("o1", 0))
 
-    def frames(self):
-        """What was recorded since the last call, as {number: frame}."""
-        found = {}
+    def _wires(self):
+        """Both gateways with one address and one MAC: a frame for the one is a frame for the other."""
+        for dev, ns in (("o0", self.gwa), ("o1", self.gwb)):
+            veth(self.client, dev, ns, "o0")
+            ns.ip("link set o0 address 02:00:00:00:02:00")
+            ns.address("o0", f"{VIP}/24")
+        veth(self.gwa, "s0", self.gwb, "s0")
+        self.client.address("o0", f"{CLIENT}/24")
+
+    def _channels(self):
+        key = f"/tmp/counters-key-{os.getpid()}"
+        with open(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as f:
+            f.write(secrets.token_hex(32))
+        defer(os.unlink, key)
+        for n, ns in self.gateways.items():
+            ns.address("s0", f"10.99.0.{n}/24")
+            # Slow clocks: what is looked for is an hour, not what a busy machine does to 300 ms.
+            done(ns, "channel", "set", "node", str(n), "local", f"10.99.0.{n}", "psk-file", key, "dead_ms", "3000", "detect_ms", "3000",
+                 "evict_ms", "10000")
+            done(ns, "group", "set", "0", "addr", VIP)
+
+    def record(self):
+        """Every ESP frame that left the client for gwa since the last call, by its number."""
         self.tap.setblocking(False)
         while True:
             try:
                 frame, meta = self.tap.recvfrom(2048)
             except BlockingIOError:
-                return found
+                return
             if meta[2] == socket.PACKET_OUTGOING and frame[12:14] == b"\x08\x00" and frame[23] == 50:
-                found[int.from_bytes(frame[38:42], "big")] = frame
+                self.recorded[int.from_bytes(frame[38:42], "big")] = frame
 
-    def inject(self, frames):
-        for frame in frames:
-            self.out.send(frame)
+    def play(self, numbers):
+        for n in numbers:
+            self.out.send(self.recorded[n])
 
-
-def setns(fd):
-    assert ctypes.CDLL(None, use_errno=True).setns(fd, 0x40000000) == 0, "setns"
-
-
-def ping(count):
-    """Answers may be missing: some requests are dropped on purpose."""
-    subprocess.run(["ip", "netns", "exec", "client", "ping", "-q", "-i", "0.002", "-c", str(count), "-W", "1", VIP],
-                   capture_output=True, timeout=60, check=False)
+    def ping(self, count):
+        """Answers may be missing: some requests are dropped on purpose."""
+        self.client.sh(f"ping -q -i 0.002 -c {count} -W 1 {VIP}", ok=None)
 
 
 def bits(sa):
@@ -153,153 +128,127 @@ def bits(sa):
     return {edge - i for i in range(min(len(raw) * 8, WINDOW)) if edge > i and raw[i // 8] >> i % 8 & 1}
 
 
-recorded = {}
-
-
-class Process(subprocess.Popen):
-    """Ends with its block, however that ends."""
-
-    def __exit__(self, *failure):
-        self.kill()
-        super().__exit__(*failure)
-
-
-def replicates(tap):
-    """gwa's stream through two tools; in the end both say the same, and what they say is true."""
-    sh("ip netns exec gwa nft 'add table netdev t; add chain netdev t c { type filter hook ingress device o0 priority 0; }; "
-       "add rule netdev t c ip protocol esp numgen inc mod 7 == 3 drop'")
-    with Process(["espsync", "-n", "gwa", "-j", "monitor", "counters"], stdout=subprocess.PIPE) as source, \
-            Process(["espsync", "-n", "gwb", "sa", "put"], stdin=source.stdout, stderr=subprocess.PIPE, text=True) as sink:
-        source.stdout.close()
-        # Subscribed when the first change has come through.
-        until("the stream has begun", lambda: ping(3) or int(get("gwb", SPI_IN)["seq"]) > 0)
-        ping(600)
-        sh("ip netns exec gwa nft delete table netdev t")
-        for spi in (SPI_IN, SPI_OUT):
-            until(lambda spi=spi: f"gwb equals gwa: {get('gwa', spi)} and {get('gwb', spi)}", lambda spi=spi: same(get("gwa", spi), get("gwb", spi)))
-        source.terminate()
-        err = sink.communicate(timeout=10)[1]
-        assert source.wait(10) == 0, "monitor does not end well"
-        assert sink.returncode == 0 and err == "", f"sa put: {sink.returncode} {err}"
-    recorded.update(tap.frames())
-    a = get("gwa", SPI_IN)
-    assert int(a["seq"]) >= 600 and int(get("gwa", SPI_OUT)["oseq"]) >= 400, "there was no traffic"
-    assert len(bits(a)) < min(WINDOW, int(a["seq"])) - WINDOW // 10, "the window has no holes: the test could not fail"
-
-
 def same(a, b):
+    """Does b know what a knows?"""
     return (a["fingerprint"], a["seq"], bits(a), a["packets"], a["bytes"]) == (b["fingerprint"], b["seq"], bits(b), b["packets"], b["bytes"]) \
-        and int(b["oseq"] or 0) >= int(a["oseq"] or 0)
+        and int(b["oseq"]) >= int(a["oseq"])
 
 
-def judged(tap):
-    """All recorded packets, new to gwb, in random order as far as numbers go: refused is what gwa had accepted, and what is too old."""
-    sa = get("gwb", SPI_IN)
-    seen, edge = bits(sa), int(sa["seq"])
-    missing = {n for n in recorded if edge - WINDOW < n <= edge and n not in seen}
-    assert len(recorded) > 500 and len(missing) > 10, (len(recorded), len(missing))
-    before_errors, before = seq_errors("gwb"), accepted("gwb")
-    tap.inject(recorded[n] for n in sorted(recorded) if n <= edge)
-    sent = sum(n <= edge for n in recorded)
-    until("gwb has judged all", lambda: seq_errors("gwb") - before_errors + accepted("gwb") - before == sent)
-    assert accepted("gwb") - before == len(missing), \
-        f"gwb took {accepted('gwb') - before} recorded packets; {len(missing)} were new to gwa"
-
-
-def goes_on(tap):
-    """What comes after is accepted by gwb, so refusing everything would not pass; and it sends above gwa's numbers."""
-    last = int(get("gwa", SPI_OUT)["oseq"])
-    before = accepted("gwb")
-    sh(f"ip -n client route replace {VIP}/32 dev o1 src {CLIENT}")
+def agree(lab, sa, timeout=10):
     try:
-        ping(20)
+        until(lambda: same(get(lab.gwa, sa), get(lab.gwb, sa)), timeout, "gwb knows what gwa knows")
+    except AssertionError:
+        note(f"gwa: {get(lab.gwa, sa)}")
+        note(f"gwb: {get(lab.gwb, sa)}")
+        raise
+
+
+def the_stream_replicates(lab):
+    """gwa's stream through two tools; some packets are dropped on the way to gwa, so that its window has holes."""
+    lab.gwa.sh("nft 'add table netdev t; add chain netdev t c { type filter hook ingress device o0 priority 0; }; "
+               "add rule netdev t c ip protocol esp numgen inc mod 7 == 3 drop'")
+    source = spawn(["espsync", "-n", "gwa", "-j", "monitor", "counters"], stdout=subprocess.PIPE)
+    sink = spawn(["espsync", "-n", "gwb", "sa", "put"], stdin=source.stdout, stderr=subprocess.PIPE, text=True)
+    source.stdout.close()
+    until(lambda: lab.ping(3) or int(get(lab.gwb, IN)["seq"]), 10, "the stream has begun")
+    lab.ping(600)
+    lab.gwa.sh("nft delete table netdev t")
+    for sa in (IN, OUT):
+        agree(lab, sa)
+    source.send_signal(signal.SIGTERM)
+    equal(source.wait(10), 0, "the monitor's exit after SIGTERM")
+    err = sink.communicate(timeout=10)[1]
+    equal((sink.returncode, err), (0, ""), "sa put at the end of its input")
+    lab.record()
+    a = get(lab.gwa, IN)
+    check(int(a["seq"]) >= 600 and int(get(lab.gwa, OUT)["oseq"]) >= 400, "there was traffic")
+    check(len(bits(a)) < WINDOW - WINDOW // 10, "the window has holes, else what follows could not fail")
+
+
+def recorded_packets_judge_it(lab):
+    """All that the client sent, new to gwb: it refuses what gwa had accepted and what is too old, and takes what gwa never got."""
+    sa = get(lab.gwb, IN)
+    seen, edge = bits(sa), int(sa["seq"])
+    missing = {n for n in lab.recorded if edge - WINDOW < n <= edge and n not in seen}
+    numbers = sorted(n for n in lab.recorded if n <= edge)
+    check(len(numbers) > 500 and len(missing) > 10, f"{len(numbers)} recorded, {len(missing)} of them never got to gwa")
+    errors, before = refused(lab.gwb), accepted(lab.gwb)
+    lab.play(numbers)
+    until(lambda: refused(lab.gwb) - errors + accepted(lab.gwb) - before == len(numbers), 10, "all are judged")
+    equal(accepted(lab.gwb) - before, len(missing), "recorded packets that gwb took")
+
+
+def gwb_goes_on(lab):
+    """What comes next it takes, so refusing everything would not pass; and it sends above gwa's numbers."""
+    last, before = int(get(lab.gwa, OUT)["oseq"]), accepted(lab.gwb)
+    lab.client.ip(f"route replace {VIP}/32 dev o1 src {CLIENT}")
+    try:
+        lab.ping(20)
     finally:
-        sh(f"ip -n client route del {VIP}/32")
-    tap.frames()
-    assert accepted("gwb") - before == 20, f"gwb took {accepted('gwb') - before} of 20 new packets"
-    assert int(get("gwb", SPI_OUT)["oseq"]) >= last + 20, "gwb sent numbers that gwa had used"
+        lab.client.ip(f"route del {VIP}/32")
+    equal(accepted(lab.gwb) - before, 20, "new packets that gwb took")
+    check(int(get(lab.gwb, OUT)["oseq"]) >= last + 20, "gwb sends above gwa's numbers")
 
 
-def never_backwards(_):
-    """Old values, alone and in an array, lower nothing and clear no bit; zeros neither."""
-    new = [get("gwb", spi) for spi in (SPI_IN, SPI_OUT)]
-    old = [{**sa, "seq": "1", "oseq": "1", "bitmap": "00" * (WINDOW // 8), "packets": "0", "bytes": "0"} for sa in new]
-    hole = {**new[0], "bitmap": "00" * (WINDOW // 8)}
-    for text in ("\n".join(map(json.dumps, old)), json.dumps(old), json.dumps(hole)):
-        rc, _, err = tool("gwb", "sa", "put", stdin=text)
-        assert rc == 0, err
-    assert [get("gwb", spi) for spi in (SPI_IN, SPI_OUT)] == new, "sa put went backwards"
+def never_backwards(lab):
+    """Old values, alone and in an array, lower nothing and clear no bit; the same edge without bits neither."""
+    new = [get(lab.gwb, sa) for sa in (IN, OUT)]
+    clear = "00" * (WINDOW // 8)
+    old = [{**sa, "seq": "1", "oseq": "1", "bitmap": clear, "packets": "0", "bytes": "0"} for sa in new]
+    for text in ("\n".join(map(json.dumps, old)), json.dumps(old), json.dumps({**new[0], "bitmap": clear})):
+        done(lab.gwb, "sa", "put", stdin=text)
+    equal([get(lab.gwb, sa) for sa in (IN, OUT)], new, "after old values were put")
 
 
-def refuses(_):
+def what_is_refused(lab):
     """Unknown SA 1, other fingerprint 3; an array with one such changes nothing at all."""
-    sa = get("gwb", SPI_IN)
+    sa = get(lab.gwb, IN)
     more = {**sa, "seq": str(int(sa["seq"]) + 1000)}
     unknown, other = {**more, "spi": "0x7777"}, {**more, "fingerprint": "00" * 8}
     for text, want in (([unknown], 1), ([other], 3), ([more, unknown], 1), ([more, other], 3)):
-        rc, _, err = tool("gwb", "sa", "put", stdin=json.dumps(text))
-        assert rc == want and err.startswith("espsync: sa put: "), (rc, err)
-        assert get("gwb", SPI_IN) == sa, f"a refused put changed something: {text}"
+        out = tool(lab.gwb, "sa", "put", stdin=json.dumps(text))
+        check(out.status == want and out.stderr.startswith("espsync: sa put: "), f"exit {want}, not {out.status}: {out.stderr}")
+        equal(get(lab.gwb, IN), sa, "after a refused put")
 
 
-def settled():
+def settled(lab):
     """What may not change when the wall clock does."""
     found = []
-    for ns in NETNS[1:]:
-        shown = json.loads(tool(ns, "-j", "show")[1])
-        found += [(g["role"], g["epoch"], g["owner"], g["takeover"], g["in"]) for g in shown["groups"]]
-        found += [(p["node"], p["state"], p["sas_synced"]) for p in shown["peers"]]
-        found.append(sorted(r["reason"] for r in json.loads(tool(ns, "-j", "ready")[1])["reasons"]))
+    for ns in lab.gateways.values():
+        found += [(g["role"], g["epoch"], g["owner"], g["takeover"], g["in"]) for g in show(ns, "groups")]
+        found += [(p["node"], p["state"], p["sas_synced"]) for p in show(ns, "peers")]
+        found.append([r["reason"] for r in json.loads(tool(ns, "-j", "ready"))["reasons"]])
     return found
 
 
-def wall_clock(_):
-    """Joined over the channel, under traffic: an hour forwards and an hour back are nothing."""
-    for ns in NETNS[1:]:
-        assert tool(ns, "group", "set", "0", "addr", VIP)[0] == 0
-    for ns, node in (("gwa", 2), ("gwb", 1)):
-        rc, _, err = tool(ns, "peer", "add", str(node), f"10.99.0.{node}")
-        assert rc == 0, err
-    assert tool("gwb", "demote")[0] == 0
-    rc, out, err = tool("gwa", "promote")
-    assert rc == 0 and out.startswith("active"), (out, err)
-
-    def in_sync():
-        peers = [json.loads(tool(ns, "-j", "show", "peers")[1])[0] for ns in NETNS[1:]]
-        return all(p["state"] == "up" for p in peers) and peers[0]["sas_synced"] == peers[0]["sas_total"] > 0 \
-            and json.loads(tool("gwb", "-j", "show", "groups")[1])[0]["in"]
-
-    until("gwa and gwb are in sync", in_sync, 20)
-    before, stalls = settled(), json.loads(tool("gwa", "-j", "show", "stats")[1])["stalls"]
-    try:
-        for step in (3600, -7200, 3600):
-            with Process(["espsync", "-n", "gwb", "-j", "monitor"], stdout=subprocess.PIPE, text=True) as events:
-                at = int(get("gwa", SPI_IN)["seq"])
-                time.clock_settime(time.CLOCK_REALTIME, time.time() + step)
-                ping(300)
-                assert int(get("gwa", SPI_IN)["seq"]) >= at + 300, "traffic stopped"
-                until("gwb follows", lambda: get("gwb", SPI_IN)["seq"] == get("gwa", SPI_IN)["seq"])
-                events.terminate()
-                told = events.communicate(timeout=10)[0]
-            assert told == "", f"clock set by {step} s: {told}"
-            assert settled() == before, f"clock set by {step} s: {settled()} was {before}"
-    finally:
-        assert json.loads(tool("gwa", "-j", "show", "stats")[1])["stalls"] == stalls, "an SA was stopped"
+def in_sync(lab):
+    a, b = (show(ns, "peers")[0] for ns in lab.gateways.values())
+    return a["state"] == b["state"] == "up" and a["sas_synced"] == a["sas_total"] > 0 and show(lab.gwb, "groups")[0]["in"]
 
 
-def main():
-    kmod.load()
-    teardown()
-    setup()
-    try:
-        tap = Recorder()
-        for name, run in (("the stream replicates", replicates), ("recorded packets judge it", judged), ("gwb goes on", goes_on),
-                          ("never backwards", never_backwards), ("what is refused", refuses), ("the wall clock", wall_clock)):
-            ktap.case(name, lambda run=run: run(tap))
-    finally:
-        teardown()
-        kmod.unload()
-    ktap.done()
+def set_wall_clock(step):
+    time.clock_settime(time.CLOCK_REALTIME, time.clock_gettime(time.CLOCK_REALTIME) + step)
 
 
-main()
+def the_wall_clock_jumps(lab):
+    """Joined over the channel, under traffic: an hour forwards, two back and one forwards are nothing."""
+    for n, ns in lab.gateways.items():
+        done(ns, "peer", "add", str(3 - n), f"10.99.0.{3 - n}")
+    done(lab.gwb, "demote")
+    check(done(lab.gwa, "promote").startswith("active"), "promote says active")
+    until(lambda: in_sync(lab), 20, "gwa and gwb are in sync")
+    before, stalls = settled(lab), show(lab.gwa, "stats")["stalls"]
+    for step in (3600, -7200, 3600):
+        events = spawn(["espsync", "-n", "gwb", "-j", "monitor"], stdout=subprocess.PIPE, text=True)
+        at = int(get(lab.gwa, IN)["seq"])
+        set_wall_clock(step)
+        lab.ping(300)
+        check(int(get(lab.gwa, IN)["seq"]) >= at + 300, "traffic goes on")
+        until(lambda: get(lab.gwb, IN)["seq"] == get(lab.gwa, IN)["seq"], 10, "gwb follows")
+        events.send_signal(signal.SIGTERM)
+        equal(events.communicate(timeout=10)[0], "", f"events when the clock is set by {step} s")
+        equal(settled(lab), before, f"what the clock may not change, set by {step} s")
+    equal(show(lab.gwa, "stats")["stalls"], stalls, "SAs that were stopped")
+
+
+main([the_stream_replicates, recorded_packets_judge_it, gwb_goes_on, never_backwards, what_is_refused, the_wall_clock_jumps], Lab)
