@@ -95,7 +95,7 @@ class Machine:
                 "root=/dev/root", "rootfstype=hostfs", f"rootflags={self.kernel.root}", "ro", "init=/stage1",
                 "con=null", "ssl=null", "con0=null,fd:2", "con1=fd:0,fd:1" if self.tty else "con1=null,fd:1",
                 f"uml_dir={self.dir}", "umid=uml", "panic=-1", "ESPCHANNEL=tty1",
-                f"ESPMODULES={self.kernel.dir}/lib/modules/{release}",
+                f"ESPMODULES={os.path.realpath(self.kernel.dir)}/lib/modules/{release}",
                 *self._kernel_env(), *self.cmdline, *self.args]
 
     def _qemu(self):
