@@ -17,6 +17,7 @@ import re
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 
 from esptest import defer, main, module, note, sh
@@ -412,6 +413,64 @@ def multicast_groups():
         assert set(found) <= {errno.EPERM, errno.EACCES}, f"an unprivileged subscriber to {name} got {found}"
 
 
+AS_NOBODY = """
+import json, socket, sys
+host, port = sys.argv[1], int(sys.argv[2])
+def tried(act):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        act(s)
+        return 0
+    except OSError as e:
+        return e.errno
+def bind(s, *options, at=host):
+    for o in options:
+        s.setsockopt(socket.SOL_SOCKET, o, 1)
+    s.bind((at, port))
+def write(s, to):
+    s.connect((to, port))
+    s.send(b"nobody")
+    s.settimeout(0.2)
+    s.recv(1)  # the refusal comes as an error of the socket
+print(json.dumps({
+    "bind": tried(bind),
+    "bind, address and port reused": tried(lambda s: bind(s, socket.SO_REUSEADDR, socket.SO_REUSEPORT)),
+    "bind to all addresses": tried(lambda s: bind(s, socket.SO_REUSEADDR, socket.SO_REUSEPORT, at="0.0.0.0")),
+    "write to the helper": tried(lambda s: write(s, host)),
+    "write to charon": tried(lambda s: write(s, "127.0.0.1"))}))
+"""
+
+
+def read(path):
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", path), encoding="ascii") as f:
+        return f.read()
+
+
+def the_ha_plugins_port():
+    """What the socket unit holds and its rules close: nobody but root sits there, and nobody but root is heard there."""
+    host, port = re.search(r"^ListenDatagram=([0-9.]+):(\d+)$", read("systemd/espsyncd.socket"), re.M).groups()
+    helper, charon = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    helper.bind((host, int(port)))
+    charon.bind(("127.0.0.1", int(port)))
+    sh(["nft", "-f", "-"], stdin=read("systemd/espsyncd.nft"))
+    defer(sh, "nft delete table inet espsyncd")
+    p = subprocess.run([sys.executable, "-c", AS_NOBODY, host, port], user=NOBODY, group=NOBODY, extra_groups=[], capture_output=True,
+                       text=True, timeout=30, check=True)
+    for what, got in json.loads(p.stdout).items():
+        if what.startswith("bind"):
+            assert got == errno.EADDRINUSE, f"{what}: {errno.errorcode.get(got, got)}"
+        else:
+            assert got in (errno.EPERM, errno.EACCES, errno.EHOSTUNREACH), f"{what}: {errno.errorcode.get(got, got)}"
+    # Root's datagram is the first that arrives, so none was before it.
+    for to, sock, sender in ((host, helper, charon), ("127.0.0.1", charon, helper)):
+        sender.sendto(b"root", (to, int(port)))
+        sock.settimeout(5)
+        heard = sock.recv(100)
+        assert heard == b"root", f"{to} heard {heard}"
+    helper.close()
+    charon.close()
+
+
 def output_that_is_lost():
     """What could not be printed is not exit 0."""
     with open("/dev/full", "w", encoding="ascii") as full:
@@ -420,4 +479,5 @@ def output_that_is_lost():
 
 
 main([the_module_is_not_loaded, no_channel, words_and_numbers, hostile_json, key_files, the_key_is_taken_and_not_shown, not_found,
-      kernel_refuses, good_words, no_permission, root_of_another_user_namespace, multicast_groups, output_that_is_lost])
+      kernel_refuses, good_words, no_permission, root_of_another_user_namespace, multicast_groups, the_ha_plugins_port,
+      output_that_is_lost])
