@@ -11,6 +11,7 @@
 #define TS_IPV4		7
 #define TS_IPV6		8
 #define IKE_ID_LEN	18
+#define ATTR_IKE_ID	1	/* in all versions */
 
 /* How an attribute's value is encoded; the length follows from it. */
 enum encoding {
@@ -48,7 +49,7 @@ struct attribute {
 
 /* Up to NONCE_R all versions agree. */
 #define COMMON_ATTRIBUTES \
-	[1] = { ENC_IKE_ID, IS_ID }, [2] = { ENC_IKE_ID, IS_REKEY_ID }, \
+	[ATTR_IKE_ID] = { ENC_IKE_ID, IS_ID }, [2] = { ENC_IKE_ID, IS_REKEY_ID }, \
 	[3] = { ENC_IDENTITY }, [4] = { ENC_IDENTITY }, [5] = { ENC_IDENTITY }, \
 	[6] = { ENC_HOST, IS_LOCAL }, [7] = { ENC_HOST, IS_REMOTE }, \
 	[8] = { ENC_STRING, IS_NAME }, \
@@ -304,16 +305,29 @@ size_t ha_make_status(uint8_t *out, uint8_t version, bool segment_1)
 	return n;
 }
 
+static void write_id(uint8_t *p, const struct ike_id *id)
+{
+	p[0] = id->version;
+	memcpy(p + 1, id->spi_i, 8);
+	memcpy(p + 9, id->spi_r, 8);
+	p[17] = id->initiator;
+}
+
+bool ha_rename(uint8_t *data, size_t len, const struct ike_id *id)
+{
+	if (len < 3 + IKE_ID_LEN || data[2] != ATTR_IKE_ID)
+		return false;
+	write_id(data + 3, id);
+	return true;
+}
+
 size_t ha_make_ike_delete(uint8_t *out, uint8_t version, const struct ike_id *id)
 {
 	out[0] = version;
 	out[1] = HA_IKE_DELETE;
-	out[2] = 1;
-	out[3] = id->version;
-	memcpy(out + 4, id->spi_i, 8);
-	memcpy(out + 12, id->spi_r, 8);
-	out[20] = id->initiator;
-	return 21;
+	out[2] = ATTR_IKE_ID;
+	write_id(out + 3, id);
+	return 3 + IKE_ID_LEN;
 }
 
 size_t ha_make_child_delete(uint8_t *out, uint8_t version, const struct ike_id *id, uint32_t spi_in)

@@ -134,6 +134,18 @@ bool ha_is_state(uint8_t type);
  */
 bool ike_id_equal(const struct ike_id *a, const struct ike_id *b);
 
+/**
+ * ha_rename() - make a message be about another IKE SA
+ * @data: a message of ha_is_state(), readable
+ * @len: its length
+ * @id: the other IKE SA
+ *
+ * Not for one that keys are derived from: those depend on the IKE SA.
+ *
+ * Return: false if the message does not begin with the IKE SA's name, and was left alone
+ */
+bool ha_rename(uint8_t *data, size_t len, const struct ike_id *id);
+
 size_t ha_make_status(uint8_t *out, uint8_t version, bool segment_1);
 size_t ha_make_ike_delete(uint8_t *out, uint8_t version, const struct ike_id *id);
 size_t ha_make_child_delete(uint8_t *out, uint8_t version, const struct ike_id *id, uint32_t spi_in);

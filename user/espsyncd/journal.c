@@ -120,6 +120,16 @@ static struct journal_sa *oldest(struct journal_sa *sa)
 	return sa;
 }
 
+/* A rekeyed IKE SA inherits its inner addresses and is not told of them again. */
+static void inherit_vips(struct journal *j, struct journal_sa *sa, struct journal_sa *next)
+{
+	struct journal_raw r = sa->vips;
+
+	if (!r.len || next->vips.len || !ha_rename(r.data, r.len, &next->id))
+		return;
+	raw_set(j, &next->vips, r.data, r.len);
+}
+
 /* Ancestors go from the oldest on, until one has a CHILD SA: what lies behind that one is needed to move it on. */
 static void trim(struct journal *j, struct journal_sa *sa)
 {
@@ -128,6 +138,7 @@ static void trim(struct journal *j, struct journal_sa *sa)
 	while (first->next && TAILQ_EMPTY(&first->children)) {
 		struct journal_sa *next = first->next;
 
+		inherit_vips(j, first, next);
 		sa_free(j, first);
 		first = next;
 	}
