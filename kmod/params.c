@@ -191,15 +191,17 @@ int __init es_params_check(void)
  */
 int __init es_params_apply(struct es_net *es)
 {
+	struct netlink_ext_ack extack = {};
 	unsigned int i;
 	int err;
 
 	if (!want.cfg.node)
 		return 0;
 	mutex_lock(&es->lock);
-	err = es_channel_start(es, &want.cfg, NULL);
+	err = es_channel_start(es, &want.cfg, &extack);
 	if (err)
-		pr_err("espsync: no channel at %s (%d): is the address on this machine and the port free?\n", local, err);
+		pr_err("espsync: no channel at %s (%d): %s\n", local, err,
+		       extack._msg ?: "is the address on this machine and the port free?");
 	for (i = 0; !err && i < want.n_peers; i++)
 		err = es_peer_add(es, want.peer[i].node, &want.peer[i].addr, NULL);
 	if (!err && want.n_vips)
