@@ -72,6 +72,10 @@ static inline int es_addr_set(struct es_addr *a, const void *raw, unsigned int l
 	return 0;
 }
 
+/**
+ * es_addr_is_any() - is it the address that stands for all of its family?
+ * @a: AF_INET or AF_INET6
+ */
 static inline bool es_addr_is_any(const struct es_addr *a)
 {
 	return a->family == AF_INET ? !a->v4 : ipv6_addr_any(&a->v6);
