@@ -96,6 +96,22 @@ def a_standby_charon_restarts(c):
 
 
 @explained
+def both_helpers_restart(c):
+    """Nobody has a journal left: what gw1's charon has is rekeyed, and so told anew; the tunnels stay."""
+    ikes = c.road.ike() | c.road2.ike()
+    cap = Capture(c.br, "outside")
+    for gw in c.ike.values():
+        gw.end("espsyncd", signal.SIGKILL)
+    for gw in c.ike.values():
+        gw.start_helper()
+    c.ike[1].said("rekeying it", 30)
+    until(lambda: not (c.road.ike("ESTABLISHED") | c.road2.ike("ESTABLISHED")) & ikes, 30, "both clients have new IKE SAs")
+    c.wait_mirrored(ikes=2, seconds=40)
+    equal(cap.stop().sa_inits(), 0, "IKE_SA_INIT requests")
+    check(c.road.ping() == 3 and c.road2.ping() == 3, "echos of both clients")
+
+
+@explained
 def another_wire_version_is_refused(c):
     """What calls itself charon on gw2 speaks version 5: nothing goes there, both sides say why, and a real one is served again."""
     c.ike[2].end("charon", signal.SIGKILL)
@@ -141,4 +157,4 @@ def a_tunnel_goes_everywhere(c):
 
 
 main([a_tunnel_is_mirrored, what_was_sent_twice_arrives_once, a_standby_helper_restarts, an_active_helper_restarts,
-      a_standby_charon_restarts, another_wire_version_is_refused, only_the_cluster_key_opens_the_link, a_tunnel_goes_everywhere], setup)
+      a_standby_charon_restarts, both_helpers_restart, another_wire_version_is_refused, only_the_cluster_key_opens_the_link, a_tunnel_goes_everywhere], setup)

@@ -330,6 +330,24 @@ int config_parse(struct config *c, const char *file, const char *text, char erro
 	return check(&r);
 }
 
+bool config_is_ours(const struct config *c, const uint8_t *bytes, uint8_t len)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->n_addrs; i++) {
+		if (c->addrs[i].len == len && !memcmp(c->addrs[i].bytes, bytes, len))
+			return true;
+	}
+	return false;
+}
+
+bool config_is_ours_text(const struct config *c, const char *text)
+{
+	struct config_addr a;
+
+	return !parse_address(&a, text, false) && config_is_ours(c, a.bytes, a.len);
+}
+
 int config_parse_key(uint8_t key[32], const char *text, size_t len)
 {
 	uint8_t got[32];

@@ -8,6 +8,7 @@
 #ifndef ESPSYNCD_CONFIG_H
 #define ESPSYNCD_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -77,6 +78,10 @@ struct config {
  * Return: 0, or -1 with @error
  */
 int config_parse(struct config *c, const char *file, const char *text, char error[CONFIG_ERROR]);
+
+/* Is it an address of the group? @len is 4 or 16; @text is as charon writes it. */
+bool config_is_ours(const struct config *c, const uint8_t *bytes, uint8_t len);
+bool config_is_ours_text(const struct config *c, const char *text);
 
 /* 64 hex digits, and blanks around them. Return: 0, or -1 if it is anything else; then @key is not touched. */
 int config_parse_key(uint8_t key[32], const char *text, size_t len);

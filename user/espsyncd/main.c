@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "bytes.h"
 #include "charon.h"
 #include "config.h"
@@ -47,6 +48,7 @@ struct daemon {
 	struct segment *segment;
 	struct vrrp *vrrp;
 	struct rekey *rekey;
+	struct audit *audit;
 	struct roles *roles;
 	struct event *signals[2];
 };
@@ -242,6 +244,7 @@ static bool open_parts(struct daemon *d, const uint8_t key[32])
 		return false;
 	d->vici = vici_alloc(d->base, d->config.vici);
 	d->rekey = rekey_alloc(d->base, d->vici);
+	d->audit = audit_alloc(d->base, &d->config, d->vici, d->relay, d->rekey);
 	d->segment = segment_alloc(d->base, d->config.fifo, d->ch, on_settled, d);
 	d->sync = sync_alloc(d->base, &d->config, d->ch, d->vici, &sync_ops, d);
 	return true;
@@ -255,7 +258,7 @@ static void wire_parts(struct daemon *d)
 	};
 	struct roles_parts roles = {
 		.ch = d->ch, .kernel = d->kernel, .relay = d->relay, .segment = d->segment, .sync = d->sync,
-		.vrrp = d->vrrp, .rekey = d->rekey,
+		.vrrp = d->vrrp, .rekey = d->rekey, .audit = d->audit,
 	};
 	static const int signals[2] = { SIGTERM, SIGINT };
 	int i;
@@ -282,6 +285,7 @@ static void stop(struct daemon *d)
 	roles_free(d->roles);
 	sync_free(d->sync);
 	segment_free(d->segment);
+	audit_free(d->audit);
 	rekey_free(d->rekey);
 	vici_free(d->vici);
 	vrrp_close(d->vrrp);

@@ -25,6 +25,7 @@ void rekey_overdue(struct rekey *r);
 /* The CHILD SA that has this SPI, whichever way. */
 void rekey_spi(struct rekey *r, uint32_t spi);
 
+/* That IKE or CHILD SA, by charon's number. */
 void rekey_add(struct rekey *r, bool ike, uint32_t unique);
 
 /* This node is active no more. */

@@ -14,14 +14,8 @@
 static bool is_ours(void *ctx, const struct ha_addr *local)
 {
 	struct ledger *l = ctx;
-	const struct config *c = l->r->p.c;
-	unsigned int i;
 
-	for (i = 0; i < c->n_addrs; i++) {
-		if (c->addrs[i].len == local->len && !memcmp(c->addrs[i].bytes, local->bytes, local->len))
-			return true;
-	}
-	return false;
+	return config_is_ours(l->r->p.c, local->bytes, local->len);
 }
 
 static void on_complete(void *ctx, const struct ha_msg *m, const uint8_t *data, size_t len)
@@ -358,9 +352,9 @@ void relay_link_writable(struct relay *r, unsigned int peer)
 	relay_pump(r, peer);
 }
 
-bool relay_is_complete(const struct relay *r)
+bool relay_is_auditable(const struct relay *r)
 {
-	return r->active && r->complete;
+	return r->active && r->complete && charon_segment(r->p.ch) == CHARON_ACTIVE && sync_is_done(r->p.sync);
 }
 
 bool relay_is_held(const struct relay *r, const struct ike_id *id)

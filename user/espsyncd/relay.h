@@ -74,8 +74,8 @@ void relay_link_writable(struct relay *r, unsigned int peer);
 const struct journal *relay_journal(void *relay);
 void relay_inject(void *relay, const struct ha_msg *m, const uint8_t *data, size_t len);
 
-/* An active node's journal is whole, as far as anybody can tell. */
-bool relay_is_complete(const struct relay *r);
+/* An active node's journal is whole, as far as anybody can tell, and its charon is the active one that it describes. */
+bool relay_is_auditable(const struct relay *r);
 
 /* IKE SAs that wait for their other messages: they are not missing. */
 bool relay_is_held(const struct relay *r, const struct ike_id *id);

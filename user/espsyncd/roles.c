@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* roles: who is active, carried out in the right order. See roles.h. */
 #include <errno.h>
+#include <stdio.h>
 
 #include "bytes.h"
 #include "log.h"
@@ -265,6 +266,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		follow(r, role);
 	}
 	relay_report(r->p.relay, &report);
+	if (audit_unknown(r->p.audit)) {
+		report.missing += audit_unknown(r->p.audit);
+		snprintf(report.text, sizeof(report.text), "%u IKE SAs are not in the journal yet",
+			 audit_unknown(r->p.audit));
+	}
 	kernel_report(r->p.kernel, &report);
 }
 

@@ -14,6 +14,7 @@
 #include <event2/event.h>
 #include <stdbool.h>
 
+#include "audit.h"
 #include "charon.h"
 #include "config.h"
 #include "kernel.h"
@@ -34,6 +35,7 @@ struct roles;
  * @sync: fills charon
  * @vrrp: keepalived
  * @rekey: what is overdue after a takeover
+ * @audit: what the journal lacks
  */
 struct roles_parts {
 	struct charon *ch;
@@ -43,6 +45,7 @@ struct roles_parts {
 	struct sync *sync;
 	struct vrrp *vrrp;
 	struct rekey *rekey;
+	struct audit *audit;
 };
 
 struct roles *roles_alloc(struct event_base *base);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* sync: makes a passive charon hold what the journal says. See sync.h. */
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,19 +121,6 @@ static bool conn_loaded(const struct sync *s, const char *name)
 	return false;
 }
 
-static bool is_cluster_address(const struct config *c, const char *text)
-{
-	uint8_t bytes[16];
-	uint8_t len = inet_pton(AF_INET, text, bytes) == 1 ? 4 : inet_pton(AF_INET6, text, bytes) == 1 ? 16 : 0;
-	unsigned int i;
-
-	for (i = 0; len && i < c->n_addrs; i++) {
-		if (c->addrs[i].len == len && !memcmp(c->addrs[i].bytes, bytes, len))
-			return true;
-	}
-	return false;
-}
-
 static void inject(struct sync *s, const uint8_t *data, size_t len)
 {
 	struct ha_msg m;
@@ -235,7 +221,7 @@ static void remove_strangers(struct sync *s, const struct journal *j)
 	size_t n;
 
 	for (sa = sa_array(s, &n); n--; sa++) {
-		if (is_cluster_address(s->c, sa->local) && !journal_find(j, &sa->id))
+		if (config_is_ours_text(s->c, sa->local) && !journal_find(j, &sa->id))
 			inject_ike_delete(s, &sa->id);
 	}
 }
@@ -250,7 +236,7 @@ static void flush_if_empty(struct sync *s, const struct journal *j)
 	if (!journal_count(j))
 		return;
 	for (sa = sa_array(s, &n); n--; sa++)
-		ours += is_cluster_address(s->c, sa->local);
+		ours += config_is_ours_text(s->c, sa->local);
 	if (ours)
 		return;
 	r = xfrm_flush(s->c);

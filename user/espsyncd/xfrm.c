@@ -21,14 +21,7 @@ struct doomed {
 
 static bool is_ours(const struct config *c, const xfrm_address_t *a, uint16_t family)
 {
-	uint8_t len = family == AF_INET ? 4 : 16;
-	unsigned int i;
-
-	for (i = 0; i < c->n_addrs; i++) {
-		if (c->addrs[i].len == len && !memcmp(c->addrs[i].bytes, a, len))
-			return true;
-	}
-	return false;
+	return config_is_ours(c, (const uint8_t *)a, family == AF_INET ? 4 : 16);
 }
 
 static int on_state(const struct nlmsghdr *nlh, void *data)

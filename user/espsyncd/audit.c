@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* audit: does the journal of an active node say what its charon has? See audit.h. */
+#include <string.h>
+
+#include "audit.h"
+#include "bytes.h"
+#include "log.h"
+
+#define INTERVAL_MS	5000
+
+/* A difference must be seen twice: once it may be a message that is on its way. */
+enum kind { IKE_NOT_KNOWN, CHILD_NOT_KNOWN, IKE_NOT_THERE, CHILD_NOT_THERE };
+
+struct suspect {
+	enum kind kind;
+	struct ike_id id;
+	uint32_t spi_in;
+};
+
+struct audit {
+	const struct config *c;
+	struct vici *vici;
+	struct relay *relay;
+	struct rekey *rekey;
+	struct event *timer;
+	struct bytes before;	/* struct suspect, of the last look */
+	struct bytes now;	/* of this one */
+	struct bytes listed;	/* struct vici_sa */
+	unsigned int unknown;
+};
+
+static bool in(const struct bytes *b, const struct suspect *s)
+{
+	const struct suspect *t = (const struct suspect *)bytes_at(b);
+	size_t n = bytes_left(b) / sizeof(*t);
+
+	for (; n--; t++) {
+		if (!memcmp(s, t, sizeof(*s)))
+			return true;
+	}
+	return false;
+}
+
+/* Return: true if it was suspected before */
+static bool suspect(struct audit *a, enum kind kind, const struct ike_id *id, uint32_t spi_in)
+{
+	struct suspect s;
+
+	memset(&s, 0, sizeof(s));
+	s.kind = kind;
+	memcpy(s.id.spi_i, id->spi_i, sizeof(s.id.spi_i));
+	memcpy(s.id.spi_r, id->spi_r, sizeof(s.id.spi_r));
+	s.spi_in = spi_in;
+	if (in(&a->before, &s))
+		return true;
+	bytes_add(&a->now, &s, sizeof(s));
+	return false;
+}
+
+static void rekey_all(struct audit *a, const struct vici_sa *sa)
+{
+	unsigned int i;
+
+	log_warn("an IKE SA of connection %.64s is not in the journal: rekeying it", sa->name);
+	rekey_add(a->rekey, true, sa->unique);
+	for (i = 0; i < sa->n_children; i++) {
+		if (sa->children[i].installed)
+			rekey_add(a->rekey, false, sa->children[i].unique);
+	}
+}
+
+/* What charon has and the journal has not. */
+static void check_listed(struct audit *a, const struct vici_sa *sa)
+{
+	struct journal_sa *known = journal_find(relay_journal(a->relay), &sa->id);
+	unsigned int i;
+
+	if (strcmp(sa->state, "ESTABLISHED") || !config_is_ours_text(a->c, sa->local) || relay_is_held(a->relay, &sa->id))
+		return;
+	if (!known) {
+		a->unknown++;
+		if (suspect(a, IKE_NOT_KNOWN, &sa->id, 0))
+			rekey_all(a, sa);
+		return;
+	}
+	for (i = 0; i < sa->n_children; i++) {
+		const struct vici_child *c = &sa->children[i];
+
+		if (!c->installed || journal_child_find(known, c->spi_in, NULL) ||
+		    !suspect(a, CHILD_NOT_KNOWN, &sa->id, c->spi_in))
+			continue;
+		log_warn("CHILD SA %08x is not in the journal: rekeying it", c->spi_in);
+		rekey_add(a->rekey, false, c->unique);
+	}
+}
+
+static const struct vici_sa *listed(const struct audit *a, const struct ike_id *id)
+{
+	const struct vici_sa *sa = (const struct vici_sa *)bytes_at(&a->listed);
+	size_t n = bytes_left(&a->listed) / sizeof(*sa);
+
+	for (; n--; sa++) {
+		if (ike_id_equal(&sa->id, id))
+			return sa;
+	}
+	return NULL;
+}
+
+static bool child_listed(const struct vici_sa *sa, uint32_t spi_in)
+{
+	unsigned int i;
+
+	for (i = 0; i < sa->n_children; i++) {
+		if (sa->children[i].spi_in == spi_in)
+			return true;
+	}
+	return false;
+}
+
+/* As if charon had said it: the journal and the peers follow. */
+static void tell(struct audit *a, const uint8_t *data, size_t len)
+{
+	struct ha_msg m;
+
+	if (ha_parse(&m, data, len) == HA_OK)
+		relay_local_message(a->relay, &m, data, len);
+}
+
+/* Return: true if the journal was changed: the walk begins anew */
+static bool check_children(struct audit *a, const struct journal_sa *sa, const struct vici_sa *there)
+{
+	uint8_t made[HA_MAX_MADE];
+	const struct journal_sa *under;
+	const struct journal_child *c;
+
+	for (under = sa; under; under = under->prev) {
+		TAILQ_FOREACH(c, &under->children, link) {
+			if (child_listed(there, c->spi_in) || !suspect(a, CHILD_NOT_THERE, &sa->id, c->spi_in))
+				continue;
+			log_warn("CHILD SA %08x is in the journal alone: forgetting it", c->spi_in);
+			tell(a, made, ha_make_child_delete(made, sa->adds[0].data[0], &sa->id, c->spi_in));
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What the journal has and charon has not. */
+static bool check_known(struct audit *a, const struct journal_sa *sa)
+{
+	const struct vici_sa *there = listed(a, &sa->id);
+	uint8_t made[HA_MAX_MADE];
+
+	if (there)
+		return check_children(a, sa, there);
+	if (!suspect(a, IKE_NOT_THERE, &sa->id, 0))
+		return false;
+	log_warn("an IKE SA of connection %.64s is in the journal alone: forgetting it", sa->name);
+	tell(a, made, ha_make_ike_delete(made, sa->adds[0].data[0], &sa->id));
+	return true;
+}
+
+static void compare(struct audit *a)
+{
+	const struct vici_sa *sa = (const struct vici_sa *)bytes_at(&a->listed);
+	size_t n = bytes_left(&a->listed) / sizeof(*sa);
+	const struct journal *j = relay_journal(a->relay);
+	const struct journal_sa *known = NULL;
+
+	a->unknown = 0;
+	for (; n--; sa++)
+		check_listed(a, sa);
+	while ((known = journal_next(j, known))) {
+		if (check_known(a, known))
+			break;		/* one at a time is enough for what never happens */
+	}
+}
+
+static void arm(struct audit *a)
+{
+	struct timeval tv = { INTERVAL_MS / 1000, INTERVAL_MS % 1000 * 1000 };
+
+	event_add(a->timer, &tv);
+}
+
+static void on_sa(void *ctx, const struct vici_sa *sa)
+{
+	struct audit *a = ctx;
+
+	bytes_add(&a->listed, sa, sizeof(*sa));
+}
+
+static void on_done(void *ctx, bool ok)
+{
+	struct audit *a = ctx;
+
+	if (ok && relay_is_auditable(a->relay))
+		compare(a);
+	bytes_free(&a->before);
+	a->before = a->now;
+	memset(&a->now, 0, sizeof(a->now));
+	bytes_free(&a->listed);
+	arm(a);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct audit *a = arg;
+
+	(void)fd;
+	(void)what;
+	if (relay_is_auditable(a->relay)) {
+		vici_list_sas(a->vici, on_sa, on_done, a);
+		return;
+	}
+	a->unknown = 0;
+	bytes_free(&a->before);
+	arm(a);
+}
+
+unsigned int audit_unknown(const struct audit *a)
+{
+	return a->unknown;
+}
+
+struct audit *audit_alloc(struct event_base *base, const struct config *c, struct vici *v, struct relay *r,
+			  struct rekey *rekey)
+{
+	struct audit *a = secret_alloc(sizeof(*a));
+
+	a->c = c;
+	a->vici = v;
+	a->relay = r;
+	a->rekey = rekey;
+	a->timer = evtimer_new(base, on_timer, a);
+	arm(a);
+	return a;
+}
+
+void audit_free(struct audit *a)
+{
+	event_free(a->timer);
+	bytes_free(&a->before);
+	bytes_free(&a->now);
+	bytes_free(&a->listed);
+	secret_free(a, sizeof(*a));
+}
