@@ -40,13 +40,13 @@ u64 es_clock_us(void)
 }
 
 /* A gap between two ticks: somebody may have been promoted meanwhile. */
-static void gap(struct es_net *es)
+static void gap(struct es_net *es, u64 passed)
 {
 	struct es_peer *p;
 	bool had_peer = false;
 
 	es->echo_floor_us = es->clock_us;
-	es->group.in_until_us = 0;
+	es_group_unsaid(es);
 	if (es->group.role != ESPSYNC_ROLE_ACTIVE)
 		return;
 	list_for_each_entry(p, &es->peers, list)
@@ -54,6 +54,7 @@ static void gap(struct es_net *es)
 	if (!had_peer)
 		return;
 	es->gap_own_us = es->own_us;
+	es->gap_us = es->clock_us - passed;
 	list_for_each_entry(p, &es->peers, list) {
 		if (p->after_gap)
 			continue;
@@ -72,13 +73,22 @@ static void tick(struct es_net *es)
 	es->tick_at_us = now;
 	WRITE_ONCE(es->own_us, es->own_us + min_t(u64, passed, ES_OWN_STEP_US));
 	if (passed > es->cfg.detect_ms * 1000ull)
-		gap(es);
+		gap(es, passed);
+}
+
+/* Nobody has it. sa_lock held. */
+static void entomb(struct es_net *es, struct es_sa *sa)
+{
+	if (test_and_set_bit(ES_SA_DEAD, &sa->flags))
+		return;
+	sa->died_ms = div_u64(es->clock_us, 1000);
+	es->n_tombs++;
 }
 
 static void lost(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 {
 	u64 oseq, bytes, packets;
-	bool gone;
+	bool gone, kept;
 
 	spin_lock_bh(&x->lock);
 	oseq = es_x_oseq(x);
@@ -86,16 +96,15 @@ static void lost(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	bytes = x->curlft.bytes;
 	packets = x->curlft.packets;
 	spin_unlock_bh(&x->lock);
-	es_sa_keep(es, sa, oseq, &es->win, bytes, packets);
+	kept = es_sa_keep(es, sa, oseq, &es->win, bytes, packets);
 	spin_lock_bh(&es->sa_lock);
 	gone = sa->x == x;	/* or a successor has come meanwhile */
 	if (gone) {
 		WRITE_ONCE(sa->x, NULL);
-		if (!sa->ann) {
-			set_bit(ES_SA_DEAD, &sa->flags);
-			sa->died_ms = div_u64(es->clock_us, 1000);
-			es->n_tombs++;
-		}
+		if (!sa->ann)
+			entomb(es, sa);
+		if (!kept)
+			es_out_forgotten(sa, oseq);
 	}
 	spin_unlock_bh(&es->sa_lock);
 	if (!gone)
@@ -116,6 +125,7 @@ static void fresh(struct es_net *es, struct es_sa *sa)
 	es_event_sa(es, ESPSYNC_EVENT_SA, sa, "adopted");
 	if (test_bit(ES_SA_INEXACT, &sa->flags))
 		es_event_sa(es, ESPSYNC_EVENT_UNPROTECTED, sa, "has aevent thresholds of its own; remove them (XFRMA_REPLAY_THRESH)");
+	es_out_named(es, sa);
 	if (test_bit(ES_SA_OFFLOAD, &sa->flags))
 		es_event_sa(es, ESPSYNC_EVENT_UNPROTECTED, sa, "is offloaded as whole packets; its numbers are in the NIC");
 }
@@ -190,6 +200,20 @@ static void short_of(struct es_net *es, struct es_sa *sa)
 	}
 }
 
+/* Numbers of an SA that nobody has any more, as when a peer was deleted, and mismatches that are over. */
+static void tidy(struct es_net *es, struct es_sa *sa)
+{
+	if (test_bit(ES_SA_MISMATCH, &sa->flags) && !es_sa_clashes(es, sa))
+		clear_bit(ES_SA_MISMATCH, &sa->flags);
+	if (sa->x || sa->ann || test_bit(ES_SA_DEAD, &sa->flags))
+		return;
+	spin_lock_bh(&es->sa_lock);
+	if (!sa->x)
+		entomb(es, sa);
+	spin_unlock_bh(&es->sa_lock);
+	es_sa_set_dirty(es, sa);
+}
+
 /* All SAs, once a second: deaths that nobody told, tombstones, what announced SAs lack. */
 static void scan(struct es_net *es)
 {
@@ -214,6 +238,7 @@ static void scan(struct es_net *es)
 			bury(es, sa);
 			continue;
 		}
+		tidy(es, sa);
 		if (sa->ann)
 			short_of(es, sa);
 	}
@@ -262,6 +287,23 @@ static void release(struct es_net *es, struct es_sa *sa, bool open)
 		xfrm_state_put(x);
 }
 
+/* The group does not cover it any more: peers are told, and it goes on by itself. */
+static void dismiss(struct es_net *es, struct es_sa *sa)
+{
+	struct xfrm_state *x;
+
+	es_out_release(es, sa, true);
+	spin_lock_bh(&es->sa_lock);
+	x = sa->x;
+	WRITE_ONCE(sa->x, NULL);
+	if (!sa->ann)
+		entomb(es, sa);
+	spin_unlock_bh(&es->sa_lock);
+	es_sa_set_todo(es, sa);
+	if (x)
+		xfrm_state_put(x);
+}
+
 static void rescan(struct es_net *es)
 {
 	struct es_sa *sa;
@@ -275,13 +317,15 @@ static void rescan(struct es_net *es)
 		es->rescan = true;
 	xa_for_each(&es->sas, i, sa)
 		if (sa->x && !es_km_placed(es, sa->x))
-			release(es, sa, true);
+			dismiss(es, sa);
 }
 
 /* A snapshot was restored: everything that this node knows may be old. */
 static void rolled_back(struct es_net *es)
 {
 	struct es_peer *p;
+	struct es_sa *sa;
+	unsigned long i;
 
 	if (!READ_ONCE(es->vmfork))
 		return;
@@ -293,9 +337,12 @@ static void rolled_back(struct es_net *es)
 		es_peer_resync(p);
 	}
 	es->echo_floor_us = es->clock_us;
+	xa_for_each(&es->sas, i, sa)
+		clear_bit(ES_SA_FOUND, &sa->flags);
+	es->group.own_epoch = 0;
 	if (es->group.role == ESPSYNC_ROLE_ACTIVE)
 		es_group_stand_down(es, "this machine was restored from a snapshot: promote it again if it is to be active");
-	es->group.in_until_us = 0;
+	es_group_unsaid(es);
 	es->group.epoch_node = 0;
 }
 
@@ -495,6 +542,7 @@ int es_channel_start(struct es_net *es, const struct es_config *cfg, struct netl
 	es->clock_us = es_clock_us();
 	es->echo_floor_us = es->clock_us;
 	es->unguarded = false;
+	es->gap_doubt = false;
 	es->walk = 0;
 	es->tick_at_us = 0;
 	es->own_us = 1;
@@ -529,6 +577,18 @@ fail:
 	return err;
 }
 
+/* Who was told "in" goes by the time that he was told with it. */
+static void keep_promises(struct es_net *es, const struct es_config *cfg)
+{
+	struct es_peer *p;
+
+	if (cfg->evict_ms >= es->cfg.evict_ms)
+		return;
+	list_for_each_entry(p, &es->peers, list)
+		if (p->last_in_own_us)
+			p->last_in_own_us += (es->cfg.evict_ms - cfg->evict_ms) * 1000ull;
+}
+
 /**
  * es_channel_rebind() - change a channel that exists
  * @es: namespace, locked; the lock is let go while the thread ends
@@ -542,6 +602,7 @@ int es_channel_rebind(struct es_net *es, const struct es_config *cfg, struct net
 		    !strcmp(cfg->dev, es->cfg.dev);
 	int err;
 
+	keep_promises(es, cfg);
 	if (same) {
 		es->cfg = *cfg;
 		return 0;
@@ -575,7 +636,7 @@ int es_channel_key(struct es_net *es, const u8 *key)
 	release_all(es, false);
 	es_keys_set(&es->keys, key);
 	es->echo_floor_us = es->clock_us;
-	es->group.in_until_us = 0;
+	es_group_unsaid(es);
 	list_for_each_entry(p, &es->peers, list) {
 		es_tx_reset(p);
 		es_session_wipe(&p->session);

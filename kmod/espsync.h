@@ -55,6 +55,7 @@
 #define ES_MAX_RECS	96		/* records of one datagram */
 #define ES_SETTLE_MS	5000		/* after promote: SAs that appear may be mirrors that come late */
 #define ES_TOMB_MS	60000		/* how long a dead SA's numbers are kept at least */
+#define ES_EVICT_MAX_MS	600000u
 #define ES_HOT_US	100000		/* an inbound SA stays hot so long after it moved */
 #define ES_UNKNOWN	16	/* handles that a peer is asked to name again at a time */
 #define ES_HIST		24		/* log2 buckets of the lag histograms */
@@ -71,6 +72,8 @@ enum es_sa_flag {
 	ES_SA_MISMATCH,		/* a peer names the SPI with another fingerprint */
 	ES_SA_REKEY_TOLD,	/* rekey-needed was said */
 	ES_SA_GRANTED,		/* holds a ceiling that its owner told us */
+	ES_SA_HELD,		/* in doubt, and doubt is hold: stays stopped */
+	ES_SA_FOUND,		/* was in use here before this module came: its own number is the truth */
 	ES_SA_FRESH,		/* adopted since the thread last looked: an event is due */
 };
 
@@ -97,6 +100,7 @@ struct es_kept {
  * @rcu: freeing
  * @flags: enum es_sa_flag, atomic bits
  * @handle: index in es->sas
+ * @serial: which of the SAs that ever had @handle
  * @gen: the promotion (es_group.gen) for which @l.start and @l.above are right
  * @spi: big endian
  * @proto: IPPROTO_ESP
@@ -112,7 +116,7 @@ struct es_kept {
  * @mid: outbound: NEWAE there means renew; under x->lock
  * @implicit: outbound: what counts as acknowledged by a peer that said nothing yet
  * @kept: numbers of a state that is gone, or that has not come yet; sa_lock
- * @renewed_us: outbound: when the ceiling was last raised
+ * @renewed_us: outbound: when the ceiling was last raised, here or by the owner
  * @renewed_at: outbound: the number then
  * @seen: inbound: curlft.packets when last streamed or merged
  * @sent_seq: inbound: edge when last streamed
@@ -128,6 +132,7 @@ struct es_sa {
 	struct rcu_head rcu;
 	unsigned long flags;
 	u32 handle;
+	u32 serial;
 	u32 gen;
 	__be32 spi;
 	u8 proto;
@@ -194,6 +199,8 @@ struct es_addrs {
  * @evict_never: option
  * @epoch: highest counter seen
  * @epoch_node: and its node
+ * @own_epoch: counter of the newest promotion here that nothing was forgotten since; 0 none
+ * @in_doubt: that promotion was out of sync: what appears late is in doubt too
  * @owner: node that says that it is active in that epoch; 0 unknown
  * @gen: counts promotions here; never 0 after the first
  * @promoted_own_us: own time of the last promote
@@ -201,6 +208,8 @@ struct es_addrs {
  * @takeover: wall clock of it; 0 never
  * @told: the owner has told all and said in
  * @in_until_us: clock until which that holds
+ * @rested: the owner became silent while it held
+ * @lent_ms: evict_ms of the owner, as it last said
  * @heard_us: clock when the owner was last heard
  */
 struct es_group {
@@ -214,6 +223,8 @@ struct es_group {
 	bool evict_never;
 	u64 epoch;
 	u8 epoch_node;
+	u64 own_epoch;
+	bool in_doubt;
 	u8 owner;
 	u32 gen;
 	u64 promoted_own_us;
@@ -221,6 +232,8 @@ struct es_group {
 	time64_t takeover;
 	bool told;
 	u64 in_until_us;
+	bool rested;
+	u32 lent_ms;
 	u64 heard_us;
 };
 
@@ -285,7 +298,7 @@ struct es_sent {
  * @unknown: its handles that mean nothing here: it is to name them again
  * @n_unknown: how many
  * @acked: handle to acknowledged ceiling, as xa_mk_value
- * @map: its handles to ours, as xa_mk_value
+ * @map: its handles to ours, as es_sa_ref()
  * @inflight: ES_INFLIGHT datagrams, slot seq % ES_INFLIGHT
  * @n_inflight: how many are taken
  * @n_recs: records in them
@@ -408,6 +421,7 @@ struct es_expect {
  * @hash: SAs by (proto, spi)
  * @sas: handle to SA, es->lock to walk, xarray's own lock (BH) to change
  * @next_handle: cyclic
+ * @serial: counts SAs
  * @used: handles in use, bits; atomic
  * @work: SAs that want the thread; sa_lock
  * @hot: inbound SAs that are sampled; es->lock
@@ -444,6 +458,7 @@ struct es_net {
 	struct hlist_head *hash;
 	struct xarray sas;
 	u32 next_handle;
+	u32 serial;
 	unsigned long *used;
 	struct list_head work;
 	struct list_head hot;
@@ -462,11 +477,13 @@ struct es_net {
 	u64 counter_us;
 	u32 interval_us;
 	u64 gap_own_us;
+	u64 gap_us;
 	bool gap_doubt;
 	u32 walk;
 	bool behind;
 	bool unguarded;
 	u32 counter_cursor;
+	u32 counter_next;
 	bool full;
 	bool vmfork;
 	bool closing;

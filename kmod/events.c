@@ -199,7 +199,8 @@ void es_event_counters(struct es_net *es)
 		return;
 	es->counter_us = es->clock_us;
 	find_moved(es);
-	for_each_set_bit(h, es->counter_dirty, ES_MAX_SAS) {
+	for_each_set_bit_wrap(h, es->counter_dirty, ES_MAX_SAS, es->counter_next) {
+		es->counter_next = h;
 		if (n++ == ES_COUNTER_BATCH)
 			return;
 		sa = es_sa_get(es, h);

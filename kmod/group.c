@@ -66,14 +66,52 @@ bool es_group_settling(const struct es_net *es)
 	return READ_ONCE(es->own_us) - READ_ONCE(es->group.promoted_own_us) < ES_SETTLE_MS * 1000ull;
 }
 
+/* Every peer is heard, and none knows of an epoch after this node's. */
+static bool all_heard(const struct es_net *es)
+{
+	const struct es_group *g = &es->group;
+	struct es_peer *p;
+
+	list_for_each_entry(p, &es->peers, list)
+		if (!es_peer_heard(p) || epoch_cmp(p->g.epoch, p->g.node, g->epoch, g->epoch_node) > 0)
+			return false;
+	return true;
+}
+
 /**
  * es_group_in() - whether this standby may take over and repeat nothing
  * @es: namespace, locked
- * Return: the owner said "in", and evict_ms have not passed since
+ * Return: the owner said "in", and evict_ms have not passed since; or it became silent before they had, and nobody was promoted since
  */
 bool es_group_in(const struct es_net *es)
 {
-	return es->group.told && es->clock_us <= es->group.in_until_us;
+	return es->group.told && (es->clock_us <= es->group.in_until_us || (es->group.rested && all_heard(es)));
+}
+
+/* No guard: SAs are stopped one by one, and stay so until this node is promoted. */
+static int keep_silent(struct es_net *es)
+{
+	int err = es_guard_update(es);
+	struct es_sa *sa;
+	unsigned long i;
+
+	if (!err)
+		return 0;
+	WRITE_ONCE(es->unguarded, true);
+	xa_for_each(&es->sas, i, sa)
+		es_out_silence(sa);
+	return err;
+}
+
+/**
+ * es_group_unsaid() - what the owner said of this standby holds no longer
+ * @es: namespace, locked
+ */
+void es_group_unsaid(struct es_net *es)
+{
+	es->group.told = false;
+	es->group.rested = false;
+	es->group.in_until_us = 0;
 }
 
 /**
@@ -99,7 +137,7 @@ int es_group_set_addrs(struct es_net *es, const struct es_addr *a, unsigned int 
 		kfree_rcu(old, rcu);
 	es->rescan = true;
 	es_wake(es);
-	return es_guard_update(es);
+	return keep_silent(es);
 }
 
 /**
@@ -111,10 +149,12 @@ void es_group_ranks(struct es_net *es)
 	struct es_peer *p;
 	u8 rank = 0;
 
+	WRITE_ONCE(es->n_nodes, es->n_peers + 1);
+	if (es->group.role == ESPSYNC_ROLE_ACTIVE)
+		return;		/* late mirrors still begin in the slot that this node had as a standby */
 	list_for_each_entry(p, &es->peers, list)
 		rank += p->node < es->cfg.node && p->node != es->group.owner;
 	WRITE_ONCE(es->rank, rank);
-	WRITE_ONCE(es->n_nodes, es->n_peers + 1);
 }
 
 static bool any_gap(struct es_net *es)
@@ -157,16 +197,21 @@ static int claim(struct es_net *es, struct netlink_ext_ack *extack)
 	g->claiming = true;
 	es_channel_speak(es);
 	until = es_clock_us() + es->cfg.dead_ms * 1000ull;
-	while (es->up && owner_heard(es) && es_clock_us() < until) {
+	while (es->up && g->claiming && owner_heard(es) && es_clock_us() < until) {
 		mutex_unlock(&es->lock);
 		usleep_range(500, 1000);
 		mutex_lock(&es->lock);
 	}
-	g->claiming = false;
 	if (!es->up) {
+		g->claiming = false;
 		NL_SET_ERR_MSG(extack, "the channel was deleted meanwhile");
 		return -ENOTCONN;
 	}
+	if (!g->claiming) {
+		NL_SET_ERR_MSG(extack, "another demote or promote came meanwhile; ask again if this node is to be active");
+		return -ETIMEDOUT;
+	}
+	g->claiming = false;
 	if (owner_heard(es)) {
 		NL_SET_ERR_MSG(extack, "the active node is heard but does not become silent; ask again, or demote it there");
 		return -ETIMEDOUT;
@@ -192,24 +237,17 @@ static void unclaim(struct es_net *es, u64 epoch, u8 node)
 /* This node was the last owner, or there never was one; and every peer is heard and knows of none after. */
 static bool still_mine(struct es_net *es)
 {
-	struct es_peer *p;
-
-	if (es->group.epoch && es->group.epoch_node != es->cfg.node)
-		return false;
-	list_for_each_entry(p, &es->peers, list)
-		if (!es_peer_heard(p) || epoch_cmp(p->g.epoch, p->g.node, es->group.epoch, es->group.epoch_node) > 0)
-			return false;
-	return true;
+	return (!es->group.epoch || es->group.epoch_node == es->cfg.node) && all_heard(es);
 }
 
-static u32 doubt_all(struct es_net *es)
+static u32 doubt_all(struct es_net *es, bool spare)
 {
 	struct es_sa *sa;
 	unsigned long i;
 	u32 n = 0;
 
 	xa_for_each(&es->sas, i, sa) {
-		n += es_out_doubt(es, sa);
+		n += es_out_doubt(es, sa, spare);
 		cond_resched();
 	}
 	return n;
@@ -220,6 +258,7 @@ static void forget_acks(struct es_net *es)
 	struct es_peer *p;
 
 	list_for_each_entry(p, &es->peers, list) {
+		es_tx_reset(p);		/* what is under way is of another epoch */
 		xa_destroy(&p->acked);
 		p->is_in = false;
 		p->enforcing = false;
@@ -245,35 +284,38 @@ int es_group_promote(struct es_net *es, u32 *doubtful, struct netlink_ext_ack *e
 	struct es_group *g = &es->group;
 	u64 epoch = g->epoch;
 	u8 node = g->epoch_node;
-	bool sure;
+	bool sure, mine;
 	int err;
 
 	*doubtful = 0;
 	if (g->role == ESPSYNC_ROLE_ACTIVE)
 		return 0;
 	sure = still_mine(es) || !es->n_peers;
+	mine = sure && (!g->epoch || g->own_epoch == g->epoch);	/* and this module remembers what it did then */
 	g->epoch = max_t(u64, g->epoch + 1, ktime_get_real_seconds());
 	g->epoch_node = es->cfg.node;
 	err = claim(es, extack);
+	if (g->role == ESPSYNC_ROLE_ACTIVE)
+		return 0;	/* somebody else asked meanwhile */
 	if (err) {
 		unclaim(es, epoch, node);
 		return err;
 	}
-	if (g->role == ESPSYNC_ROLE_ACTIVE)
-		return 0;	/* somebody else asked meanwhile */
 	if (g->epoch_node != es->cfg.node) {
 		NL_SET_ERR_MSG(extack, "another node was promoted meanwhile; demote it, or ask again");
 		return -ETIMEDOUT;
 	}
-	if (!sure && !es_group_in(es))
-		*doubtful = doubt_all(es);
+	WRITE_ONCE(g->in_doubt, !mine && !es_group_in(es));
+	if (g->in_doubt)
+		*doubtful = doubt_all(es, sure);
 	if (!++g->gen)
 		g->gen = 1;
 	g->promoted_own_us = es->own_us;
 	g->settled = false;
 	g->takeover = ktime_get_real_seconds();
+	g->own_epoch = g->epoch;
 	g->silent = false;
-	g->told = false;
+	es_group_unsaid(es);
 	WRITE_ONCE(es->unguarded, false);
 	forget_acks(es);
 	set_role(es, ESPSYNC_ROLE_ACTIVE, *doubtful ? "promoted while out of sync" : "promoted");
@@ -293,19 +335,10 @@ static void demote_all(struct es_net *es)
 
 	xa_for_each(&es->sas, i, sa) {
 		es_out_demoted(es, sa);
+		if (!list_empty(&sa->hot))
+			es_sa_set_todo(es, sa);
 		cond_resched();
 	}
-}
-
-/* No guard: SAs are stopped one by one, and stay so until this node is promoted. */
-static void silence_all(struct es_net *es)
-{
-	struct es_sa *sa;
-	unsigned long i;
-
-	WRITE_ONCE(es->unguarded, true);
-	xa_for_each(&es->sas, i, sa)
-		es_out_silence(sa);
 }
 
 /**
@@ -320,18 +353,19 @@ void es_group_stand_down(struct es_net *es, const char *why)
 	struct es_group *g = &es->group;
 	struct es_peer *p;
 
+	g->claiming = false;	/* a promote that waits is overtaken */
 	if (g->role == ESPSYNC_ROLE_STANDBY)
 		return;
 	if (g->owner == es->cfg.node)
 		g->owner = 0;
 	set_role(es, ESPSYNC_ROLE_STANDBY, why);
-	if (es_guard_update(es))
-		silence_all(es);
+	keep_silent(es);
 	synchronize_net();
 	g->silent = true;
-	g->told = false;
-	g->in_until_us = 0;
+	WRITE_ONCE(g->in_doubt, false);
+	es_group_unsaid(es);
 	list_for_each_entry(p, &es->peers, list) {
+		es_tx_reset(p);		/* nor do acknowledgements of what was said before count as flushed */
 		p->is_in = false;
 		p->enforcing = false;
 	}
@@ -352,12 +386,28 @@ static void heard_owner(struct es_net *es, struct es_peer *p, const struct es_wi
 		es_group_ranks(es);
 	}
 	g->heard_us = es->clock_us;
+	g->rested = false;
+	g->lent_ms = min(w->evict_ms, ES_EVICT_MAX_MS);
 	if (w->flags & ES_GROUP_IN && echo >= es->echo_floor_us && echo <= es->clock_us) {
 		g->told = true;
-		g->in_until_us = max(g->in_until_us, echo + es->cfg.evict_ms * 900ull);
+		g->in_until_us = max(g->in_until_us, echo + g->lent_ms * 900ull);
 	} else if (newest && !(w->flags & ES_GROUP_IN)) {
 		g->in_until_us = 0;
 	}
+}
+
+/*
+ * The owner is silent, and was so while this node was in: nobody passes what is stored here as long as nobody is promoted, so "in" does not end
+ * with time (a planned move may take longer).
+ */
+static void heard_rest(struct es_net *es, const struct es_peer *p, const struct es_wire_group *w)
+{
+	struct es_group *g = &es->group;
+
+	if (g->owner == p->node && w->role == ESPSYNC_ROLE_STANDBY && w->flags & ES_GROUP_SILENT && es_group_in(es))
+		g->rested = true;
+	else if (g->owner == p->node)
+		g->rested = false;
 }
 
 /**
@@ -383,8 +433,7 @@ void es_group_heard(struct es_net *es, struct es_peer *p, const struct es_wire_g
 			es_event_text(es, ESPSYNC_EVENT_CONFLICT, p->node, "also active, with a higher epoch: this node steps down");
 		g->epoch = w->epoch;
 		g->epoch_node = w->node;
-		g->told = false;
-		g->in_until_us = 0;
+		es_group_unsaid(es);
 		if (g->role == ESPSYNC_ROLE_ACTIVE)
 			es_group_stand_down(es, "another node was promoted");
 	}
@@ -392,6 +441,8 @@ void es_group_heard(struct es_net *es, struct es_peer *p, const struct es_wire_g
 		if (g->role == ESPSYNC_ROLE_UNDECIDED)
 			es_group_stand_down(es, "a peer is active");
 		heard_owner(es, p, w, echo, newest);
+	} else if (newest && !cmp && g->role == ESPSYNC_ROLE_STANDBY) {
+		heard_rest(es, p, w);
 	}
 }
 
@@ -410,10 +461,11 @@ void es_group_tell(struct es_net *es, struct es_peer *p, struct es_wire_group *w
 	w->role = g->claiming ? ES_ROLE_CLAIM : g->role;
 	w->epoch = g->epoch;
 	w->node = g->epoch_node;
+	w->evict_ms = es->cfg.evict_ms;
 	w->flags = (g->silent ? ES_GROUP_SILENT : 0) | (es->full ? ES_GROUP_FULL : 0);
 	if (g->role == ESPSYNC_ROLE_ACTIVE && p->is_in && !any_gap(es)) {
 		w->flags |= ES_GROUP_IN;
-		p->last_in_own_us = max_t(u64, es->own_us, 1);
+		p->last_in_own_us = max(es->own_us, p->last_in_own_us);
 	}
 	if (es->helper.at_us && es->clock_us - es->helper.at_us < 3000000)
 		w->flags |= ES_GROUP_HELPER | (es->helper.missing ? 0 : ES_GROUP_IKE);
@@ -433,8 +485,10 @@ void es_group_reset(struct es_net *es)
 	g->silent = false;
 	g->owner = 0;
 	g->gen = 0;
-	g->told = false;
-	g->in_until_us = 0;
+	g->own_epoch = 0;
+	g->in_doubt = false;
+	g->lent_ms = 0;
+	es_group_unsaid(es);
 	g->takeover = 0;
 	g->heard_us = 0;
 }

@@ -57,12 +57,13 @@ static bool expected(struct es_net *es, const struct xfrm_state *x)
 
 /*
  * Whose numbers a state that appears has: another node's, unless this node is active and has been for settle time, or the state
- * was already in use here. sa_lock held.
+ * was already in use here. One that is found in ERROR is what a standby's module left, whatever its number. sa_lock held.
  */
 static bool is_mirror(struct es_net *es, const struct xfrm_state *x, bool told)
 {
 	if (READ_ONCE(es->group.role) != ESPSYNC_ROLE_ACTIVE)
-		return told || READ_ONCE(es->group.role) == ESPSYNC_ROLE_STANDBY || !es_x_oseq(x);
+		return told || READ_ONCE(es->group.role) == ESPSYNC_ROLE_STANDBY || !es_x_oseq(x) || !x->lastused ||
+		       x->km.state == XFRM_STATE_ERROR;
 	return (READ_ONCE(es->group.owner) && es_group_settling(es)) || expected(es, x);
 }
 
@@ -119,7 +120,7 @@ static void inherit(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, s
 static void begin(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, struct xfrm_state *old, bool known, bool mirror)
 {
 	/* a clone of a state that we followed carries our thresholds */
-	if (!known)
+	if (!known || !own_thresholds(es, x))
 		assign_bit(ES_SA_INEXACT, &sa->flags, own_thresholds(es, x));
 	assign_bit(ES_SA_OFFLOAD, &sa->flags, es_x_offloaded(x));
 	inherit(es, sa, x, old);
@@ -255,6 +256,10 @@ static void moved(struct es_net *es, struct xfrm_state *x, u32 aevent)
 		sa->dir = es_x_oseq(x) ? ESPSYNC_DIR_OUT : ESPSYNC_DIR_IN;
 		if (sa->dir == ESPSYNC_DIR_OUT)
 			es_out_adopt(es, sa, x, false, is_mirror(es, x, false));
+		set_bit(ES_SA_FRESH, &sa->flags);	/* peers are told the direction */
+		spin_lock_bh(&es->sa_lock);
+		es_sa_queue(es, sa);
+		spin_unlock_bh(&es->sa_lock);
 	}
 	if (sa->dir == ESPSYNC_DIR_OUT)
 		es_out_event(es, sa, x);

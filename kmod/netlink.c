@@ -198,7 +198,7 @@ int es_config_check(const struct es_config *c, const char **why)
 		*why = "dead_ms must be 10 to 60000";
 	else if (c->detect_ms < 10 || c->detect_ms > 60000)
 		*why = "detect_ms must be 10 to 60000";
-	else if (c->evict_ms <= 2 * c->detect_ms || c->evict_ms > 600000)
+	else if (c->evict_ms <= 2 * c->detect_ms || c->evict_ms > ES_EVICT_MAX_MS)
 		*why = "evict_ms must be more than twice detect_ms, and at most 600000";
 	return *why ? -ERANGE : 0;
 }

@@ -35,13 +35,19 @@ static u64 cap(const struct xfrm_state *x, u64 n)
 	return es_x_esn(x) ? n : min_t(u64, n, ES_OSEQ_MAX32);
 }
 
-/* Not while undecided: a state found in ERROR is one that a standby's module left guarded. Not where the guard is missing. */
+/* Not while undecided: a state found in ERROR is one that a standby's module left guarded. */
 static void go(const struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 {
-	if (READ_ONCE(es->group.role) == ESPSYNC_ROLE_UNDECIDED || READ_ONCE(es->unguarded))
+	if (READ_ONCE(es->group.role) == ESPSYNC_ROLE_UNDECIDED)
 		return;
 	if (test_and_clear_bit(ES_SA_STOPPED, &sa->flags))
 		es_x_go(x);
+}
+
+static void hold(struct es_sa *sa, struct xfrm_state *x)
+{
+	if (es_x_stop(x))
+		set_bit(ES_SA_STOPPED, &sa->flags);
 }
 
 /*
@@ -53,6 +59,10 @@ static bool arm(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	u64 oseq = es_x_oseq(x), limit = sa->l.limit, hard;
 	bool late = oseq >= sa->mid;
 
+	if (test_bit(ES_SA_HELD, &sa->flags) || READ_ONCE(es->unguarded)) {
+		hold(sa, x);
+		return false;
+	}
 	if (test_bit(ES_SA_INEXACT, &sa->flags)) {
 		go(es, sa, x);
 		return late;
@@ -97,7 +107,7 @@ static void create(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 
 	sa->l = (struct es_lease) {
 		.start = oseq,
-		.target = max_t(u64, oseq, ES_LEASE_MIN),
+		.target = oseq < ES_LEASE_MIN ? ES_LEASE_MIN : cap(x, oseq + ES_LEASE_MIN),
 		.limit = max_t(u64, ES_LEASE_MIN, oseq + 4 * ES_GSO_MAX),
 		.lease = ES_LEASE_MIN,
 	};
@@ -108,6 +118,40 @@ static void create(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	sa->renewed_at = oseq;
 	sa->renewed_us = 0;
 	arm(es, sa, x);
+}
+
+/*
+ * How far an owner that has not been heard since @heard_us may have come, from what it last said. It made its lease twice what
+ * evict_ms needed at most; and it would have renewed it, had it used it up since it did that last.
+ */
+static u64 unknown_use(const struct es_net *es, const struct es_sa *sa, u64 heard_us, bool esn)
+{
+	u32 lease = max_t(u32, sa->l.lease, ES_LEASE_MIN);
+	u64 rate = div_u64((u64)lease * 500, es->cfg.evict_ms);
+
+	if (sa->renewed_us && heard_us > sa->renewed_us)
+		rate = min(rate, div64_u64((u64)lease * 1000000, heard_us - sa->renewed_us));
+	return es_lease_doubt(lease, rate, div_u64(es->clock_us - min(es->clock_us, heard_us), 1000), esn);
+}
+
+/*
+ * A standby's SA that its owner went on with, nobody knows how far. One that was not @known may be a new one: it moves up too, but is not named.
+ */
+static void doubt(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, bool known)
+{
+	u64 heard = es->group.heard_us ?: sa->moved_us;
+
+	if (known) {
+		set_bit(ES_SA_STALE, &sa->flags);
+		if (es->group.doubt == ESPSYNC_DOUBT_HOLD)
+			set_bit(ES_SA_HELD, &sa->flags);
+	} else if (!heard) {
+		stand_by(es, sa, x);	/* and nobody ever said that he had it */
+		return;
+	}
+	sa->l.lease = max_t(u32, sa->l.lease, ES_LEASE_MIN);
+	sa->l.target = max3(sa->l.target, es_x_oseq(x), slot_of(es, sa)) + unknown_use(es, sa, heard, es_x_esn(x));
+	stand_by(es, sa, x);
 }
 
 /**
@@ -124,12 +168,16 @@ void es_out_adopt(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, boo
 {
 	u8 role = READ_ONCE(es->group.role);
 
+	assign_bit(ES_SA_FOUND, &sa->flags, !mirror && role != ESPSYNC_ROLE_ACTIVE);
 	if (mirror)
 		set_bit(ES_SA_MIRROR, &sa->flags);
 	if (role == ESPSYNC_ROLE_ACTIVE && known && sa->gen == READ_ONCE(es->group.gen)) {
 		arm(es, sa, x);
 	} else if (mirror || (known && sa->l.target)) {
-		stand_by(es, sa, x);
+		if (READ_ONCE(es->group.in_doubt))
+			doubt(es, sa, x, known && sa->l.target);
+		else
+			stand_by(es, sa, x);
 	} else {
 		create(es, sa, x);
 		if (role != ESPSYNC_ROLE_ACTIVE) {
@@ -164,17 +212,17 @@ void es_out_event(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 bool es_binds(const struct es_net *es, const struct es_peer *p)
 {
 	return p->is_in || p->enforcing || es->group.evict_never ||
-	       (p->last_in_own_us && es->own_us - p->last_in_own_us <= es->cfg.evict_ms * 1000ull);
+	       (p->last_in_own_us && es->own_us <= p->last_in_own_us + es->cfg.evict_ms * 1000ull);
 }
 
 /**
  * es_out_settled() - enough time has passed since the promote for every peer to have had its say
  * @es: namespace, locked
- * Return: evict_ms have passed
+ * Return: evict_ms have passed, and what the owner before this one lent others
  */
 bool es_out_settled(const struct es_net *es)
 {
-	return es->own_us - es->group.promoted_own_us > es->cfg.evict_ms * 1000ull;
+	return es->own_us - es->group.promoted_own_us > max(es->cfg.evict_ms, es->group.lent_ms) * 1000ull;
 }
 
 static unsigned int voices(struct es_net *es, struct es_sa *sa, struct es_voice *v, bool *bound, bool *unheard,
@@ -214,7 +262,8 @@ static void begin(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 		return;
 	}
 	es_x_raise(x, cap(x, start));
-	sa->l.above = max(above_all(es, sa), start);
+	/* A state that a module before this one left may stand beyond its slot. */
+	sa->l.above = max3(above_all(es, sa), start, es_x_oseq(x));
 	sa->l.start = start;
 	sa->l.lease = max_t(u32, sa->l.lease, ES_LEASE_MIN);
 	sa->l.target = cap(x, sa->l.above + ES_LEASE_MIN);
@@ -279,6 +328,16 @@ static bool any_gap(struct es_net *es)
 	return false;
 }
 
+/* An active node's SA that somebody else may have used: above everybody's slots, and what he may have used. */
+static void jump(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, u64 heard_us)
+{
+	sa->l.start = es_lease_slot(max(sa->l.target, es_x_oseq(x)), sa->l.lease, es->n_nodes) +
+		      unknown_use(es, sa, heard_us, es_x_esn(x));
+	sa->l.above = sa->l.start;
+	sa->l.target = cap(x, sa->l.start + ES_LEASE_MIN);
+	es_x_raise(x, cap(x, sa->l.start));
+}
+
 /**
  * es_out_update() - compute an SA's limit anew and renew its lease if it is due
  * @es: namespace, locked
@@ -302,6 +361,8 @@ void es_out_update(struct es_net *es, struct es_sa *sa)
 	}
 	if (sa->gen != es->group.gen)
 		begin(es, sa, x);
+	if (es->group.doubt != ESPSYNC_DOUBT_HOLD)
+		clear_bit(ES_SA_HELD, &sa->flags);	/* it has jumped: it may go on */
 	n = voices(es, sa, v, &bound, &unheard, &agreed);
 	oseq = es_x_oseq(x);
 	limit = es_lease_limit(&sa->l, v, n, !es_out_settled(es));
@@ -317,9 +378,8 @@ void es_out_update(struct es_net *es, struct es_sa *sa)
 		renew(es, sa, x, bound);
 	sa->l.limit = limit == ES_NO_LIMIT ? limit : cap(x, limit);
 	sa->mid = oseq < sa->l.above ? sa->l.start + ES_LEASE_MIN / 2 : sa->l.target - sa->l.lease / 2;
-	if (!(test_bit(ES_SA_STALE, &sa->flags) && es->group.doubt == ESPSYNC_DOUBT_HOLD))
-		arm(es, sa, x);
-	if (limit != ES_NO_LIMIT && oseq > limit && !test_bit(ES_SA_INEXACT, &sa->flags))
+	arm(es, sa, x);
+	if (limit != ES_NO_LIMIT && cap(x, oseq) > limit && !test_bit(ES_SA_INEXACT, &sa->flags))
 		es->behind = true;
 	spin_unlock_bh(&x->lock);
 	overrun(es, sa, oseq);
@@ -352,6 +412,8 @@ void es_out_store(struct es_net *es, struct es_sa *sa, const struct es_wire_rec 
 		es_sa_set_dirty(es, sa);
 		es->merges++;
 	} else if (!active && r->ceiling >= sa->l.target) {
+		if (r->ceiling > sa->l.target)
+			sa->renewed_us = es->clock_us;
 		sa->l.target = r->ceiling;
 		sa->l.lease = clamp_t(u32, r->lease, ES_LEASE_MIN, ES_LEASE_MAX64);
 		if (grant)
@@ -363,6 +425,7 @@ void es_out_store(struct es_net *es, struct es_sa *sa, const struct es_wire_rec 
 	if (!active && grant) {
 		set_bit(ES_SA_GRANTED, &sa->flags);
 		clear_bit(ES_SA_STALE, &sa->flags);
+		clear_bit(ES_SA_HELD, &sa->flags);
 	}
 	if (x) {
 		es_x_merge_life(x, r->bytes, r->packets);
@@ -442,7 +505,7 @@ void es_out_demoted(struct es_net *es, struct es_sa *sa)
 		return;
 	spin_lock_bh(&x->lock);
 	if (es_x_live(x)) {
-		if (!test_bit(ES_SA_MIRROR, &sa->flags))
+		if (!test_bit(ES_SA_MIRROR, &sa->flags) || sa->gen == es->group.gen)
 			sa->l.target = max(sa->l.target, es_x_oseq(x));
 		set_bit(ES_SA_MIRROR, &sa->flags);
 		stand_by(es, sa, x);
@@ -451,24 +514,25 @@ void es_out_demoted(struct es_net *es, struct es_sa *sa)
 	es_sa_set_todo(es, sa);
 }
 
-/* How far an owner that is not heard may have come, from what it last said. */
-static u64 unknown_use(struct es_net *es, struct es_sa *sa, bool esn)
+/**
+ * es_out_forgotten() - a state is gone and its numbers could not be kept
+ * @sa: without a state
+ * @oseq: the last number that it used
+ * Context: es->sa_lock held
+ */
+void es_out_forgotten(struct es_sa *sa, u64 oseq)
 {
-	u64 heard = max(sa->moved_us, es->group.heard_us), rate = 0;
-
-	if (sa->l.lease > ES_LEASE_MIN)		/* the owner made it twice what evict_ms needed */
-		rate = div_u64((u64)sa->l.lease * 500, es->cfg.evict_ms);
-	return es_lease_doubt(sa->l.lease, rate, div_u64(es->clock_us - min(es->clock_us, heard), 1000), esn);
-}
-
-static void hold(struct es_sa *sa, struct xfrm_state *x)
-{
-	if (es_x_stop(x))
-		set_bit(ES_SA_STOPPED, &sa->flags);
+	if (sa->dir != ESPSYNC_DIR_OUT)
+		return;
+	sa->l.target = max(sa->l.target, oseq);
+	sa->gen = 0;
+	set_bit(ES_SA_MIRROR, &sa->flags);	/* the next one begins in a slot above it */
 }
 
 static void name_doubt(struct es_net *es, struct es_sa *sa, const char *text)
 {
+	if (test_bit(ES_SA_HELD, &sa->flags))
+		text = "its number is in doubt: it is held until it is rekeyed, or the group says doubt jump";
 	es_event_sa(es, ESPSYNC_EVENT_STALE, sa, text);
 	if (!test_and_set_bit(ES_SA_REKEY_TOLD, &sa->flags))
 		es_event_sa(es, ESPSYNC_EVENT_REKEY_NEEDED, sa, "its number is in doubt: rekey it");
@@ -478,29 +542,35 @@ static void name_doubt(struct es_net *es, struct es_sa *sa, const char *text)
  * es_out_doubt() - promoted without being in sync: what was used is unknown
  * @es: namespace, locked, about to be active
  * @sa: outbound
+ * @spare: only this kernel can have sent since it was last active: what a module before this one left in use is not in doubt
  * Return: whether it is in doubt (an SA that only this node ever used is not)
  *
- * doubt = jump moves its number up once, hold stops it; both name it for a rekey.
+ * doubt = jump moves its number up once, hold stops it too; both name it for a rekey.
  */
-bool es_out_doubt(struct es_net *es, struct es_sa *sa)
+bool es_out_doubt(struct es_net *es, struct es_sa *sa, bool spare)
 {
 	struct xfrm_state *x = READ_ONCE(sa->x);
 
-	if (!x || sa->dir != ESPSYNC_DIR_OUT || !test_bit(ES_SA_MIRROR, &sa->flags))
+	if (!x || sa->dir != ESPSYNC_DIR_OUT || !test_bit(ES_SA_MIRROR, &sa->flags) ||
+	    (spare && test_bit(ES_SA_FOUND, &sa->flags)))
 		return false;
 	spin_lock_bh(&x->lock);
-	if (es_x_live(x)) {
-		set_bit(ES_SA_STALE, &sa->flags);
-		if (es->group.doubt == ESPSYNC_DOUBT_HOLD) {
-			hold(sa, x);
-		} else {
-			sa->l.target = max3(sa->l.target, es_x_oseq(x), slot_of(es, sa)) + unknown_use(es, sa, es_x_esn(x));
-			stand_by(es, sa, x);
-		}
-	}
+	if (es_x_live(x))
+		doubt(es, sa, x, true);
 	spin_unlock_bh(&x->lock);
 	name_doubt(es, sa, "this node was promoted while out of sync: its number is in doubt");
 	return true;
+}
+
+/**
+ * es_out_named() - an SA that has come is in doubt
+ * @es: namespace, locked
+ * @sa: the SA
+ */
+void es_out_named(struct es_net *es, struct es_sa *sa)
+{
+	if (es->group.role == ESPSYNC_ROLE_ACTIVE && test_bit(ES_SA_STALE, &sa->flags))
+		name_doubt(es, sa, "it came after this node was promoted while out of sync: its number is in doubt");
 }
 
 /**
@@ -517,14 +587,9 @@ void es_out_gap(struct es_net *es, struct es_sa *sa)
 	spin_lock_bh(&x->lock);
 	if (es_x_live(x)) {
 		set_bit(ES_SA_STALE, &sa->flags);
-		if (es->group.doubt == ESPSYNC_DOUBT_HOLD) {
-			hold(sa, x);
-		} else {
-			sa->l.start = es_lease_slot(sa->l.target, sa->l.lease, es->n_nodes) + unknown_use(es, sa, es_x_esn(x));
-			sa->l.above = sa->l.start;
-			sa->l.target = cap(x, sa->l.start + ES_LEASE_MIN);
-			es_x_raise(x, cap(x, sa->l.start));
-		}
+		if (es->group.doubt == ESPSYNC_DOUBT_HOLD)
+			set_bit(ES_SA_HELD, &sa->flags);
+		jump(es, sa, x, es->gap_us);
 	}
 	spin_unlock_bh(&x->lock);
 	es_sa_set_dirty(es, sa);
@@ -539,7 +604,7 @@ void es_out_silence(struct es_sa *sa)
 {
 	struct xfrm_state *x = READ_ONCE(sa->x);
 
-	if (!x || sa->dir == ESPSYNC_DIR_IN)
+	if (!x || sa->dir != ESPSYNC_DIR_OUT)
 		return;
 	spin_lock_bh(&x->lock);
 	hold(sa, x);
@@ -567,7 +632,7 @@ void es_out_release(struct es_net *es, struct es_sa *sa, bool open)
 	}
 	if (open || es->group.role == ESPSYNC_ROLE_ACTIVE)
 		es_x_go(x);
-	else if (es->group.role == ESPSYNC_ROLE_STANDBY && sa->dir != ESPSYNC_DIR_IN)
+	else if (es->group.role == ESPSYNC_ROLE_STANDBY && sa->dir == ESPSYNC_DIR_OUT)
 		es_x_stop(x);
 	spin_unlock_bh(&x->lock);
 }

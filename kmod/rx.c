@@ -21,6 +21,8 @@
 static void new_memory(struct es_net *es, struct es_peer *p)
 {
 	p->boot = p->session.peer_boot;
+	if (es->group.owner == p->node)
+		es->group.rested = false;
 	es_tx_reset(p);
 	p->synced_sent = false;
 	p->ack_high = 0;
@@ -94,14 +96,14 @@ static bool apply_name(struct es_net *es, struct es_peer *p, const struct es_wir
 	if (!sa)
 		sa = es_sa_new(es, r->proto, spi, r->fp);
 	if (sa && !sa->x) {
-		if (test_and_clear_bit(ES_SA_DEAD, &sa->flags))
+		if (r->flags & ES_NAME_HELD && test_and_clear_bit(ES_SA_DEAD, &sa->flags))
 			es->n_tombs--;
 		sa->dir = r->dir;
 		sa->family = r->family;
 		memcpy(&sa->daddr, r->daddr, sizeof(sa->daddr));
 	}
 	spin_unlock_bh(&es->sa_lock);
-	if (!sa || xa_err(xa_store(&p->map, r->handle, xa_mk_value(sa->handle), GFP_KERNEL))) {
+	if (!sa || xa_err(xa_store(&p->map, r->handle, es_sa_ref(sa), GFP_KERNEL))) {
 		es->full = true;
 		p->drops[ESPSYNC_DROP_NO_MEMORY]++;
 		return false;
@@ -156,7 +158,6 @@ static void apply_unknown(struct es_net *es, struct es_peer *p, u32 handle)
 static bool apply(struct es_net *es, struct es_peer *p, const struct es_wire_rec *r, bool from_owner)
 {
 	struct es_sa *sa;
-	void *e;
 
 	if (r->type == ES_WIRE_NAME)
 		return apply_name(es, p, r);
@@ -168,8 +169,7 @@ static bool apply(struct es_net *es, struct es_peer *p, const struct es_wire_rec
 		apply_unknown(es, p, r->handle);
 		return true;
 	}
-	e = xa_load(&p->map, r->handle);
-	sa = e ? es_sa_get(es, xa_to_value(e)) : NULL;
+	sa = es_sa_deref(es, xa_load(&p->map, r->handle));
 	if (!sa) {
 		if (r->type == ES_WIRE_GONE)
 			return true;
@@ -179,11 +179,13 @@ static bool apply(struct es_net *es, struct es_peer *p, const struct es_wire_rec
 		return false;	/* not stored: not acknowledged */
 	}
 	switch (r->type) {
-	case ES_WIRE_OUT:
-		es_out_store(es, sa, r, p->node, from_owner && r->flags & ES_OUT_GRANT);
+	case ES_WIRE_OUT:	/* the same key is the same direction on every node */
+		if (sa->dir != ESPSYNC_DIR_IN)
+			es_out_store(es, sa, r, p->node, from_owner && r->flags & ES_OUT_GRANT);
 		break;
 	case ES_WIRE_IN:
-		es_in_merge(es, sa, r);
+		if (sa->dir != ESPSYNC_DIR_OUT)
+			es_in_merge(es, sa, r);
 		break;
 	case ES_WIRE_GONE:
 		xa_erase(&p->map, r->handle);
@@ -195,7 +197,7 @@ static bool apply(struct es_net *es, struct es_peer *p, const struct es_wire_rec
 
 static bool sane(const struct es_wire_rec *r)
 {
-	if (r->handle >= ES_MAX_SAS)
+	if (r->handle >= ES_MAX_SAS || (r->type == ES_WIRE_OUT && r->ceiling > ES_CEILING_MAX))
 		return false;
 	return r->type != ES_WIRE_NAME ||
 	       (r->dir <= ESPSYNC_DIR_OUT && (r->family == AF_INET || r->family == AF_INET6) && r->proto == IPPROTO_ESP);

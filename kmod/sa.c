@@ -151,6 +151,7 @@ struct es_sa *es_sa_new(struct es_net *es, u8 proto, __be32 spi, u64 fp)
 		kfree(sa);
 		return NULL;
 	}
+	sa->serial = es->serial++;
 	set_bit(sa->handle, es->used);
 	es->n_sas++;
 	es->generation++;
@@ -167,6 +168,33 @@ struct es_sa *es_sa_new(struct es_net *es, u8 proto, __be32 spi, u64 fp)
 struct es_sa *es_sa_get(struct es_net *es, u32 handle)
 {
 	return xa_load(&es->sas, handle);
+}
+
+#define ES_REF_SERIAL	(BITS_PER_XA_VALUE - ilog2(ES_MAX_SAS))	/* bits */
+
+/**
+ * es_sa_ref() - an SA as a peer's map remembers it
+ * @sa: the SA
+ * Return: an xarray value; it does not keep the SA
+ */
+void *es_sa_ref(const struct es_sa *sa)
+{
+	unsigned long serial = sa->serial & (BIT(min(ES_REF_SERIAL, 32)) - 1);
+
+	return xa_mk_value(serial << ilog2(ES_MAX_SAS) | sa->handle);
+}
+
+/**
+ * es_sa_deref() - the SA that was remembered
+ * @es: namespace, locked
+ * @ref: from es_sa_ref(), or NULL
+ * Return: the SA; NULL if it is gone, also if another one has its handle now
+ */
+struct es_sa *es_sa_deref(struct es_net *es, void *ref)
+{
+	struct es_sa *sa = ref ? es_sa_get(es, xa_to_value(ref) & (ES_MAX_SAS - 1)) : NULL;
+
+	return sa && es_sa_ref(sa) == ref ? sa : NULL;
 }
 
 /**
@@ -242,12 +270,14 @@ struct es_sa *es_sa_next_queued(struct es_net *es)
  * @w: window or NULL
  * @bytes: lifetime
  * @packets: lifetime
- * Context: process. Without memory they are forgotten; the SA starts where one that was never told of does
+ * Return: false without memory: they are forgotten
+ * Context: process
  */
-void es_sa_keep(struct es_net *es, struct es_sa *sa, u64 oseq, const struct es_window *w, u64 bytes, u64 packets)
+bool es_sa_keep(struct es_net *es, struct es_sa *sa, u64 oseq, const struct es_window *w, u64 bytes, u64 packets)
 {
 	struct es_kept *new = kzalloc(sizeof(*new), GFP_KERNEL);
 	struct es_kept *k;
+	bool kept;
 
 	spin_lock_bh(&es->sa_lock);
 	if (!sa->kept)
@@ -257,9 +287,11 @@ void es_sa_keep(struct es_net *es, struct es_sa *sa, u64 oseq, const struct es_w
 		k->oseq = max(k->oseq, oseq);
 		k->bytes = max(k->bytes, bytes);
 		k->packets = max(k->packets, packets);
-		if (w && w->seq >= k->win.seq)
-			k->win = *w;
+		if (w)
+			es_window_join(&k->win, w);
 	}
+	kept = k;
 	spin_unlock_bh(&es->sa_lock);
 	kfree(new);
+	return kept;
 }

@@ -93,6 +93,10 @@ void es_tx_speak(struct es_net *es, struct es_peer *p, u8 extra_flags)
 	finish(es, p, &c, true);
 }
 
+/* In the value that is remembered of a NAME. */
+#define ES_NOTE_ALL	0x01	/* nothing else was to be said: its direction is unknown */
+#define ES_NOTE_HELD	0x02
+
 static bool note(struct es_sent *d, u32 handle, u8 type, u64 value)
 {
 	if (d->n == ES_MAX_RECS)
@@ -163,7 +167,8 @@ static bool say(struct es_net *es, struct es_peer *p, struct es_sa *sa, struct e
 	r->handle = sa->handle;
 	if (!test_bit(sa->handle, p->named) && tellable(sa)) {
 		fill_name(sa, r);
-		if (!note(d, sa->handle, ES_WIRE_NAME, sa->dir == ESPSYNC_DIR_UNKNOWN) || !es_wire_put_rec(c, r))
+		value = (sa->dir == ESPSYNC_DIR_UNKNOWN ? ES_NOTE_ALL : 0) | (r->flags & ES_NAME_HELD ? ES_NOTE_HELD : 0);
+		if (!note(d, sa->handle, ES_WIRE_NAME, value) || !es_wire_put_rec(c, r))
 			goto full;
 	}
 	value = fill_state(es, p, sa, r);
@@ -297,6 +302,16 @@ static unsigned int bucket_of(u64 v)
 	return min_t(unsigned int, fls64(v), ES_HIST - 1);
 }
 
+/* It knows the SA now, as it was said; what became of it meanwhile is to be said again. */
+static void named(struct es_peer *p, const struct es_sa *sa, bool held)
+{
+	__set_bit(sa->handle, p->named);
+	if (sa->x && !held)
+		__clear_bit(sa->handle, p->named);
+	if (!!sa->x != held || !tellable(sa))
+		__set_bit(sa->handle, p->dirty);
+}
+
 static void acked(struct es_net *es, struct es_peer *p, struct es_sent *s)
 {
 	unsigned int i;
@@ -311,11 +326,11 @@ static void acked(struct es_net *es, struct es_peer *p, struct es_sent *s)
 		}
 		if (!sa)
 			continue;
-		if (s->rec[i].type != ES_WIRE_NAME || s->rec[i].value)
+		if (s->rec[i].type != ES_WIRE_NAME || s->rec[i].value & ES_NOTE_ALL)
 			__clear_bit(h, p->todo);
 		switch (s->rec[i].type) {
 		case ES_WIRE_NAME:
-			__set_bit(h, p->named);
+			named(p, sa, s->rec[i].value & ES_NOTE_HELD);
 			break;
 		case ES_WIRE_GONE:
 			__clear_bit(h, p->named);
@@ -341,19 +356,22 @@ static void acked(struct es_net *es, struct es_peer *p, struct es_sent *s)
  * @p: the peer
  * @high: the highest
  * @bits: bit i: @high - i
+ *
+ * In the order in which they were sent: what a later one says of an SA holds.
  */
 void es_tx_acked(struct es_net *es, struct es_peer *p, u64 high, u64 bits)
 {
+	struct es_sent *s;
 	unsigned int i;
 
-	for (i = 0; i < ES_INFLIGHT && p->n_inflight; i++) {
-		struct es_sent *s = &p->inflight[i];
-
-		if (!s->seq || s->seq > high)
-			continue;
-		if (high - s->seq < 64 && bits >> (high - s->seq) & 1)
+	for (i = 64; i-- > 0 && p->n_inflight; ) {
+		s = &p->inflight[(high - i) % ES_INFLIGHT];
+		if (high > i && s->seq == high - i && bits >> i & 1)
 			acked(es, p, s);
-		else if (high - s->seq >= ES_REORDER)
+	}
+	for (i = 0; i < ES_INFLIGHT && p->n_inflight; i++) {
+		s = &p->inflight[i];
+		if (s->seq && s->seq < high && high - s->seq >= ES_REORDER)
 			lost(es, p, s);
 	}
 }

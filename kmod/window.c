@@ -230,3 +230,17 @@ bool es_window_merge(const struct es_replay *r, const struct es_window *w)
 	replay_write(r, &own);
 	return true;
 }
+
+/**
+ * es_window_join() - unite two windows that are values
+ * @own: the one that grows; an empty one takes over the other
+ * @w: the other
+ *
+ * As es_window_merge(), for an SA that has no state.
+ */
+void es_window_join(struct es_window *own, const struct es_window *w)
+{
+	u32 size = min(max(own->nbits, w->nbits), (u32)ES_WINDOW_MAX);
+
+	window_unite(own, size, w, max(own->seq, w->seq));
+}

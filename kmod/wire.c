@@ -88,6 +88,7 @@ void es_wire_put_group(struct es_cursor *c, const struct es_wire_group *g)
 	put(c, g->epoch, 8);
 	put(c, g->waiting, 4);
 	put(c, g->mismatched, 4);
+	put(c, g->evict_ms, 4);
 }
 
 /**
@@ -105,6 +106,7 @@ bool es_wire_get_group(struct es_cursor *c, struct es_wire_group *g)
 	g->epoch = get(c, 8);
 	g->waiting = get(c, 4);
 	g->mismatched = get(c, 4);
+	g->evict_ms = get(c, 4);
 	return !c->bad && g->role <= ES_ROLE_CLAIM;
 }
 

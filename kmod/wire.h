@@ -47,6 +47,7 @@ struct es_wire_head {
  * @epoch: counter of that epoch
  * @waiting: SAs announced by the receiver that are not in the sender's kernel
  * @mismatched: ... that are there with another key
+ * @evict_ms: how long "in" lasts, as the sender counts
  */
 struct es_wire_group {
 	u16 id;
@@ -56,6 +57,7 @@ struct es_wire_group {
 	u64 epoch;
 	u32 waiting;
 	u32 mismatched;
+	u32 evict_ms;
 };
 
 enum es_wire_type {
