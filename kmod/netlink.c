@@ -41,13 +41,16 @@ static const struct nla_policy peer_policy[ESPSYNC_A_PEER_MAX + 1] = {
 	[ESPSYNC_A_PEER_PORT] = { .type = NLA_U16 },
 };
 
+/* More than a policy's own s16 holds. */
+static const struct netlink_range_validation timeout_range = { .max = 60000 };
+
 static const struct nla_policy group_policy[ESPSYNC_A_GROUP_MAX + 1] = {
 	[ESPSYNC_A_GROUP_ID] = { .type = NLA_U32 },
 	[ESPSYNC_A_GROUP_ADDRS] = { .type = NLA_NESTED },
 	[ESPSYNC_A_GROUP_DOUBT] = NLA_POLICY_MAX(NLA_U8, ESPSYNC_DOUBT_HOLD),
 	[ESPSYNC_A_GROUP_OVERRUN] = NLA_POLICY_MAX(NLA_U8, 1),
 	[ESPSYNC_A_GROUP_EVICT_NEVER] = NLA_POLICY_MAX(NLA_U8, 1),
-	[ESPSYNC_A_GROUP_TIMEOUT_MS] = NLA_POLICY_MAX(NLA_U32, 60000),
+	[ESPSYNC_A_GROUP_TIMEOUT_MS] = NLA_POLICY_FULL_RANGE(NLA_U32, &timeout_range),
 };
 
 static const struct nla_policy sa_policy[ESPSYNC_A_SA_MAX + 1] = {
