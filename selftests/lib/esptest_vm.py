@@ -208,7 +208,7 @@ class Vm:
         for segment, mac in self.wires.macs(self.name).items():
             lines.append(f"for d in /sys/class/net/*; do [ $(cat $d/address) != {mac} ] || ip link set ${{d##*/}} name {segment}; done")
         if self.dkms:
-            lines += [f"mkdir -p /lib/modules/$(uname -r)/updates && cp -a {self.dkms}/. /lib/modules/$(uname -r)/updates/", "depmod -a"]
+            lines.append(f"cp -r {self.dkms}/. /lib/modules/$(uname -r)/")
         lines += ["modprobe virtio_console", f"exec python3 {TOP}/selftests/lib/vm_agent.py"]
         return "modprobe virtio_net\n" + "\n".join(lines)
 
@@ -224,12 +224,12 @@ class Vm:
         self.answers, self.arrived, self.last = {}, threading.Condition(), 0
         return self
 
-    def wait(self, timeout=120):
+    def wait(self, timeout=300):
         """Until it takes commands."""
         self.sock = socket.socket(socket.AF_UNIX)
         until(lambda: self.sock.connect_ex(self.path) == 0, 20, f"{self.name}: QEMU is there: {self.output()}")
         threading.Thread(target=self._listen, args=(self.sock,), daemon=True).start()
-        self._answer(0, timeout)
+        self.answer(0, timeout)
         return self
 
     def _listen(self, sock):
@@ -245,7 +245,8 @@ class Vm:
         except OSError:
             pass
 
-    def _answer(self, number, timeout):
+    def answer(self, number, timeout):
+        """What begin() began has come to: status, out, err."""
         with self.arrived:
             if not self.arrived.wait_for(lambda: number in self.answers, timeout):
                 raise AssertionError(f"{self.name} did not answer within {timeout} s: {self.output()[-2000:]}")
@@ -259,7 +260,7 @@ class Vm:
 
     def sh(self, command, ok=(0,), timeout=60, stdin=""):
         """A shell line's standard output, a str with .status and .stderr; ok=None takes any status."""
-        got = self._answer(self.begin(command, timeout, stdin), timeout + 30)
+        got = self.answer(self.begin(command, timeout, stdin), timeout + 30)
         if ok is not None and got["status"] not in ok:
             raise Failed(f"[{self.name}] {command}: status {got['status']}: {got['err'].strip() or got['out'].strip()}")
         out = Output(got["out"])
@@ -270,7 +271,7 @@ class Vm:
         return json.loads(self.sh(command))
 
     def put(self, path, text, mode=0o644):
-        self.sh(f"install -D -m {mode:o} /dev/stdin {path}", stdin=text)
+        self.sh(f"mkdir -p {os.path.dirname(path)} && umask 077 && cat > {path} && chmod {mode:o} {path}", stdin=text)
 
     def output(self):
         try:
@@ -285,6 +286,9 @@ class Vm:
         """The plug is pulled."""
         if self.machine:
             self.machine.kill()
+
+    def alive(self):
+        return self.machine is not None and self.machine.proc.poll() is None
 
     def pause(self):
         os.kill(self.machine.proc.pid, signal.SIGSTOP)
@@ -304,8 +308,7 @@ class Output(str):
 
 
 def dkms_install(kind=KIND):
-    """Build the module as dkms does, from the tree that `make dkms-install` makes, for a stock kernel: the directory for
-    /lib/modules/VERSION/updates. dkms itself is unpacked, not installed, and run on the host: compiling in an emulated guest takes minutes."""
+    """The module as DKMS installs it, from the tree that `make dkms-install` makes: what belongs into /lib/modules/VERSION."""
     done = subprocess.run([os.path.join(TOP, "selftests", "harness", "dkms-tree"), kind.removeprefix("qemu-")],
                           stdout=subprocess.PIPE, text=True, env=dict(os.environ, TOP=TOP))
     if done.returncode:
