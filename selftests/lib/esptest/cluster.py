@@ -5,8 +5,8 @@
              +-- br: outside -+   sync  +-- br: inside --+
              '                '-- gw2 --'                '
 
-Devices: `out` (client, gw1, gw2), `in` (gw1, gw2, lan), `sync` (gw1, gw2: a
-veth between them). Outside 192.0.2.0/24 and 2001:db8::/64, inside 10.1.0.0/24
+Devices: `out` (client, gw1, gw2), `in` (gw1, gw2, lan), `sync` (gw1, gw2,
+over a third bridge). Outside 192.0.2.0/24 and 2001:db8::/64, inside 10.1.0.0/24
 and fd01::/64, the client's inner address 10.2.0.1 and fd02::1 on its lo.
 Who is active is for the test to say: nothing here decides, elects or starts a daemon.
 """
@@ -43,9 +43,11 @@ class Cluster:
             veth(ns, "out", self.br, f"o-{ns}"[:15])
         for ns in (self.gw1, self.gw2, self.lan):
             veth(ns, "in", self.br, f"i-{ns}"[:15])
-        veth(self.gw1, "sync", self.gw2, "sync")
+        for ns in self.gw.values():
+            veth(ns, "sync", self.br, f"s-{ns}"[:15])
         bridge(self.br, "outside", *(f"o-{ns}"[:15] for ns in (self.client, self.gw1, self.gw2)))
         bridge(self.br, "inside", *(f"i-{ns}"[:15] for ns in (self.gw1, self.gw2, self.lan)))
+        bridge(self.br, "sync", *(f"s-{ns}"[:15] for ns in self.gw.values()))
 
     def _addresses(self):
         for n, gw in self.gw.items():
@@ -62,31 +64,42 @@ class Cluster:
         self.lan.batch([f"addr add {LAN}/24 dev in", f"addr add {LAN6}/64 dev in nodad",
                         f"route add 10.2.0.0/24 via {LAN_GW}", f"route add fd02::/64 via {LAN_GW6}"])
 
+    @staticmethod
+    def vip_lines():
+        """The group's addresses, for ip -batch on the node that gets them."""
+        return [f"addr replace {VIP}/24 dev out", f"addr replace {VIP6}/64 dev out nodad",
+                f"addr replace {LAN_GW}/24 dev in", f"addr replace {LAN_GW6}/64 dev in nodad"]
+
+    def announce(self, node):
+        """What gratuitous ARP and neighbour advertisements tell."""
+        for ns, dev, addresses in ((self.client, "out", (VIP, VIP6)), (self.lan, "in", (LAN_GW, LAN_GW6))):
+            ns.batch([f"neigh replace {a} lladdr {self.gw[node].mac(dev)} dev {dev} nud reachable" for a in addresses])
+
+    def drop_vip(self, node):
+        self.gw[node].drop_address("out", f"{VIP}/24", f"{VIP6}/64")
+        self.gw[node].drop_address("in", f"{LAN_GW}/24", f"{LAN_GW6}/64")
+
     def move_vip(self, node):
         """The group's addresses, outside and inside, to node n (0: to none), as VRRP would."""
-        for n, gw in self.gw.items():
+        for n in self.gw:
             if n != node:
-                gw.drop_address("out", f"{VIP}/24", f"{VIP6}/64")
-                gw.drop_address("in", f"{LAN_GW}/24", f"{LAN_GW6}/64")
-        if not node:
-            return
-        gw = self.gw[node]
-        if not any(a["local"] == VIP for d in gw.ip_json("addr show dev out") for a in d["addr_info"]):
-            gw.batch([f"addr add {VIP}/24 dev out", f"addr add {VIP6}/64 dev out nodad",
-                      f"addr add {LAN_GW}/24 dev in", f"addr add {LAN_GW6}/64 dev in nodad"])
-        # What gratuitous ARP and neighbour advertisements tell.
-        for ns, dev, addresses in ((self.client, "out", (VIP, VIP6)), (self.lan, "in", (LAN_GW, LAN_GW6))):
-            mac = gw.ip_json(f"link show {dev}")[0]["address"]
-            ns.batch([f"neigh replace {a} lladdr {mac} dev {dev} nud reachable" for a in addresses])
+                self.drop_vip(n)
+        if node:
+            self.gw[node].batch(self.vip_lines())
+            self.announce(node)
+
+    def _plug(self, node, wires, where):
+        self.br.batch([f"link set {wire[0]}-{self.gw[node]} {where(wire)}" for wire in wires])
 
     def crash(self, node):
-        """Cut all of a node's wires at the bridge and the peer: what others see when it dies."""
-        self.br.batch([f"link set {wire}-{self.gw[node]} down" for wire in "oi"])
-        self.cut_sync()
+        """Pull a node's wires out of their bridges, all within a millisecond: what others see when it dies.
 
-    def revive(self, node):
-        self.br.batch([f"link set {wire}-{self.gw[node]} up" for wire in "oi"])
-        self.heal_sync()
+        It runs on and its devices keep their carrier: what it would still send shows in a capture on them.
+        """
+        self._plug(node, ("sync", "outside", "inside"), lambda wire: "nomaster")
+
+    def revive(self, node, wires=("sync", "outside", "inside")):
+        self._plug(node, wires, lambda wire: f"master {wire}")
 
     def cut_sync(self, one_way=None):
         """No datagram between the nodes; one_way=n: only what node n sends is lost."""

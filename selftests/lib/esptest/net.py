@@ -11,6 +11,7 @@ class Ns:
 
     def __init__(self, name):
         self.name = name
+        self._macs = {}
         sh(["ip", "netns", "add", name])
         defer(self.delete)
         self.ip("link set lo up")
@@ -41,6 +42,12 @@ class Ns:
                 with open(f"/proc/sys/net/{key}", "w") as f:
                     f.write(f"{value}\n")
         self.call(write)
+
+    def mac(self, dev):
+        """Of a device; asked for once."""
+        if dev not in self._macs:
+            self._macs[dev] = self.ip_json(f"link show {dev}")[0]["address"]
+        return self._macs[dev]
 
     def forward(self):
         self.sysctl({"ipv4/ip_forward": 1, "ipv6/conf/all/forwarding": 1})

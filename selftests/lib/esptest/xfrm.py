@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """SAs and policies by hand, with ip xfrm, and what the kernel counts about them."""
 import dataclasses
+import os
 import re
 import socket
+import struct
 
 from .system import defer, sh
 
@@ -14,6 +16,8 @@ ALGORITHMS = {
     "cbc-sha512": ["enc", "cbc(aes)", "0x" + "b6" * 32, "auth-trunc", "hmac(sha512)", "0x" + "b7" * 64, "256"],
 }
 UDP_ENCAP, UDP_ENCAP_ESPINUDP = 100, 2
+NETLINK_XFRM, XFRM_MSG_NEWAE, XFRMA_REPLAY_VAL, XFRMA_REPLAY_ESN_VAL = 6, 0x1e, 10, 23
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE = 1, 4, 0x100
 
 
 @dataclasses.dataclass
@@ -59,6 +63,23 @@ class Sa:
 
     def state(self, ns):
         return state(ns, self.spi, self.dst)
+
+    def set_oseq(self, ns, oseq):
+        """Write an outbound SA's counter with XFRM_MSG_NEWAE: where much more traffic would have brought it."""
+        if self.esn or self.window > 32:
+            words = (self.window + 31) // 32
+            value = struct.pack(f"=6I{4 * words}x", words, oseq & 0xffffffff, 0, oseq >> 32, 0, self.window)
+            attr = struct.pack("=HH", 4 + len(value), XFRMA_REPLAY_ESN_VAL) + value
+        else:
+            attr = struct.pack("=HHIII", 16, XFRMA_REPLAY_VAL, oseq, 0, 0)
+        family = socket.AF_INET6 if ":" in self.dst else socket.AF_INET
+        dst, src = (socket.inet_pton(family, a).ljust(16, b"\0") for a in (self.dst, self.src))
+        body = dst + struct.pack("!I", self.spi) + struct.pack("=HBx", family, socket.IPPROTO_ESP) + src + bytes(8) + attr
+        with ns.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM) as sock:
+            sock.send(struct.pack("=IHHII", 16 + len(body), XFRM_MSG_NEWAE, NLM_F_REQUEST | NLM_F_ACK | NLM_F_REPLACE, 1, 0) + body)
+            error, = struct.unpack_from("=i", sock.recv(4096), 16)
+        if error:
+            raise OSError(-error, f"[{ns}] spi {self.spi:#x}: set the counter to {oseq}: {os.strerror(-error)}")
 
 
 def state(ns, spi, dst=None):
