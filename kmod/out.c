@@ -370,6 +370,7 @@ void es_out_update(struct es_net *es, struct es_sa *sa)
 		limit = min(limit, sa->l.limit);
 	if (es_lease_enter(&sa->l, oseq, limit, unheard && !es_out_settled(es)) > oseq) {
 		es_x_raise(x, cap(x, sa->l.above));
+		sa->renewed_at += es_x_oseq(x) - oseq;	/* skipped, not used: no rate */
 		oseq = es_x_oseq(x);
 	} else if (oseq < sa->l.above) {
 		limit = min_t(u64, limit, sa->l.start + ES_LEASE_MIN);
