@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # DESC: espsyncd carries a tunnel to the standby's charon, exactly once, whatever breaks between the helpers
-# WHERE: uml
+# WHERE: uml-fast
 # SETS: timeout=400
 #
 # The helper alone, without the module: real tunnels of real clients on gw1's charon must appear on gw2's, passive, with the same
