@@ -40,7 +40,16 @@ static void this_node(struct es_net *es, struct list *l, bool local)
 		add(l, ESPSYNC_REASON_OVERRUN_GO_ON, 0, 0, 0, "the group says overrun go-on: numbers may repeat after a failover");
 }
 
-static void helper(struct es_net *es, struct list *l)
+/* The active node, or one that hears no active one. */
+static bool on_its_own(struct es_net *es)
+{
+	struct es_peer *owner = es_peer_find(es, es->group.owner);
+
+	return es->group.role == ESPSYNC_ROLE_ACTIVE || !owner || !es_peer_heard(owner);
+}
+
+/* A text with nothing missing is about the peers' helpers: no reason for a node that is asked about itself and has nobody to wait for. */
+static void helper(struct es_net *es, struct list *l, bool local)
 {
 	const struct es_helper *h = &es->helper;
 
@@ -48,7 +57,7 @@ static void helper(struct es_net *es, struct list *l)
 		return;		/* this cluster has none: SAs made by hand, or another daemon */
 	if (es->clock_us - h->at_us > ES_HELPER_US)
 		add(l, ESPSYNC_REASON_HELPER_SILENT, 0, 0, 0, "espsyncd here has not reported for 3 s: systemctl status espsyncd");
-	else if (h->missing || *h->text)
+	else if (h->missing || (*h->text && !(local && on_its_own(es))))
 		add(l, *h->text ? h->reason : ESPSYNC_REASON_IKE_MISSING, 0, h->missing, 0,
 		    *h->text ? h->text : "charon here lacks IKE SAs that the cluster has: look at espsyncd's log");
 }
@@ -171,6 +180,6 @@ unsigned int es_ready(struct es_net *es, bool local, struct es_reason *r)
 		takeover(es, &l, local);
 	if (!local || es->group.role == ESPSYNC_ROLE_STANDBY)
 		sas(es, &l);
-	helper(es, &l);
+	helper(es, &l, local);
 	return l.n;
 }
