@@ -20,7 +20,8 @@ import subprocess
 import sys
 import tempfile
 
-from esptest import defer, main, module, note, sh
+from esptest import defer, main, module, note, sh, until
+from esptest.system import unload
 
 NOBODY = 65534
 KEY = "5f" * 32
@@ -478,6 +479,24 @@ def output_that_is_lost():
     assert p.returncode == 3 and p.stderr.startswith("espsync: output: "), (p.returncode, p.stderr)
 
 
+def the_module_goes():
+    """Whoever listens is told, instead of waiting for ever."""
+    with subprocess.Popen(["espsync", "monitor"], stderr=subprocess.PIPE, text=True) as p:
+        try:
+            # Subscribed is when the kernel counts a socket of the process in a group.
+            until(lambda: any(int(f[2]) & 0x3fffff == p.pid and int(f[3], 16) for f in netlink_sockets()), 10, "the monitor has subscribed")
+            unload()
+            err = p.communicate(timeout=10)[1]
+        finally:
+            p.kill()
+    assert (p.returncode, err) == (3, "espsync: monitor: the module was unloaded (modprobe espsync)\n"), (p.returncode, err)
+
+
+def netlink_sockets():
+    with open("/proc/net/netlink", encoding="ascii") as f:
+        return [line.split() for line in f][1:]
+
+
 main([the_module_is_not_loaded, no_channel, words_and_numbers, hostile_json, key_files, the_key_is_taken_and_not_shown, not_found,
       kernel_refuses, good_words, no_permission, root_of_another_user_namespace, multicast_groups, the_ha_plugins_port,
-      output_that_is_lost])
+      output_that_is_lost, the_module_goes])

@@ -81,7 +81,7 @@ static void text_array(const json_t *array, char *buf, size_t size)
 	snprintf(buf, size, "-");
 	json_array_foreach(array, i, value)
 		if (used < size)
-			used += (size_t)snprintf(buf + used, size - used, "%s%s", used ? " " : "",
+			used += (size_t)snprintf(buf + used, size - used, "%s%s", used ? "," : "",
 						 json_string_value(value));
 }
 
