@@ -9,6 +9,7 @@
 
 #define FETCH_MS	3000		/* how long a new helper waits for its journal */
 #define MAX_PENDING	(16 << 20)
+#define MAX_BACKLOG	(1 << 20)	/* more messages than any journal's replay has */
 #define SILENT_MS	5000		/* charon beats every heartbeat_delay, a second at most */
 
 static bool is_ours(void *ctx, const struct ha_addr *local)
@@ -81,6 +82,12 @@ void relay_inject(void *relay, const struct ha_msg *m, const uint8_t *data, size
 {
 	struct relay *r = relay;
 
+	if (charon_backlog(r->p.ch) >= MAX_BACKLOG) {
+		/* It hangs. The journal has all that it is not told now. */
+		charon_drop_backlog(r->p.ch);
+		sync_request(r->p.sync);
+		return;
+	}
 	if (r->active)
 		expect(r, m);
 	charon_inject(r->p.ch, data, len, relay_token(r));

@@ -11,6 +11,7 @@
 #define STEP_MS		2
 #define ASK_AGAIN_MS	20	/* the old owner is heard and has not answered */
 #define REFUSED_MS	500
+#define COMPLAIN_MS	3000
 #define DEMOTE_MS	300	/* to flush: keepalived has moved the address already */
 
 enum role { NO_ROLE, STANDBY, ACTIVE };
@@ -37,6 +38,7 @@ struct roles {
 	bool started;
 	int refused;			/* errno that was logged last */
 	uint64_t since_ms;
+	bool complained;
 };
 
 static void step(struct roles *r);
@@ -67,6 +69,7 @@ static void begin(struct roles *r, enum role target)
 	r->phase = target == ACTIVE ? PROMOTING : DEMOTING;
 	r->refused = 0;
 	r->since_ms = now_ms();
+	r->complained = false;
 	event_del(r->step);
 	step(r);
 }
@@ -106,8 +109,15 @@ static void promote(struct roles *r)
 
 static void fill(struct roles *r)
 {
+	const char *why;
+
 	if (!sync_is_done(r->p.sync) || !charon_idle(r->p.ch)) {
 		arm(r->step, STEP_MS);
+		sync_missing(r->p.sync, &why);
+		if (!r->complained && now_ms() - r->since_ms > COMPLAIN_MS) {
+			log_warn("charon cannot take over yet: %s", *why ? why : "it is being filled");
+			r->complained = true;
+		}
 		return;
 	}
 	r->phase = TAKING;
