@@ -17,6 +17,7 @@
 #include "group.h"
 #include "out.h"
 #include "sa.h"
+#include "trace.h"
 
 static int epoch_cmp(u64 a, u8 a_node, u64 b, u8 b_node)
 {
@@ -319,6 +320,7 @@ int es_group_promote(struct es_net *es, u32 *doubtful, struct netlink_ext_ack *e
 	WRITE_ONCE(es->unguarded, false);
 	forget_acks(es);
 	set_role(es, ESPSYNC_ROLE_ACTIVE, *doubtful ? "promoted while out of sync" : "promoted");
+	trace_espsync_promote(es, *doubtful);
 	g->owner = es->cfg.node;
 	es_guard_update(es);
 	es->walk = 1;

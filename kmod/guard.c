@@ -17,18 +17,20 @@
 
 #include "events.h"
 #include "group.h"
+#include "trace.h"
 
 #define ES_IKE_PORT	500
 #define ES_NATT_PORT	4500
 
-static bool bundle_is_guarded(const struct es_group *g, const struct sk_buff *skb)
+/* The state of the bundle that is the group's, or NULL. */
+static const struct xfrm_state *guarded(const struct es_group *g, const struct sk_buff *skb)
 {
 	const struct dst_entry *dst = skb_dst(skb);
 
 	for (; dst && dst->xfrm; dst = xfrm_dst_child(dst))
 		if (es_group_has(g, dst->xfrm->props.family, &dst->xfrm->props.saddr))
-			return true;
-	return false;
+			return dst->xfrm;
+	return NULL;
 }
 
 /* Transport header of what this host sends from the group's address. */
@@ -72,12 +74,15 @@ static bool sent_from_group(const struct es_group *g, const struct sk_buff *skb,
 static unsigned int drop_guarded(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	struct es_net *es = es_net_of(state->net);
+	const struct xfrm_state *x;
 
 	if (!es || READ_ONCE(es->group.role) != ESPSYNC_ROLE_STANDBY)
 		return NF_ACCEPT;
-	if (!bundle_is_guarded(&es->group, skb) && !sent_from_group(&es->group, skb, state->pf))
+	x = guarded(&es->group, skb);
+	if (!x && !sent_from_group(&es->group, skb, state->pf))
 		return NF_ACCEPT;
 	atomic64_inc(&es->refused);
+	trace_espsync_refuse(es, state->pf == NFPROTO_IPV4 ? AF_INET : AF_INET6, x ? x->id.spi : 0, skb->len);
 	return NF_DROP;
 }
 

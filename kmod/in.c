@@ -8,6 +8,7 @@
  */
 #include "in.h"
 #include "sa.h"
+#include "trace.h"
 #include "xstate.h"
 
 #define ES_RECORDS_PER_S	100000	/* budget that stretches the interval */
@@ -80,6 +81,7 @@ static bool visit(struct es_net *es, struct es_sa *sa)
 		sa->seen = READ_ONCE(x->curlft.packets);
 		sa->moved_us = es->clock_us;
 		es_sa_set_dirty(es, sa);
+		trace_espsync_sample(es, sa);
 		return true;
 	}
 	if (es->clock_us - sa->moved_us < ES_HOT_US || test_bit(ES_SA_INEXACT, &sa->flags))
@@ -127,6 +129,7 @@ void es_in_merge(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *
 {
 	struct xfrm_state *x = READ_ONCE(sa->x);
 
+	trace_espsync_merge(es, sa, ESPSYNC_DIR_IN, r->win.seq);
 	if (!x) {	/* kept until it comes */
 		es_sa_keep(es, sa, 0, &r->win, r->bytes, r->packets);
 		return;

@@ -10,6 +10,7 @@
 #include "events.h"
 #include "out.h"
 #include "sa.h"
+#include "trace.h"
 #include "xstate.h"
 
 /* Distance at which an unbounded SA asks for attention, so that its ceiling stays near when a peer comes. */
@@ -405,6 +406,7 @@ void es_out_store(struct es_net *es, struct es_sa *sa, const struct es_wire_rec 
 
 	if (r->ceiling > ES_CEILING_MAX)
 		return;
+	trace_espsync_merge(es, sa, ESPSYNC_DIR_OUT, r->ceiling);
 	if (x)
 		spin_lock_bh(&x->lock);
 	if (active && x && r->ceiling > sa->l.target) {

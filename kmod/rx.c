@@ -14,6 +14,7 @@
 #include "in.h"
 #include "out.h"
 #include "sa.h"
+#include "trace.h"
 
 #define ES_RX_BATCH	256
 
@@ -271,14 +272,17 @@ static void datagram(struct es_net *es, const struct es_addr *from, u8 *data, si
 
 	if (len < 4) {
 		es->drops[ESPSYNC_DROP_TRUNCATED]++;
+		trace_espsync_receive(es, 0, 0, len, ESPSYNC_DROP_TRUNCATED);
 		return;
 	}
 	p = es_peer_find(es, data[2]);
 	if (!p || !es_addr_equal_ip(from, &p->addr)) {
 		es->drops[ESPSYNC_DROP_UNKNOWN_PEER]++;
+		trace_espsync_receive(es, data[2], 0, len, ESPSYNC_DROP_UNKNOWN_PEER);
 		return;
 	}
 	err = es_session_open(&p->session, &es->keys, data, len, div_u64(es->clock_us, 1000), &o);
+	trace_espsync_receive(es, p->node, o.seq, len, err < 0 ? -err - 1 : -1);
 	if (o.version)
 		p->version = o.version;
 	if (err < 0) {

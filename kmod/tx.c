@@ -13,6 +13,7 @@
 #include "in.h"
 #include "out.h"
 #include "sa.h"
+#include "trace.h"
 
 #define ES_BURST	16	/* datagrams to one peer in one go */
 #define ES_REORDER	8	/* acknowledged so far ahead: the one before is lost */
@@ -75,6 +76,7 @@ static u64 finish(struct es_net *es, struct es_peer *p, struct es_cursor *c, boo
 
 	if (len < 0)
 		return 0;
+	trace_espsync_send(p, seq, len, urgent ? 0 : es->draft->n);
 	transmit(es, p, len);
 	return seq;
 }
