@@ -176,11 +176,11 @@ class Drops:
 
 
 def state():
-    """All that a datagram could change, of both gateways."""
+    """All that a datagram could change, of both gateways. Whether a peer is heard at this moment is for in_sync()."""
     found = []
     for ns in GATEWAYS:
         shown = show(ns)
-        found += [{k: p[k] for k in ("node", "addr", "port", "state", "sas_synced", "sas_total", "version")} for p in shown["peers"]]
+        found += [{k: p[k] for k in ("node", "addr", "port", "sas_synced", "sas_total", "version")} for p in shown["peers"]]
         found += shown["groups"]
         found += [{k: shown["stats"][k] for k in ("sas", "waiting", "tombstones", "merges", "stalls")}]
         found += [{k: sa[k] for k in ("spi", "dir", "fingerprint", "oseq", "ceiling", "seq", "owner", "state")} for sa in show(ns, "sas")]
