@@ -8,6 +8,7 @@
 #   make install | uninstall            [DESTDIR=] [PREFIX=/usr/local]
 #   make dkms-install                   the module's sources to /usr/src, and DKMS told
 #   make check [T=name,name] [K=6.12] [L=1] [V=1]   tests, in guests; K: all on that stock kernel; L: list
+#   make demo                           one tunnel, two gateways killed in turn, on three emulated machines; as root, on Debian 12
 #   make mutants [T=name]               each fault in selftests/mutants must be noticed
 #   make module KDIR=...                the module for that kernel, in a directory of its own under build/
 
@@ -27,7 +28,7 @@ BUILD_DEPS := build-essential linux-headers-amd64 pkg-config libnl-genl-3-dev li
 TEST_DEPS := qemu-system-x86 busybox-static bc flex bison libelf-dev libssl-dev cpio e2fsprogs kmod python3 rsync \
 	xz-utils iproute2 util-linux ca-certificates patch
 
-.PHONY: all kernel user module install uninstall dkms-install dkms-uninstall deps check mutants clean
+.PHONY: all kernel user module install uninstall dkms-install dkms-uninstall deps check demo mutants clean
 
 all: kernel user
 
@@ -80,6 +81,11 @@ deps:
 check:
 	@$(if $(L),true,$(MAKE) --no-print-directory user >/dev/null)
 	@$(HARNESS)/run $(if $(L),-l) $(if $(K),-k $(K)) $(if $(V),-v) $(T)
+
+demo:
+	@$(MAKE) --no-print-directory deps >/dev/null
+	@$(MAKE) --no-print-directory user >/dev/null
+	@selftests/demo/run
 
 mutants: user
 	@$(HARNESS)/mutants $(T)

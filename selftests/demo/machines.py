@@ -95,9 +95,6 @@ class Gateway(Station):
         self.charon(HA_ALONE % (self.number, self.other, POOL) + example("strongswan.d/charon/kernel-netlink.conf"), "ha", self.strongswan())
         self.keepalived(helper=False)
 
-    def start(self):
-        return super().start()
-
     def start_espsync(self, key):
         """espsync-channel.service, espsyncd.service, strongswan.service, keepalived.service, espsync-open.service."""
         n, other = self.number, self.other

@@ -59,6 +59,7 @@ class Wires:
     def __init__(self, segments):
         self.dir = tempfile.mkdtemp(prefix="wires-")
         self.segments = segments
+        self.begin = 0.0
         self.ports = {}
         number = {name: i for i, name in enumerate(sorted({m for ms in segments.values() for m in ms}), 1)}
         for s, (segment, machines) in enumerate(segments.items(), 1):
@@ -152,7 +153,7 @@ class Wires:
         if os.path.exists(self.pcap(segment) + ".drops"):
             raise AssertionError(f"the recording of {segment} lost packets, so it proves nothing")
         for when, frame in read_pcap(self.pcap(segment)):
-            if when >= since:
+            if when >= max(since, self.begin):
                 seen = parse(frame) or (None, 0, 0, 0, b"", b"")
                 yield Frame(when, self.names.get(frame[6:12]), *seen, frame)
 
@@ -165,6 +166,10 @@ class Wires:
         for f in self.esp(segment=segment):
             seen[f.a, str(ipaddress.ip_address(f.dst)), f.b].append((f.sender, f.time))
         return {k: v for k, v in seen.items() if len(v) > 1}
+
+    def clear(self):
+        """What was recorded so far is of no interest any more."""
+        self.begin = time.time()
 
     def close(self):
         os.kill(self.pid, signal.SIGTERM)
@@ -214,6 +219,8 @@ class Vm:
 
     def start(self):
         """Begin to boot; wait() for it."""
+        if self.machine:
+            self.machine.discard()
         self.boots = getattr(self, "boots", 0) + 1
         self.path = os.path.join(self.wires.dir, f"{self.name}.{self.boots}")
         self.machine = machine.Machine(
