@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # DESC: the counter group's stream, put into another node, replicates it; the wall clock may jump
-# WHERE: uml qemu
+# WHERE: uml
 # SETS: timeout=300
 """
 counters - replication over genetlink alone, and a wall clock set by an hour.

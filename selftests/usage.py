@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # DESC: every command line's bad input is refused with a sentence and its exit code, and changes nothing
-# WHERE: uml qemu
+# WHERE: uml
 # SETS: timeout=300
 """
 usage - what the tool and the family refuse.
