@@ -13,6 +13,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/skbuff.h>
+#include <linux/slab.h>
 #include <net/sock.h>
 
 #include "aevent.h"
@@ -24,55 +25,63 @@ static struct socket *listener;
 static unsigned int channels;
 
 struct batch {
-	struct es_net *es;
+	struct xfrm_state *x[ES_WALK_BATCH];
 	unsigned int n;
 };
 
-/* Lets go of xfrm_state_lock now and then; xfrm keeps the place. */
-static bool enough(struct batch *b)
-{
-	return b->n++ == ES_WALK_BATCH;
-}
-
-/* Under xfrm_state_lock: x->lock may not be taken, a store of a word does. */
-static int quiet_one(struct xfrm_state *x, int count, void *data)
+/* Under xfrm_state_lock: only take a reference, and let go of the lock now and then. xfrm keeps the place. */
+static int collect(struct xfrm_state *x, int count, void *data)
 {
 	struct batch *b = data;
-	struct es_net *es = b->es;
-	u32 age = es->saved_etime * HZ / XFRM_AE_ETH_M;
 
-	if (enough(b))
+	if (b->n == ES_WALK_BATCH)
 		return -EAGAIN;
-	if (READ_ONCE(x->replay_maxdiff) == es->saved_rseqth && READ_ONCE(x->replay_maxage) == age) {
-		WRITE_ONCE(x->replay_maxdiff, 0);
-		WRITE_ONCE(x->replay_maxage, 0);
-	}
+	xfrm_state_hold(x);
+	b->x[b->n++] = x;
 	return 0;
 }
 
-static int restore_one(struct xfrm_state *x, int count, void *data)
+/* x->lock held. An armed timer would set XFRM_TIME_DEFER, and then every packet raises an event. */
+static void quiet_one(struct es_net *es, struct xfrm_state *x)
 {
-	struct batch *b = data;
-	struct es_net *es = b->es;
-
-	if (enough(b))
-		return -EAGAIN;
-	if (!READ_ONCE(x->replay_maxdiff) && !READ_ONCE(x->replay_maxage)) {
-		WRITE_ONCE(x->replay_maxdiff, es->saved_rseqth);
-		WRITE_ONCE(x->replay_maxage, es->saved_etime * HZ / XFRM_AE_ETH_M);
-	}
-	return 0;
+	if (x->replay_maxdiff != es->saved_rseqth || x->replay_maxage != es->saved_etime * HZ / XFRM_AE_ETH_M)
+		return;
+	x->replay_maxdiff = 0;
+	x->replay_maxage = 0;
+	x->xflags &= ~XFRM_TIME_DEFER;
+	timer_delete(&x->rtimer);
 }
 
-static void each_state(struct es_net *es, int (*one)(struct xfrm_state *, int, void *))
+static void restore_one(struct es_net *es, struct xfrm_state *x)
 {
-	struct batch b = { .es = es };
+	if (x->replay_maxdiff || x->replay_maxage)
+		return;
+	x->replay_maxdiff = es->saved_rseqth;
+	x->replay_maxage = es->saved_etime * HZ / XFRM_AE_ETH_M;
+	if (x->replay_maxage && x->km.state == XFRM_STATE_VALID)
+		mod_timer(&x->rtimer, jiffies + x->replay_maxage);
+}
+
+static void each_state(struct es_net *es, void (*one)(struct es_net *, struct xfrm_state *))
+{
+	struct batch *b = kmalloc(sizeof(*b), GFP_KERNEL | __GFP_NOFAIL);
 	struct xfrm_state_walk walk;
+	unsigned int i;
+	int err;
 
 	xfrm_state_walk_init(&walk, IPSEC_PROTO_ANY, NULL);
-	while (xfrm_state_walk(es->net, &walk, one, &b) == -EAGAIN)
-		b.n = 0;
+	do {
+		b->n = 0;
+		err = xfrm_state_walk(es->net, &walk, collect, b);
+		for (i = 0; i < b->n; i++) {
+			spin_lock_bh(&b->x[i]->lock);
+			one(es, b->x[i]);
+			spin_unlock_bh(&b->x[i]->lock);
+			xfrm_state_put(b->x[i]);
+		}
+	} while (err == -EAGAIN);
 	xfrm_state_walk_done(&walk, es->net);
+	kfree(b);
 }
 
 static void quiet(struct es_net *es)

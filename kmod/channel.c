@@ -123,6 +123,7 @@ static void fresh(struct es_net *es, struct es_sa *sa)
 	es_sa_set_todo(es, sa);
 	sa->moved_us = es->clock_us;
 	es_event_sa(es, ESPSYNC_EVENT_SA, sa, "adopted");
+	es_rx_mismatch(es, sa);
 	if (test_bit(ES_SA_INEXACT, &sa->flags))
 		es_event_sa(es, ESPSYNC_EVENT_UNPROTECTED, sa, "has aevent thresholds of its own; remove them (XFRMA_REPLAY_THRESH)");
 	es_out_named(es, sa);

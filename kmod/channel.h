@@ -37,6 +37,7 @@ void es_tx_reset(struct es_peer *p);
 
 /* rx.c */
 void es_rx(struct es_net *es);
+void es_rx_mismatch(struct es_net *es, struct es_sa *sa);
 void es_rx_discard(struct es_net *es);
 
 #endif /* ESPSYNC_CHANNEL_H */

@@ -42,7 +42,7 @@ static const struct nla_policy peer_policy[ESPSYNC_A_PEER_MAX + 1] = {
 };
 
 /* More than a policy's own s16 holds. */
-static const struct netlink_range_validation timeout_range = { .max = 60000 };
+static struct netlink_range_validation timeout_range = { .max = 60000 };
 
 static const struct nla_policy group_policy[ESPSYNC_A_GROUP_MAX + 1] = {
 	[ESPSYNC_A_GROUP_ID] = { .type = NLA_U32 },

@@ -285,12 +285,12 @@ static void renew(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, boo
 	u64 next;
 
 	/*
-	 * It never shrinks: slots are counted in leases, and a standby may know an older one. With more than two nodes a lease
+	 * It doubles at most, so that a moment's burst is not taken for a rate, and never shrinks: slots are counted in leases, and a standby may know an older one. With more than two nodes a lease
 	 * that grows would let slots overlap, so there it stays as it is.
 	 */
 	if (sa->renewed_us && es->n_nodes <= 2)
-		lease = max(lease, es_lease_size(oseq - min(oseq, sa->renewed_at), es->clock_us - sa->renewed_us,
-						 es->cfg.evict_ms, es_x_esn(x)));
+		lease = clamp(es_lease_size(oseq - min(oseq, sa->renewed_at), es->clock_us - sa->renewed_us,
+					    es->cfg.evict_ms, es_x_esn(x)), lease, max(lease, 2 * lease));
 	next = cap(x, es_lease_next(&sa->l, oseq, lease, bound));
 	if (next == sa->l.target)
 		return;

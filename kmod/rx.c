@@ -76,7 +76,12 @@ static void acknowledge(struct es_peer *p, u64 seq)
 		p->ack_bits |= 1ull << (p->ack_high - seq);
 }
 
-static void mismatch(struct es_net *es, struct es_sa *sa)
+/**
+ * es_rx_mismatch() - whether a peer has another key for an SA's SPI, told once
+ * @es: namespace, locked
+ * @sa: an SA that a peer named, or that has come here
+ */
+void es_rx_mismatch(struct es_net *es, struct es_sa *sa)
 {
 	bool clash = es_sa_clashes(es, sa);
 
@@ -115,7 +120,7 @@ static bool apply_name(struct es_net *es, struct es_peer *p, const struct es_wir
 	}
 	if (!sa->x)
 		es->scan_us = min(es->scan_us, es->clock_us - 900000);
-	mismatch(es, sa);
+	es_rx_mismatch(es, sa);
 	return true;
 }
 

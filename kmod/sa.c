@@ -111,7 +111,7 @@ struct es_sa *es_sa_by_addr(struct es_net *es, const struct es_addr *dst, __be32
  * es_sa_clashes() - another live SA has the same SPI and destination, but not the same key
  * @es: namespace
  * @sa: the one
- * Return: true for a key mismatch. Context: es->lock held
+ * Return: true for a key mismatch; then the others are marked with ES_SA_MISMATCH. Context: es->lock held
  */
 bool es_sa_clashes(struct es_net *es, const struct es_sa *sa)
 {
@@ -121,8 +121,10 @@ bool es_sa_clashes(struct es_net *es, const struct es_sa *sa)
 	spin_lock_bh(&es->sa_lock);
 	hlist_for_each_entry(o, bucket(es, sa->proto, sa->spi), node)
 		if (o != sa && o->spi == sa->spi && o->proto == sa->proto && o->fp != sa->fp && o->family == sa->family &&
-		    !memcmp(&o->daddr, &sa->daddr, sizeof(o->daddr)) && !test_bit(ES_SA_DEAD, &o->flags))
+		    !memcmp(&o->daddr, &sa->daddr, sizeof(o->daddr)) && !test_bit(ES_SA_DEAD, &o->flags)) {
+			set_bit(ES_SA_MISMATCH, &o->flags);
 			clash = true;
+		}
 	spin_unlock_bh(&es->sa_lock);
 	return clash;
 }

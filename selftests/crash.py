@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+# DESC: the active gateway crashes at 20 random moments under load: no number twice, no replay taken, jumps bounded
+# WHERE: uml qemu
+# SETS: timeout=400
+"""
+crash - invariants I1, I3, I4 and I5 over many failovers of one cluster.
+
+A crash here is: all wires of the active gateway are pulled at once. It runs on as a zombie, still sends (into nothing, but recorded),
+comes back, hears the higher epoch and is standby. Captures stand before the cut, so a number that the zombie and its successor
+both sent is found.
+"""
+import time
+
+from esptest import *
+from failover import *
+
+GENERATIONS, CRASHES = 4, 5     # of SAs, and of the cluster with each
+NODES, EVICT_S = 2, 30
+
+
+def setup():
+    module()
+    c = Cluster()
+    c.start()
+    set_times(c, detect_ms=2000, evict_ms=1000 * EVICT_S)    # emulated and busy machines: a takeover may take seconds
+    c.client.ip("addr add 10.2.0.2/32 dev lo")
+    for gw in c.gw.values():
+        gw.ip(f"route add 10.2.0.2/32 via {c.CLIENT} dev out")
+    c.active, c.spi, c.tunnels = 1, 0x1000, []
+    rekeyed(c)
+    return c
+
+
+def rekeyed(c):
+    """New SAs in the place of the old."""
+    for t in c.tunnels:
+        for ns, gateway in ((c.client, False), (c.gw1, True), (c.gw2, True)):
+            t.remove(ns, gateway)
+    c.spi += 0x100
+    c.tunnels = [c.tunnel(spi=c.spi, esn=True, window=2048),
+                 c.tunnel(spi=c.spi + 0x10, alg="cbc-sha256", inner=("10.2.0.2/32", "10.1.0.0/24"))]
+    c.began = time.time()
+    ready(c, c.active)
+
+
+class Round:
+    """One crash: of whom, when, with which SAs, from where to where their counters had been moved by hand, how big leases may be."""
+
+    def __init__(self, c, died, moved, lease):
+        self.died, self.spis, self.moved, self.lease = died, [t.to_client.spi for t in c.tunnels], moved, lease
+        self.at = time.time()
+        self.until = None
+
+
+def near_renewal(c, rng):
+    """Bring the active node's counters to the middle of their leases: the next packets ask for a new one. SPI: (from, to)."""
+    known = sas(c, c.active)
+    moved = {}
+    for t in c.tunnels:
+        sa = t.to_client
+        was = int(known[sa.spi]["oseq"])
+        to = int(known[sa.spi]["ceiling"]) - LEASE_MIN // 2 - rng.randrange(30)
+        sa.set_oseq(c.gw[c.active], to)
+        moved[sa.spi] = was, to
+    return moved
+
+
+def zombie_runs_dry(c, node):
+    """Bring the zombie close to its ceiling: it has to stop there, with packets waiting to be sent."""
+    known = sas(c, node)
+    stalls = int(c.show(node, "stats")["stalls"])
+    for t in c.tunnels[:1]:
+        ceiling = int(known[t.to_client.spi]["ceiling"])
+        t.to_client.set_oseq(c.gw[node], ceiling - GSO_MAX - 3)
+    until(lambda: int(c.show(node, "stats")["stalls"]) > stalls, 10, "the zombie stops before its ceiling")
+    return {t.to_client.spi: int(known[t.to_client.spi]["ceiling"]) for t in c.tunnels}
+
+
+def one_crash(c, rng, load, renew, lease):
+    """renew: with new leases about to be asked for. Leases grow with the rate that this seems to be, and stay so: lease is changed."""
+    died, heir = c.active, 3 - c.active
+    ready(c, died)
+    moved = {}
+    if renew:
+        moved = near_renewal(c, rng)
+    time.sleep(rng.uniform(0, 0.4))
+    c.crash(died)
+    # What is announced is at most twice what lies between the number and its ceiling after a renewal; and it never shrinks.
+    for spi, s in sas(c, died).items():
+        if s["ceiling"] is None:
+            continue
+        lease[spi] = max(lease.get(spi, LEASE_MIN), 2 * (int(s["ceiling"]) - int(s["oseq"])))
+    r = Round(c, died, moved, dict(lease))
+    time.sleep(rng.choice((0, rng.uniform(0, 0.5))))
+    c.began = time.time()
+    equal(take_over(c, heir), 0, "SAs in doubt after a takeover in sync")
+    c.active = heir
+    load.flows(f"after the crash of node {died}")
+    r.ceilings = zombie_runs_dry(c, died) if rng.random() < 0.3 else {}
+    r.silent = return_zombie(c, died)
+    return r
+
+
+def no_number_twice(c, caps, at_client, replays):
+    twice = repeats(caps.values())
+    check(not twice, f"{len(twice)} numbers were sent twice, such as {next(iter(twice.items()), None)}")
+    check(not repeats([at_client], out=False), "a number reached the client twice")
+    equal(lost_replay(c) - replays, 0, "packets that the client refused as replays")
+
+
+def jumps_are_bounded(caps, rounds):
+    """I4: how many numbers each takeover skipped, on what was captured."""
+    for r, following in zip(rounds, [*rounds[1:], None]):
+        for spi in r.spis:
+            bound = (NODES + 1) * (r.lease.get(spi, LEASE_MIN) + LEASE_MIN)
+            last = max(p.seq for p in caps[r.died].esp(spi, out=True) if p.time <= r.at)
+            last = max(last, r.moved.get(spi, (0, 0))[1])
+            term = [p.seq for p in caps[3 - r.died].esp(spi, out=True, since=r.at) if p.time <= r.until]
+            was, to = following.moved.get(spi, (0, 0)) if following else (0, 0)
+            skipped = max(term) - last - len(term) - (to - was)
+            what = f"crash of node {r.died}, spi {spi:#x}: last {last}, then {min(term)} to {max(term)}, skipped {skipped} of {bound:.0f}"
+            check(last < min(term) <= last + bound and skipped <= bound, what)
+
+
+def zombies_behave(caps, rounds):
+    """Under the ceiling while it believes that it is active, silent once it knows better."""
+    for r in rounds:
+        for spi, ceiling in r.ceilings.items():
+            beyond = [p.seq for p in caps[r.died].esp(spi, out=True, since=r.at) if p.time < r.silent and p.seq > ceiling]
+            check(not beyond, f"zombie {r.died} passed its ceiling {ceiling}: {beyond[:3]}")
+        loud = [p for p in caps[r.died].esp(out=True, since=r.silent) if p.time < r.until]
+        check(not loud, f"node {r.died} was standby and sent {loud[:3]}")
+
+
+def twenty_crashes(c):
+    rng = seeded()
+    caps = {n: Capture(gw, "out") for n, gw in c.gw.items()}
+    at_client = Capture(c.client, "out")
+    replays, rounds = lost_replay(c), []
+    for generation in range(GENERATIONS):
+        if generation:
+            rekeyed(c)
+        load, lease, renewed = Load(c, c.tunnels), {}, rng.randrange(CRASHES)
+        load.flows("before the crash")
+        for i in range(CRASHES):
+            rounds.append(one_crash(c, rng, load, i == renewed, lease))
+        load.stop()
+        rounds[-1].until = time.time()
+    for r, following in zip(rounds, rounds[1:]):
+        r.until = r.until or following.at
+    renewals = sum(int(c.show(n, "stats")["renewals"]) for n in c.gw)
+    note(f"{len(rounds)} crashes, {sum(len(cap.esp(out=True)) for cap in caps.values())} packets sent by the gateways, {renewals} renewals, "
+         f"{sum(bool(r.ceilings) for r in rounds)} zombies ran dry")
+    check(renewals > 0, "no lease was renewed: the moments were not random enough")
+    no_number_twice(c, caps, at_client, replays)
+    jumps_are_bounded(caps, rounds)
+    zombies_behave(caps, rounds)
+
+
+# -- I3 ------------------------------------------------------------------------
+
+def client_sends(c, t, number, rate=1000):
+    """So many packets of the client into a tunnel, and no more; nothing is answered."""
+    before = state(c.client, t.to_gw.spi)["packets"]
+    sender = Sender(c.client, c.LAN, 7500, rate=rate, source=t.inner[0].split("/")[0])
+    until(lambda: state(c.client, t.to_gw.spi)["packets"] - before >= number, 60, f"{number} packets sent")
+    sender.stop()
+
+
+def recorded(c, t, number):
+    """(frames that gw accepted, frames that never reached it) of one silenced client, oldest first."""
+    spi, gw = t.to_gw.spi, c.gw[c.active]
+    sent, arrived = Capture(c.client, "out", keep=True), Capture(gw, "out")
+    was = state(gw, spi)
+    client_sends(c, t, number)
+    until(lambda: len(arrived.esp(spi, out=False)) > number // 2, 10, "the capture follows")
+    until(lambda: len(arrived.esp(spi, out=False)) == state(gw, spi)["packets"] - was["packets"], 10, "all that arrived is accepted")
+    equal(state(gw, spi)["replay"], was["replay"], "refused while recording")
+    sent.stop(), arrived.stop()
+    equal((sent.dropped, arrived.dropped), (0, 0), "packets that the captures missed")
+    there = {p.seq for p in arrived.esp(spi, out=False)}
+    frames = {p.seq: sent.bytes_of(p) for p in sent.esp(spi, out=True)}
+    return [frames[n] for n in sorted(there)], [frames[n] for n in sorted(frames) if n not in there]
+
+
+def quiet(c):
+    """Long enough for twenty of the streaming intervals that `show` prints."""
+    time.sleep(max(0.2, 20 * c.show(c.active, "channel")["interval_us"] / 1e6))
+
+
+def replays_stay_rejected(c):
+    """1000 and more that the dead node had accepted are refused by its heir; what it never saw, within the window, is not."""
+    player = Player(c)
+    for t, window in ((c.tunnels[0], 2048), (c.tunnels[1], 32)) * 2:
+        died, heir = c.active, 3 - c.active
+        ready(c, died)
+        c.br.sh("nft 'add table netdev t; add chain netdev t c { type filter hook ingress device o-client priority 0; }; "
+                "add rule netdev t c ip protocol esp numgen inc mod 11 == 5 drop'")
+        accepted, never = recorded(c, t, 1200)
+        c.br.sh("nft delete table netdev t")
+        check(len(accepted) >= 1000 and len(never) > 50, f"{len(accepted)} accepted, {len(never)} dropped on the way")
+        quiet(c)
+        # Late ones move no edge, and wake an SA that had gone cold.
+        late = never[-3:] if window > 1000 else []
+        if late:
+            equal(player.play(died, t.to_gw, late), (len(late), 0), "late packets taken by the node that will die")
+            quiet(c)
+        c.crash(died)
+        equal(take_over(c, heir), 0, "SAs in doubt")
+        c.active = heir
+        what = f"{t.to_gw.spi:#x} from {died} to {heir}"
+        equal(player.play(heir, t.to_gw, [accepted[-1]]), (0, 1), f"{what}: the newest")
+        equal(player.play(heir, t.to_gw, accepted + late), (0, len(accepted) + len(late)), f"{what}: what was accepted before the crash")
+        if window > 1000:
+            fresh = [f for f in never if f not in late]
+            equal(player.play(heir, t.to_gw, fresh), (len(fresh), 0), f"{what}: what never arrived and is within the window")
+        return_zombie(c, died)
+
+
+def without_streaming_they_are_taken(c):
+    """The judge itself: a successor that was told nothing takes them, so being refused above was the stream's doing."""
+    t = c.tunnels[0]
+    died, heir = c.active, 3 - c.active
+    ready(c, died)
+    c.cut_sync()
+    accepted, _ = recorded(c, t, 1000)
+    c.crash(died)
+    doubtful = take_over(c, heir)
+    c.active = heir
+    took, refused = Player(c).play(heir, t.to_gw, accepted)
+    note(f"{took} of {len(accepted)} replayed packets taken, {doubtful} SAs in doubt")
+    check(took >= 900, f"only {took} of {len(accepted)} taken: something else than the stream refuses them")
+
+
+main([twenty_crashes, replays_stay_rejected, without_streaming_they_are_taken], setup)

@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+# DESC: loss, duplication, reordering, a long cut, lost acknowledgements between the nodes: no number twice, doubt is named
+# WHERE: uml qemu
+# SETS: timeout=400
+"""
+lossy-link - invariants I1 and I2 when the nodes hear little of each other, or nothing.
+
+A takeover that was in sync leaves nothing in doubt; one that was not names every SA, and what it jumps over is enough. Afterwards the SAs in doubt
+are replaced, as a rekey would, and the cluster is ready again.
+"""
+import time
+
+from esptest import *
+from failover import *
+
+EVICT_S = 20        # more than the default, because a slow machine needs seconds for a takeover
+CUT_S, CUT_RATE = 60, 100000
+BAD = "delay 8ms 6ms loss 30% duplicate 30% reorder 25%"
+
+
+class Watch:
+    """Captures, the client's replay drops and both nodes' windows: what may never go wrong whatever the link does."""
+
+    def __init__(self, c):
+        self.c = c
+        self.caps = [Capture(gw, "out") for gw in c.gw.values()]
+        self.replays = lost_replay(c)
+        self.lowest = {}
+
+    def look(self):
+        """I2: between two looks no edge and no counter fell."""
+        for node in self.c.gw:
+            for spi, sa in sas(self.c, node).items():
+                now = int(sa["oseq"] or 0), int(sa["seq"] or 0)
+                was = self.lowest.get((node, spi), (0, 0))
+                check(now[0] >= was[0] and now[1] >= was[1], f"node {node}, spi {spi:#x}: (oseq, seq) fell from {was} to {now}")
+                self.lowest[node, spi] = now
+
+    def judge(self):
+        self.look()
+        twice = repeats(self.caps)
+        check(not twice, f"{len(twice)} numbers were sent twice, such as {next(iter(twice.items()), None)}")
+        equal(lost_replay(self.c) - self.replays, 0, "packets that the client refused as replays")
+
+
+def setup():
+    module()
+    c = Cluster()
+    c.start()
+    set_times(c, detect_ms=2000, evict_ms=1000 * EVICT_S)
+    c.client.ip("addr add 10.2.0.2/32 dev lo")
+    for gw in c.gw.values():
+        gw.ip(f"route add 10.2.0.2/32 via {c.CLIENT} dev out")
+    c.active, c.spi, c.tunnels = 1, 0x1000, []
+    rekeyed(c)
+    return c
+
+
+def rekeyed(c):
+    """New SAs in the place of those in doubt, and the cluster is ready: it converges."""
+    for t in c.tunnels:
+        for ns, gateway in ((c.client, False), (c.gw1, True), (c.gw2, True)):
+            t.remove(ns, gateway)
+    c.spi += 0x100
+    c.tunnels = [c.tunnel(spi=c.spi, esn=True, window=1024),
+                 c.tunnel(spi=c.spi + 0x10, alg="cbc-sha256", inner=("10.2.0.2/32", "10.1.0.0/24"))]
+    ready(c, c.active, 40)
+
+
+def crash_and_take_over(c):
+    """The dead node, and how many SAs are in doubt."""
+    died = c.active
+    c.crash(died)
+    doubtful = take_over(c, 3 - died)
+    c.active = 3 - died
+    return died, doubtful
+
+
+def leases_move(c):
+    """The next packets ask for new ceilings."""
+    known = sas(c, c.active)
+    for t in c.tunnels:
+        sa = known[t.to_client.spi]
+        to = int(sa["ceiling"]) - LEASE_MIN // 2 - 10
+        if to > int(sa["oseq"]) + 1000:
+            t.to_client.set_oseq(c.gw[c.active], to)
+
+
+def loss_duplication_reordering(c):
+    """Everything works over a bad link, only later: in sync before each crash, windows complete after silence."""
+    watch, player, load = Watch(c), Player(c), Load(c, c.tunnels)
+    c.impair_sync(BAD)
+    for _ in range(2):
+        ready(c, c.active, 40)
+        leases_move(c)
+        load.flows("over a bad link", packets=50)
+        arrived = Capture(c.gw[c.active], "out", keep=True)
+        load.flows("over a bad link", packets=50)
+        watch.look()
+        load.pause(c.client)
+        until(lambda: streamed(c, c.tunnels, c.active), 20, "windows arrive over a bad link", step=0.2)
+        ready(c, c.active, 40)
+        died, doubtful = crash_and_take_over(c)
+        equal(doubtful, 0, "SAs in doubt after a takeover in sync")
+        for t in c.tunnels:
+            frames = [arrived.bytes_of(p) for p in arrived.stop().esp(t.to_gw.spi, out=False)]
+            equal(player.play(c.active, t.to_gw, frames), (0, len(frames)), f"{t.to_gw.spi:#x}: (taken, refused) of what was accepted")
+        load.go_on()
+        load.flows("after the takeover")
+        return_zombie(c, died)
+    c.heal_sync()
+    ready(c, c.active, 40)
+    load.stop()
+    watch.judge()
+
+
+def half_is_lost_at_the_crash(c):
+    watch, load = Watch(c), Load(c, c.tunnels)
+    for _ in range(3):
+        ready(c, c.active, 40)
+        load.flows("before the loss")
+        c.impair_sync("loss 50%")
+        leases_move(c)
+        died, doubtful = crash_and_take_over(c)
+        check(doubtful in (0, len(c.tunnels)), f"{doubtful} SAs in doubt")
+        load.flows("after the takeover")
+        watch.look()
+        c.heal_sync()
+        return_zombie(c, died)
+        if doubtful:
+            load.stop(), watch.judge()
+            rekeyed(c)
+            watch, load = Watch(c), Load(c, c.tunnels)
+    load.stop()
+    watch.judge()
+
+
+def stalls(c, node):
+    return int(c.show(node, "stats")["stalls"])
+
+
+def acknowledgements_lost(c):
+    """What the standby says is lost. The owner stops at the agreed ceiling, and passes it when evict_ms are over, not before."""
+    ready(c, c.active, 40)
+    owner, t = c.active, c.tunnels[0]
+    watch, load = Watch(c), Load(c, c.tunnels)
+    load.flows("before the cut")
+    ceiling = int(sas(c, owner)[t.to_client.spi]["ceiling"])
+    stopped = stalls(c, owner)
+    c.cut_sync(one_way=3 - owner)
+    cut = time.time()
+    t.to_client.set_oseq(c.gw[owner], ceiling - GSO_MAX - 20)
+    until(lambda: stalls(c, owner) > stopped, 10, "the owner stops at the ceiling that was agreed")
+    until(lambda: not group(c, 3 - owner)["in"], 10, "the standby hears that it is out")
+    check(c.espsync(owner, "ready", ok=None).status == 1, "ready says no while the standby is not heard")
+    until(lambda: int(t.to_client.state(c.gw[owner])["oseq"]) > ceiling - GSO_MAX + 100, EVICT_S + 20, "the owner goes on after evict_ms")
+    cap = watch.caps[owner - 1]
+    beyond = until(lambda: [p.time for p in cap.esp(t.to_client.spi, out=True) if p.seq > ceiling - GSO_MAX + 1], 10, "that is captured")
+    note(f"the owner passed its ceiling {min(beyond) - cut:.1f} s after the last acknowledgement")
+    check(min(beyond) - cut > EVICT_S - 2.5, "it went on before the standby's time was over")
+    load.flows("while the standby is out")
+    c.heal_sync()
+    ready(c, owner, 40)
+    # Once more, and now the owner dies while the standby is out.
+    c.cut_sync(one_way=3 - owner)
+    until(lambda: not group(c, 3 - owner)["in"], 10, "the standby hears that it is out")
+    in_doubt(c, load, watch)
+
+
+def in_doubt(c, load, watch):
+    """A crash while the standby is out: every SA is named, none repeats a number, and after a rekey all is well."""
+    events = Events(c, 3 - c.active)
+    died, doubtful = crash_and_take_over(c)
+    equal(doubtful, len(c.tunnels), "SAs in doubt that promote prints")
+    load.flows("after a takeover out of sync")
+    told = events.stop()
+    for t in c.tunnels:
+        for event in ("stale", "rekey-needed"):
+            check((event, t.to_client.spi) in told, f"no event {event} for {t.to_client.spi:#x} in {told}")
+    reasons = c.espsync(c.active, "ready", ok=None)
+    check(reasons.status == 1 and "sa-stale" in reasons, f"ready does not say sa-stale: {reasons}")
+    c.heal_sync()
+    return_zombie(c, died)
+    load.stop()
+    watch.judge()
+    rekeyed(c)
+
+
+def full_rate(c, seconds, ceilings=None):
+    """Move the counters on as CUT_RATE would. While the peer binds, not beyond ceilings: there the module would have stopped real packets."""
+    gw = c.gw[c.active]
+    begin = last = time.monotonic()
+    while last - begin < seconds:
+        time.sleep(0.5)
+        now = time.monotonic()
+        for t in c.tunnels:
+            oseq = t.to_client.state(gw)["oseq"]
+            to = oseq + int(CUT_RATE * (now - last))
+            if ceilings and now - begin < EVICT_S + 3:
+                to = min(to, ceilings[t] - GSO_MAX - 5)
+            if to > oseq:
+                t.to_client.set_oseq(gw, to)
+        last = now
+
+
+def a_long_cut_at_full_rate(c):
+    """The owner outlives its evicted standby and dies a minute later.
+
+    Most of the numbers are taken by moving the counter, because no emulated machine sends so much.
+    """
+    ready(c, c.active)
+    watch, load = Watch(c), Load(c, c.tunnels, rate=50)
+    before = int(c.show(c.active, "stats")["renewals"])
+    full_rate(c, 10)
+    check(int(c.show(c.active, "stats")["renewals"]) >= before + len(c.tunnels), "full rate asks for new leases")
+    ready(c, c.active)
+    c.cut_sync()
+    known = {t: int(sas(c, 3 - c.active)[t.to_client.spi]["ceiling"]) for t in c.tunnels}
+    full_rate(c, CUT_S, known)
+    for t, ceiling in known.items():
+        gone = t.to_client.state(c.gw[c.active])["oseq"] - ceiling
+        note(f"{t.to_client.spi:#x}: {gone} numbers beyond what the standby knows")
+        check(gone > 2 * LEASE_MIN, "too few for this to show anything")
+    load.flows("just before the crash", packets=20)
+    in_doubt(c, load, watch)
+
+
+main([loss_duplication_reordering, half_is_lost_at_the_crash, acknowledgements_lost, a_long_cut_at_full_rate], setup)
