@@ -25,7 +25,7 @@
 #include "window.h"
 #include "wire.h"
 
-#define ES_VERSION	"0.1.0"
+#define ES_VERSION	"0.1"
 
 /**
  * DOC: Locking

@@ -260,7 +260,7 @@ int es_nl_group(struct es_net *es, struct sk_buff *skb, u32 doubtful, int flushe
 	    (g->takeover && nla_put_s64(skb, ESPSYNC_A_GROUP_TAKEOVER, g->takeover, ESPSYNC_A_GROUP_PAD)) ||
 	    nla_put_u32(skb, ESPSYNC_A_GROUP_DOUBTFUL, doubtful) ||
 	    (flushed >= 0 && nla_put_u8(skb, ESPSYNC_A_GROUP_FLUSHED, flushed)) ||
-	    nla_put_u8(skb, ESPSYNC_A_GROUP_IN, es_group_in(es)))
+	    (g->role == ESPSYNC_ROLE_STANDBY && nla_put_u8(skb, ESPSYNC_A_GROUP_IN, es_group_in(es))))
 		return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	return 0;

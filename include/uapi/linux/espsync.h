@@ -197,7 +197,7 @@ enum espsync_group_attr {
 	ESPSYNC_A_GROUP_DOUBTFUL,	/* u32: PROMOTE's reply: SAs that were in doubt */
 	ESPSYNC_A_GROUP_FLUSHED,	/* u8: DEMOTE's reply; 1 = every peer that is in has the last numbers */
 	ESPSYNC_A_GROUP_TIMEOUT_MS,	/* u32: DEMOTE; default 1000, at most 60000 */
-	ESPSYNC_A_GROUP_IN,		/* u8: standby: 1 = in sync with its owner; read only */
+	ESPSYNC_A_GROUP_IN,		/* u8, standbys only: 1 = in sync with its owner; read only */
 	ESPSYNC_A_GROUP_PAD,
 	__ESPSYNC_A_GROUP_MAX
 };
