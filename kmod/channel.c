@@ -228,8 +228,10 @@ static void scan(struct es_net *es)
 	es->scan_us = es->clock_us;
 	es->full = es->n_sas >= ES_MAX_SAS - 1;
 	es->n_waiting = 0;
-	list_for_each_entry(p, &es->peers, list)
-		p->n_waiting = p->n_mismatched = 0;
+	list_for_each_entry(p, &es->peers, list) {
+		p->n_waiting = 0;
+		p->n_mismatched = 0;
+	}
 	xa_for_each(&es->sas, i, sa) {
 		x = READ_ONCE(sa->x);
 		if (x && es_x_dead(x)) {
@@ -663,7 +665,7 @@ void es_channel_stop(struct es_net *es, bool release)
 {
 	while (es->closing) {	/* a rebind is at work */
 		mutex_unlock(&es->lock);
-		msleep(1);
+		usleep_range(1000, 2000);
 		mutex_lock(&es->lock);
 	}
 	if (!es->up)

@@ -117,7 +117,7 @@ struct es_kept {
  * @implicit: outbound: what counts as acknowledged by a peer that said nothing yet
  * @kept: numbers of a state that is gone, or that has not come yet; sa_lock
  * @renewed_us: outbound: when the ceiling was last raised, here or by the owner
- * @renewed_at: outbound: the number then
+ * @renewed_at: outbound: the number then; on a standby: numbers a second that the owner asked for
  * @seen: inbound: curlft.packets when last streamed or merged
  * @sent_seq: inbound: edge when last streamed
  * @moved_us: when it last moved or was merged
@@ -441,7 +441,7 @@ struct es_expect {
  */
 struct es_net {
 	struct net *net;
-	struct mutex lock;
+	struct mutex lock;	/* see DOC: Locking */
 	struct es_config cfg;
 	bool up;
 	bool keyed;
@@ -454,7 +454,7 @@ struct es_net {
 	bool guard_up;
 	struct list_head peers;
 	unsigned int n_peers;
-	spinlock_t sa_lock;
+	spinlock_t sa_lock;	/* see DOC: Locking */
 	struct hlist_head *hash;
 	struct xarray sas;
 	u32 next_handle;

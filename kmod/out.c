@@ -121,17 +121,22 @@ static void create(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	arm(es, sa, x);
 }
 
+static u64 per_second(u64 numbers, u64 us)
+{
+	return us ? div64_u64(min_t(u64, numbers, 1ull << 40) * 1000000, us) : 0;
+}
+
 /*
- * How far an owner that has not been heard since @heard_us may have come, from what it last said. It made its lease twice what
- * evict_ms needed at most; and it would have renewed it, had it used it up since it did that last.
+ * How far an owner that has not been heard since @heard_us may have come, from what it last said: its lease, which is to be twice what evict_ms
+ * needs, and @seen, the rate at which it used numbers. Had it used up the lease since it last renewed it, it would have renewed it again.
  */
-static u64 unknown_use(const struct es_net *es, const struct es_sa *sa, u64 heard_us, bool esn)
+static u64 unknown_use(const struct es_net *es, const struct es_sa *sa, u64 heard_us, u64 seen, bool esn)
 {
 	u32 lease = max_t(u32, sa->l.lease, ES_LEASE_MIN);
-	u64 rate = div_u64((u64)lease * 500, es->cfg.evict_ms);
+	u64 rate = max(seen, div_u64((u64)lease * 500, es->cfg.evict_ms));
 
 	if (sa->renewed_us && heard_us > sa->renewed_us)
-		rate = min(rate, div64_u64((u64)lease * 1000000, heard_us - sa->renewed_us));
+		rate = min(rate, per_second(lease, heard_us - sa->renewed_us));
 	return es_lease_doubt(lease, rate, div_u64(es->clock_us - min(es->clock_us, heard_us), 1000), esn);
 }
 
@@ -151,7 +156,8 @@ static void doubt(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, boo
 		return;
 	}
 	sa->l.lease = max_t(u32, sa->l.lease, ES_LEASE_MIN);
-	sa->l.target = max3(sa->l.target, es_x_oseq(x), slot_of(es, sa)) + unknown_use(es, sa, heard, es_x_esn(x));
+	sa->l.target = max3(sa->l.target, es_x_oseq(x), slot_of(es, sa)) +
+		       unknown_use(es, sa, heard, sa->renewed_us ? sa->renewed_at : 0, es_x_esn(x));
 	stand_by(es, sa, x);
 }
 
@@ -285,8 +291,8 @@ static void renew(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, boo
 	u64 next;
 
 	/*
-	 * It doubles at most, so that a moment's burst is not taken for a rate, and never shrinks: slots are counted in leases, and a standby may know an older one. With more than two nodes a lease
-	 * that grows would let slots overlap, so there it stays as it is.
+	 * It doubles at most, so that a moment's burst is not taken for a rate, and never shrinks: slots are counted in leases, and a
+	 * standby may know an older one. With more than two nodes a lease that grows would let slots overlap, so there it stays as it is.
 	 */
 	if (sa->renewed_us && es->n_nodes <= 2)
 		lease = clamp(es_lease_size(oseq - min(oseq, sa->renewed_at), es->clock_us - sa->renewed_us,
@@ -332,8 +338,12 @@ static bool any_gap(struct es_net *es)
 /* An active node's SA that somebody else may have used: above everybody's slots, and what he may have used. */
 static void jump(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, u64 heard_us)
 {
-	sa->l.start = es_lease_slot(max(sa->l.target, es_x_oseq(x)), sa->l.lease, es->n_nodes) +
-		      unknown_use(es, sa, heard_us, es_x_esn(x));
+	u64 oseq = es_x_oseq(x), seen = 0;
+
+	if (sa->renewed_us && heard_us > sa->renewed_us)
+		seen = per_second(oseq - min(oseq, sa->renewed_at), heard_us - sa->renewed_us);
+	sa->l.start = es_lease_slot(max(sa->l.target, oseq), sa->l.lease, es->n_nodes) +
+		      unknown_use(es, sa, heard_us, seen, es_x_esn(x));
 	sa->l.above = sa->l.start;
 	sa->l.target = cap(x, sa->l.start + ES_LEASE_MIN);
 	es_x_raise(x, cap(x, sa->l.start));
@@ -415,8 +425,10 @@ void es_out_store(struct es_net *es, struct es_sa *sa, const struct es_wire_rec 
 		es_sa_set_dirty(es, sa);
 		es->merges++;
 	} else if (!active && r->ceiling >= sa->l.target) {
-		if (r->ceiling > sa->l.target)
+		if (r->ceiling > sa->l.target) {
+			sa->renewed_at = sa->renewed_us ? per_second(r->ceiling - sa->l.target, es->clock_us - sa->renewed_us) : 0;
 			sa->renewed_us = es->clock_us;
+		}
 		sa->l.target = r->ceiling;
 		sa->l.lease = clamp_t(u32, r->lease, ES_LEASE_MIN, ES_LEASE_MAX64);
 		if (grant)
@@ -511,6 +523,7 @@ void es_out_demoted(struct es_net *es, struct es_sa *sa)
 		if (!test_bit(ES_SA_MIRROR, &sa->flags) || sa->gen == es->group.gen)
 			sa->l.target = max(sa->l.target, es_x_oseq(x));
 		set_bit(ES_SA_MIRROR, &sa->flags);
+		sa->renewed_at = 0;
 		stand_by(es, sa, x);
 	}
 	spin_unlock_bh(&x->lock);
