@@ -118,6 +118,8 @@ bool es_sa_clashes(struct es_net *es, const struct es_sa *sa)
 	bool clash = false;
 	struct es_sa *o;
 
+	if (test_bit(ES_SA_DEAD, &sa->flags))
+		return false;
 	spin_lock_bh(&es->sa_lock);
 	hlist_for_each_entry(o, bucket(es, sa->proto, sa->spi), node)
 		if (o != sa && o->spi == sa->spi && o->proto == sa->proto && o->fp != sa->fp && o->family == sa->family &&

@@ -119,6 +119,7 @@ def begin_anew(c):
     c.ike[c.active].swanctl("--terminate --ike road-warrior --force", ok=None)
     until(lambda: not c.road.ike() and not c.ike[c.active].ike(), 10, "no IKE SA left")
     c.sender.stop()
+    c.receiver.stop()
     c.road.connect()
     traffic(c)
 
