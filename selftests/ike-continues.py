@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # DESC: after a takeover rekeying and DPD work, the old owner comes back, the new one dies: one IKE SA throughout
-# WHERE: uml
+# WHERE: uml-fast
 # SETS: timeout=400
 #
 # Stock charons, espsyncd, the module; keepalived's part is played by the test. The judges are the client's charon, whose SPIs

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # DESC: espsyncd follows keepalived and the tool in every order, feeds charon's watchdog, fills a charon that restarts while active
-# WHERE: uml
+# WHERE: uml-fast
 # SETS: timeout=400
 #
 # Stock charons whose watchdog is short, espsyncd, the module; keepalived's lines are written by the test. The judge of every step

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # DESC: keepalived decides, espsyncd obeys: at most one node is active at any time, and one soon after
-# WHERE: uml
+# WHERE: uml-fast
 # SETS: timeout=400
 #
 # The example of etc/keepalived/, run as it is but for names of interfaces and what differs between the nodes, with stock charons:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # DESC: rekeying under traffic and failovers around it: before it starts, after it is applied, and inside it (counted)
-# WHERE: uml
+# WHERE: uml-fast
 # SETS: timeout=500
 #
 # Traffic flows all the time. What must hold: a rekeying right after a takeover works, a rekeying right before one is carried
