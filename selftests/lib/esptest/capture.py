@@ -62,14 +62,15 @@ def parse(frame, link=14):
 def _record(sock, path, keep, ready):
     """The capturing process: until SIGTERM, then what the kernel still holds."""
     ending = []
-    signal.signal(signal.SIGTERM, lambda *_: ending.append(1))
+    signal.signal(signal.SIGTERM, lambda *_: ending.append(time.monotonic()))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sock.settimeout(0.05)
     frames = open(path + ".frames", "wb")
     with open(path, "ab", buffering=0) as out:
         os.write(ready, b"1")
         offset = 0
-        while True:
+        # What the kernel held when the end came is taken; traffic that never pauses is not waited for.
+        while not ending or time.monotonic() < ending[0] + 0.5:
             try:
                 frame, anc, _, addr = sock.recvmsg(65536 if keep else 256, 64)
             except (TimeoutError, InterruptedError):
