@@ -190,6 +190,8 @@ void es_aevent_put(struct es_net *es)
 		sock_release(listener);
 		listener = NULL;
 		every_net(restore);
+	} else {
+		each_state(es, quiet_one);	/* those just released carry the defaults again */
 	}
 	mutex_unlock(&aevent_lock);
 }
