@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # DESC: module (W=1), helper and tool build without a warning, the module for 6.1, 6.12 and 7.2; install and uninstall leave nothing
 # WHERE: host
-# SETS: timeout=900
+# SETS: timeout=900 named
 import os
 import re
 import shutil
