@@ -138,7 +138,7 @@ class Cluster:
     def key_file(self):
         """A fresh cluster key in a file that only root can read."""
         if not self.psk:
-            self.psk = f"/tmp/cluster-key-{os.getpid()}"
+            self.psk = f"/tmp/cluster-key-{os.getpid()}-{id(self):x}"
             with open(os.open(self.psk, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
                 f.write(secrets.token_hex(32) + "\n")
             defer(os.unlink, self.psk)
