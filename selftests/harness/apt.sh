@@ -8,7 +8,8 @@
 #
 # To be sourced; needs $BUILD.
 
-APT_MIRROR=${APT_MIRROR:-http://deb.debian.org/debian}
+# Where this machine gets its own packages from, unless told otherwise.
+APT_MIRROR=${APT_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' | sed -n 's#\(/debian\)/*$#\1#p' | sed -n 1p)}
 APT_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # A stable suite alone lacks its security updates.
