@@ -24,7 +24,8 @@ import time
 from esptest.ktap import check, equal, main, note, seeded
 from esptest.system import defer
 from esptest.xfrm import Sa
-from esptest_vm import TOP, Vm, Wires, dkms_install, read_pcap, until
+from esptest_vm import TOP, Vm, dkms_install, until
+from esptest_wires import Wires, read_pcap
 
 VIP, CLIENT, INNER, LAN_GW, HOST = "192.0.2.1", "192.0.2.100", "10.2.0.1", "10.1.0.1", "10.1.0.100"
 SPI_IN, SPI_OUT = 0x1000, 0x1001

@@ -9,6 +9,7 @@ paced download by the client. Runs for S seconds, or until SIGTERM. Meanwhile
 end a line of JSON has all that can be said of the run.
 """
 import argparse
+import collections
 import json
 import os
 import signal
@@ -101,7 +102,8 @@ def direction(sender, receiver, rate, end):
     gaps = [b - a for a, b in zip(times, times[1:])]
     last = end - times[-1] if times else end
     longest = max([*gaps, last])
-    return {"sent": sender.sent, "refused": sender.refused, "received": len({n for n, _, _ in packets}), "twice": receiver.duplicates(),
+    lost = collections.Counter(n // rate for n in set(range(sender.sent)) - {n for n, _, _ in packets})
+    return {"sent": sender.sent, "refused": sender.refused, "received": len({n for n, _, _ in packets}), "twice": receiver.duplicates(), "lost_in_second": dict(sorted(lost.items())),
             "gap_ms": max(0, round((longest - 1 / rate) * 1000)), "gap_at_end": longest == last}
 
 
