@@ -188,7 +188,7 @@ secrets {{
 
     def traffic(self, rate, client, seconds=None, timeout=900):
         """Begin it; far.answer(number) has the report."""
-        words = [str(rate), client, HOST] + (["--seconds", str(seconds)] if seconds else ["--tcp"])
+        words = [str(rate), client, HOST, "--tcp"] + (["--seconds", str(seconds)] if seconds else [])
         return self.begin(f"rm -f /tmp/arrived; exec python3 {TOP}/selftests/lib/vm_traffic.py {shlex.join(words)}", timeout=timeout)
 
     def stop_traffic(self):

@@ -46,6 +46,7 @@ class Download:
     def __init__(self, client, host, rate):
         self.path = tempfile.mktemp(prefix="download-")
         listener = Host().socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, 7002))
         listener.listen()
         self.pids = [self._child(self._serve, listener, rate), self._child(self._fetch, client, host)]
@@ -95,15 +96,18 @@ class Download:
                 "bytes": sum(int(n) for _, n in rows)}
 
 
-def direction(sender, receiver, rate, end):
-    """What became of one direction's packets; `end` is when the last one was sent."""
+def direction(sender, receiver, rate, begin, end):
+    """What became of one direction's packets, the first of which was sent at `begin` and the last at `end`."""
     packets = receiver.packets
     times = [t for _, _, t in packets]
     gaps = [b - a for a, b in zip(times, times[1:])]
     last = end - times[-1] if times else end
     longest = max([*gaps, last])
-    lost = collections.Counter(n // rate for n in set(range(sender.sent)) - {n for n, _, _ in packets})
-    return {"sent": sender.sent, "refused": sender.refused, "received": len({n for n, _, _ in packets}), "twice": receiver.duplicates(), "lost_in_second": dict(sorted(lost.items())),
+    lost = collections.Counter()
+    arrived = sorted((n, sent) for n, sent, _ in packets)
+    for (n, sent), (following, _) in zip(arrived, [*arrived[1:], (sender.sent, 0)]):
+        lost[round(sent - begin)] += following - n - 1
+    return {"sent": sender.sent, "refused": sender.refused, "received": len({n for n, _, _ in packets}), "twice": receiver.duplicates(), "lost_in_second": {second: n for second, n in sorted(lost.items()) if n > 0},
             "gap_ms": max(0, round((longest - 1 / rate) * 1000)), "gap_at_end": longest == last}
 
 
@@ -132,7 +136,7 @@ def main():
     out.stop()
     back.stop()
     time.sleep(GRACE)
-    report = {"seconds": end - begin, "to_host": direction(out, to_host, o.rate, end), "to_client": direction(back, to_client, o.rate, end)}
+    report = {"seconds": end - begin, "to_host": direction(out, to_host, o.rate, begin, end), "to_client": direction(back, to_client, o.rate, begin, end)}
     if download:
         download.stop()
         report["tcp"] = download.report(o.rate / 10, end)
