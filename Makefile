@@ -5,7 +5,7 @@
 #
 #   make [KDIR=...]                     module, helper and tool
 #   make deps                           what building and testing need, on Debian
-#   make install | uninstall            [DESTDIR=] [PREFIX=/usr/local]
+#   make install | uninstall            [DESTDIR=] [PREFIX=/usr/local]; install-user: all but the module
 #   make dkms-install                   the module's sources to /usr/src, and DKMS told
 #   make check [T=name,name] [K=6.12] [L=1] [V=1]   tests, in guests; K: all on that stock kernel; L: list
 #   make demo                           one tunnel, two gateways killed in turn, on three emulated machines; as root, on Debian 12
@@ -28,7 +28,7 @@ BUILD_DEPS := build-essential linux-headers-amd64 pkg-config libnl-genl-3-dev li
 TEST_DEPS := qemu-system-x86 busybox-static bc flex bison libelf-dev libssl-dev cpio e2fsprogs kmod python3 rsync \
 	xz-utils iproute2 util-linux ca-certificates patch
 
-.PHONY: all kernel user module install uninstall dkms-install dkms-uninstall deps check demo mutants clean
+.PHONY: all kernel user module install install-user uninstall dkms-install dkms-uninstall deps check demo mutants clean
 
 all: kernel user
 
@@ -42,8 +42,11 @@ user:
 module:
 	@$(HARNESS)/module-build $(KDIR)
 
-install: all
+install: all install-user
 	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) $(if $(DESTDIR),DEPMOD=true) modules_install
+
+# All but the module, which DKMS may install.
+install-user: user
 	$(MAKE) -C user install DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
 	$(INSTALL) -d $(UNITDIR) $(SHAREDIR)
 	set -e; for u in $(UNITS); do \

@@ -249,7 +249,7 @@ static void moved(struct es_net *es, struct xfrm_state *x, u32 aevent)
 	if (user)
 		return;
 	if (!sa) {
-		es_km_adopt(es, x, true, true);
+		es_km_adopt(es, x, true, false);	/* a packet of its own found it before the walk did */
 		return;
 	}
 	if (sa->dir == ESPSYNC_DIR_UNKNOWN) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # DESC: the active gateway crashes at 20 random moments under load: no number twice, no replay taken, jumps bounded
-# WHERE: uml qemu
+# WHERE: uml +qemu
 # SETS: timeout=400
 """
 crash - invariants I1, I3, I4 and I5 over many failovers of one cluster.

@@ -6,6 +6,7 @@
 #
 # The helper alone, without the module: real tunnels of real clients on gw1's charon must appear on gw2's, passive, with the same
 # SPIs in charon and in the kernel, and stay there exactly once while links, helpers and charons come and go.
+import os
 import signal
 import socket
 import time
@@ -138,6 +139,24 @@ def another_wire_version_is_refused(c):
 
 
 @explained
+def another_user_on_charons_port_is_told_nothing(c):
+    c.ike[2].end("charon", signal.SIGKILL)
+    stranger = c.gw2.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    os.fchown(stranger.fileno(), 65534, 65534)
+    stranger.bind(("127.0.0.1", 4510))
+    stranger.settimeout(2)
+    c.ike[2].said("belongs to user 65534, not to root")
+    c.road.rekey()
+    try:
+        check(False, f"it was sent {stranger.recv(65536)[:2]}")
+    except TimeoutError:
+        pass
+    stranger.close()
+    c.ike[2].start_charon()
+    c.wait_mirrored(ikes=2)
+
+
+@explained
 def only_the_cluster_key_opens_the_link(c):
     """Neither another key nor the cluster key as it is; and the link that is there stays."""
     with open(c.key_file(), encoding="ascii") as f:
@@ -157,4 +176,5 @@ def a_tunnel_goes_everywhere(c):
 
 
 main([a_tunnel_is_mirrored, what_was_sent_twice_arrives_once, a_standby_helper_restarts, an_active_helper_restarts,
-      a_standby_charon_restarts, both_helpers_restart, another_wire_version_is_refused, only_the_cluster_key_opens_the_link, a_tunnel_goes_everywhere], setup)
+      a_standby_charon_restarts, both_helpers_restart, another_wire_version_is_refused,
+      another_user_on_charons_port_is_told_nothing, only_the_cluster_key_opens_the_link, a_tunnel_goes_everywhere], setup)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # DESC: channels, module, namespaces, SAs and roles come and go under traffic: nothing crashes, leaks or repeats, and others pay nothing
-# WHERE: uml
+# WHERE: uml +qemu
 # SETS: timeout=420
 """
 restarts - what may be taken away and brought back under a running tunnel, without IKE.

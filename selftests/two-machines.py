@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # DESC: gateways that are machines of their own: kill -9 of one, and one that sleeps for 10 s and wakes up still active
 # WHERE: host
-# SETS: timeout=900 named
+# SETS: timeout=900
 """
 two-machines - stock kernels, the module as DKMS installs it, SAs by hand.
 

@@ -85,7 +85,7 @@ class Gateway(Station):
         own = example("strongswan.d/espsync.conf")
         return re.sub(r"= \S+(\s+# node 2: (\S+))", r"= \2\1", own) if self.number == 2 else own
 
-    def keepalived(self, helper):
+    def keepalived_conf(self, helper):
         """The example; without the helper, what of it does not need one."""
         conf = replace(example("keepalived/keepalived.conf"), (r"router_id gw1", f"router_id {self.name}"),
                        (r"priority 110", f"priority {120 - 10 * self.number}"), (r"advert_int 0.1", f"advert_int {self.advert_int}"))
@@ -94,7 +94,10 @@ class Gateway(Station):
                           r"\ttrack_\w+ \{[^}]*\}\n"):
                 conf, n = re.subn(block, "", conf)
                 assert n, f"the example has no {block}"
-        self.put("/etc/keepalived/keepalived.conf", conf)
+        return conf
+
+    def keepalived(self, helper):
+        self.put("/etc/keepalived/keepalived.conf", self.keepalived_conf(helper))
         self.daemon("keepalived", "keepalived --dont-fork --log-console --log-detail --vrrp")
 
     def start_alone(self):

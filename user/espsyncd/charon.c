@@ -36,6 +36,7 @@ struct waiting {
 struct udp_row {
 	uint64_t inode;
 	uint32_t queued;
+	uint32_t uid;
 	uint64_t drops;
 };
 
@@ -50,6 +51,7 @@ struct charon {
 	struct event *look;
 	struct event *pump;
 	struct udp_row row;		/* inode 0: no charon */
+	uint64_t stranger;		/* inode of another user's socket on charon's port */
 	uint32_t overflow;
 	uint8_t version;
 	enum charon_segment segment;
@@ -89,31 +91,40 @@ static void on_feed(evutil_socket_t fd, short what, void *arg)
 	arm(ch->feed, FEED_MS * 1000);
 }
 
-/* charon's own socket in this network namespace. */
-static bool read_row(struct charon *ch, struct udp_row *row)
+static bool parse_row(const struct charon *ch, const char *line, struct udp_row *row)
+{
+	unsigned int addr, port;
+
+	return sscanf(line, " %*d: %x:%x %*x:%*x %*x %*x:%" SCNx32 " %*x:%*x %*x %" SCNu32 " %*d %" SCNu64 " %*d %*s %" SCNu64,
+		      &addr, &port, &row->queued, &row->uid, &row->inode, &row->drops) == 6 &&
+	       addr == ch->remote.sin_addr.s_addr && port == HA_PORT;
+}
+
+/*
+ * charon's own socket in this network namespace. Anybody may bind the port while charon is not there; what is sent there are
+ * IKE secrets, so a socket that is not root's is no charon.
+ */
+static void read_row(struct charon *ch, struct udp_row *row)
 {
 	FILE *f = fopen("/proc/self/net/udp", "re");
+	struct udp_row here, other = { 0 };
 	char line[512];
-	bool found = false;
 
 	if (!f)
-		return false;
-	while (!found && fgets(line, sizeof(line), f)) {
-		unsigned int addr, port, rx;
-		uint64_t inode, drops;
-
-		if (sscanf(line, " %*d: %x:%x %*x:%*x %*x %*x:%x %*x:%*x %*x %*d %*d %" SCNu64 " %*d %*s %" SCNu64,
-			   &addr, &port, &rx, &inode, &drops) != 5)
-			continue;
-		if (addr != ch->remote.sin_addr.s_addr || port != HA_PORT)
-			continue;
-		row->inode = inode;
-		row->queued = rx;
-		row->drops = drops;
-		found = true;
-	}
+		return;
+	while (fgets(line, sizeof(line), f))
+		if (parse_row(ch, line, &here))
+			*(here.uid ? &other : row) = here;
 	fclose(f);
-	return found;
+	if (!other.inode) {
+		ch->stranger = 0;
+		return;
+	}
+	*row = (struct udp_row){ 0 };
+	if (ch->stranger != other.inode)
+		log_warn("UDP %s:%d belongs to user %u, not to root: nothing is sent there (end that user's process, then restart strongSwan)",
+			 inet_ntoa(ch->remote.sin_addr), HA_PORT, other.uid);
+	ch->stranger = other.inode;
 }
 
 static void restarted(struct charon *ch, const char *why)
