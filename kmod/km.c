@@ -62,7 +62,7 @@ static bool expected(struct es_net *es, const struct xfrm_state *x)
 static bool is_mirror(struct es_net *es, const struct xfrm_state *x, bool told)
 {
 	if (READ_ONCE(es->group.role) != ESPSYNC_ROLE_ACTIVE)
-		return told || READ_ONCE(es->group.role) == ESPSYNC_ROLE_STANDBY || !es_x_oseq(x) || !x->lastused ||
+		return told || READ_ONCE(es->group.role) == ESPSYNC_ROLE_STANDBY || !es_x_oseq(x) || !es_x_used(x) ||
 		       x->km.state == XFRM_STATE_ERROR;
 	return (READ_ONCE(es->group.owner) && es_group_settling(es)) || expected(es, x);
 }

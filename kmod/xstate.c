@@ -257,6 +257,17 @@ bool es_x_dead(const struct xfrm_state *x)
 }
 
 /**
+ * es_x_used() - whether this kernel ever sent or took a packet with it
+ * @x: state
+ *
+ * Neither its numbers nor its byte and packet counts tell, which other nodes raise; lastused is kept since 6.2 only.
+ */
+bool es_x_used(const struct xfrm_state *x)
+{
+	return READ_ONCE(x->curlft.use_time);
+}
+
+/**
  * es_x_live() - a real SA: not larval, not dead
  * @x: state
  * Return: true for VALID, and for ERROR, which a module before this one may have left
