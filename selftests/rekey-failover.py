@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-# DESC: rekeying under traffic and failovers around it: before it starts, after it is applied, and inside it (counted)
+# DESC: rekeying under traffic and failovers around it: before it starts, after it is applied, inside it (counted); what is in doubt is rekeyed
 # WHERE: uml-fast
 # SETS: timeout=500
 #
@@ -147,6 +147,22 @@ def kills_inside_a_rekeying(c):
 
 
 @explained
+def a_takeover_in_doubt_is_rekeyed(c):
+    """The standby was told nothing for so long that it is out; what it takes over is rekeyed by its charon, and nothing else is."""
+    heir, inits = 3 - c.active, c.at_client.sa_inits()
+    c.cut_sync()
+    until(lambda: not c.show(heir, "groups")[0]["in"], 20, f"gw{heir} is out")
+    ike, children = c.road.ike(), c.road.children()
+    fail_over(c)
+    c.heal_sync()
+    until(lambda: c.road.children() and not c.road.children() & children, 20, "the client's CHILD SA is a new one")
+    equal(c.road.ike(), ike, "the client's IKE SA")
+    equal(c.at_client.sa_inits(), inits, "IKE_SA_INIT requests")
+    flows(c)
+    restore(c)
+
+
+@explained
 def no_number_was_sent_twice(c):
     c.sender.stop()
     equal(dict(list(repeats(c.captures).items())[:5]), {}, "numbers that the gateways sent twice")
@@ -155,4 +171,4 @@ def no_number_was_sent_twice(c):
 
 
 main([a_failover_before_a_rekeying, a_failover_after_a_rekeying, a_failover_after_an_ike_rekeying, kills_inside_a_rekeying,
-      no_number_was_sent_twice], setup)
+      a_takeover_in_doubt_is_rekeyed, no_number_was_sent_twice], setup)

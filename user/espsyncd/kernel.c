@@ -362,6 +362,36 @@ int kernel_role(struct kernel *k, enum espsync_role *role)
 	return 0;
 }
 
+struct stale_search {
+	uint32_t spi;
+	void (*found)(void *ctx, uint32_t spi);
+	void *ctx;
+};
+
+/* Of one SA after another; the SPI comes before the state. */
+static void read_sa(const struct nlattr *a, void *data)
+{
+	struct stale_search *s = data;
+
+	if (mnl_attr_get_type(a) == ESPSYNC_A_SA_SPI)
+		s->spi = ntohl(mnl_attr_get_u32(a));
+	else if (mnl_attr_get_type(a) == ESPSYNC_A_SA_STATE && mnl_attr_get_u8(a) == ESPSYNC_SA_STALE)
+		s->found(s->ctx, s->spi);
+}
+
+int kernel_stale(struct kernel *k, void (*found)(void *ctx, uint32_t spi), void *ctx)
+{
+	struct stale_search s = { .found = found, .ctx = ctx };
+	struct answer want = { .k = k, .nest = ESPSYNC_A_SA, .read = read_sa, .data = &s };
+	struct nlmsghdr *nlh;
+
+	if (!kernel_attach(k))
+		return -ENOENT;
+	nlh = message(k, k->family, ESPSYNC_CMD_SA_GET, ESPSYNC_GENL_VERSION);
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	return family_ask(k, nlh, &want);
+}
+
 int kernel_expect(struct kernel *k, const struct ha_addr *dst, uint32_t spi)
 {
 	struct answer want = { .k = k };

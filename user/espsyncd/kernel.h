@@ -43,6 +43,8 @@ bool kernel_attach(struct kernel *k);
 int kernel_promote(struct kernel *k, uint32_t *doubtful);
 int kernel_demote(struct kernel *k, uint32_t timeout_ms, bool *flushed);
 int kernel_role(struct kernel *k, enum espsync_role *role);
+/* Each SA whose number is in doubt. */
+int kernel_stale(struct kernel *k, void (*found)(void *ctx, uint32_t spi), void *ctx);
 int kernel_expect(struct kernel *k, const struct ha_addr *dst, uint32_t spi);
 const char *kernel_why(const struct kernel *k);
 

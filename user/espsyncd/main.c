@@ -159,8 +159,7 @@ static void on_rekey_needed(void *ctx, uint32_t spi)
 {
 	struct daemon *d = ctx;
 
-	if (roles_active(d->roles))
-		rekey_spi(d->rekey, spi);
+	rekey_spi(d->rekey, spi);
 }
 
 static const struct kernel_ops kernel_ops = {

@@ -20,6 +20,7 @@ struct rekey {
 	struct event *timer;
 	struct bytes jobs;	/* struct job */
 	struct bytes spis;	/* uint32_t, to be looked up */
+	bool active;		/* before that an SPI only waits: charon rekeys nothing that is passive */
 	bool overdue;		/* the list is looked at for what is overdue */
 	bool listing;
 	bool again;		/* more was asked for meanwhile */
@@ -138,6 +139,7 @@ static void list(struct rekey *r)
 
 void rekey_overdue(struct rekey *r)
 {
+	r->active = true;
 	r->overdue = true;
 	list(r);
 }
@@ -147,13 +149,15 @@ void rekey_spi(struct rekey *r, uint32_t spi)
 	if (bytes_left(&r->spis) / sizeof(spi) == MAX_SPIS)
 		return;
 	bytes_add(&r->spis, &spi, sizeof(spi));
-	list(r);
+	if (r->active)
+		list(r);
 }
 
 void rekey_stop(struct rekey *r)
 {
 	bytes_free(&r->jobs);
 	bytes_free(&r->spis);
+	r->active = false;
 	r->overdue = false;
 }
 

@@ -19,10 +19,10 @@ struct rekey;
 struct rekey *rekey_alloc(struct event_base *base, struct vici *v);
 void rekey_free(struct rekey *r);
 
-/* After a takeover: whatever should have been rekeyed meanwhile. */
+/* After a takeover, charon being active: whatever should have been rekeyed meanwhile, and the SPIs that were named since. */
 void rekey_overdue(struct rekey *r);
 
-/* The CHILD SA that has this SPI, whichever way. */
+/* The CHILD SA that has this SPI, whichever way; once this node is active, if it is not yet. */
 void rekey_spi(struct rekey *r, uint32_t spi);
 
 /* That IKE or CHILD SA, by charon's number. */

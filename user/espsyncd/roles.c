@@ -155,12 +155,20 @@ static void step(struct roles *r)
 	}
 }
 
+static void on_stale(void *ctx, uint32_t spi)
+{
+	struct roles *r = ctx;
+
+	rekey_spi(r->p.rekey, spi);
+}
+
 void roles_segment_settled(struct roles *r, bool active)
 {
 	if (active && r->phase == TAKING) {
 		r->phase = SETTLED;
 		log_info("active, after %llu ms", (unsigned long long)(now_ms() - r->since_ms));
 		vrrp_stepped_down(r->p.vrrp, false);
+		kernel_stale(r->p.kernel, on_stale, r);	/* what a helper before this one was told, too */
 		rekey_overdue(r->p.rekey);
 	} else if (!active && r->phase == DROPPING) {
 		r->phase = SETTLED;
@@ -233,11 +241,6 @@ void roles_sync_done(struct roles *r)
 {
 	if (r->phase != FILLING)
 		segment_hold(r->p.segment, false);
-}
-
-bool roles_active(const struct roles *r)
-{
-	return r->target == ACTIVE && r->phase == SETTLED;
 }
 
 static void start(struct roles *r)

@@ -70,6 +70,4 @@ void roles_charon_restarted(struct roles *r);
 /* charon holds what the journal says */
 void roles_sync_done(struct roles *r);
 
-bool roles_active(const struct roles *r);
-
 #endif /* ESPSYNCD_ROLES_H */
