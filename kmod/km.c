@@ -79,6 +79,13 @@ static bool lock_old(struct xfrm_state *old)
 	return true;
 }
 
+/* @oseq: of the state before this one. A packet that this one sent before anybody could raise it may have had a number of that one. */
+static void go_on(struct es_net *es, struct xfrm_state *x, u64 oseq)
+{
+	if (es_x_raise(x, oseq) && es_x_used(x))
+		es->readd++;
+}
+
 /* A state before this one, or what was kept of it: its numbers go on here. x->lock and sa_lock not held for the kept ones' memory. */
 static void inherit(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, struct xfrm_state *old)
 {
@@ -93,10 +100,8 @@ static void inherit(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, s
 		if (w)
 			es_x_read(old, w, ES_WINDOW_MAX);
 		spin_unlock(&old->lock);
-		if (sa->dir != ESPSYNC_DIR_IN && es_x_oseq(x) && oseq > es_x_oseq(x))
-			es->readd++;
 		if (sa->dir != ESPSYNC_DIR_IN)
-			es_x_raise(x, oseq);
+			go_on(es, x, oseq);
 	}
 	if (w && sa->dir != ESPSYNC_DIR_OUT)
 		es_x_merge(x, w);
@@ -110,7 +115,7 @@ static void inherit(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, s
 	if (!k)
 		return;
 	if (sa->dir != ESPSYNC_DIR_IN)
-		es_x_raise(x, k->oseq);
+		go_on(es, x, k->oseq);
 	if (sa->dir != ESPSYNC_DIR_OUT)
 		es_x_merge(x, &k->win);
 	es_x_merge_life(x, k->bytes, k->packets);
