@@ -83,7 +83,7 @@ deps:
 
 check:
 	@$(if $(L),true,$(MAKE) --no-print-directory user >/dev/null)
-	@$(HARNESS)/run -1 $(if $(L),-l) $(if $(K),-k $(K)) $(if $(V),-v) $(T)
+	@$(HARNESS)/run -m $(if $(L),-l) $(if $(K),-k $(K)) $(if $(V),-v) $(T)
 
 demo:
 	@$(MAKE) --no-print-directory deps >/dev/null
