@@ -100,7 +100,7 @@ def before():
         for kind in ("uml", "qemu-6.1"):
             note(f"a guest makes namespaces and states: {kind}")
             subprocess.run([f"{SELFTESTS}/harness/vm", kind, "--no-module", "--timeout", "120", "--",
-                            "ip netns add x && ip link add d type dummy && ip addr add 192.0.2.9/32 dev d && modprobe xfrm_user && "
+                            "ip netns add x && ip link add name dummy9 type dummy && ip addr add 192.0.2.9/32 dev dummy9 && modprobe xfrm_user && "
                             "ip xfrm state add src 192.0.2.9 dst 192.0.2.8 proto esp spi 9 mode tunnel aead 'rfc4106(gcm(aes))' "
                             "0x0102030405060708090a0b0c0d0e0f1011121314 128"], check=True, stdout=subprocess.DEVNULL)
         return os.environ["ESPSYNC_RUN"], json.load(f)
