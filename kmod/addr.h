@@ -75,6 +75,8 @@ static inline int es_addr_set(struct es_addr *a, const void *raw, unsigned int l
 /**
  * es_addr_is_any() - is it the address that stands for all of its family?
  * @a: AF_INET or AF_INET6
+ *
+ * Return: true if it is
  */
 static inline bool es_addr_is_any(const struct es_addr *a)
 {
@@ -87,6 +89,8 @@ static inline bool es_addr_is_any(const struct es_addr *a)
  * @b: the other
  *
  * Ports do not matter. The scope does where both have one.
+ *
+ * Return: true if they do
  */
 static inline bool es_addr_equal_ip(const struct es_addr *a, const struct es_addr *b)
 {

@@ -2,9 +2,9 @@
 /*
  * aevent.c - xfrm raises NEWAE only while somebody listens.
  *
- * Job: one kernel socket in the initial namespace that listens to XFRMNLGRP_AEVENTS while any namespace has a channel. xfrm's bitmap of listeners is machine-wide,
- * so every other SA of the machine would pay: before the socket opens, the defaults for thresholds go to 0 everywhere, and those of SAs that carry the
- * defaults too. Everything is put back when the last channel goes.
+ * Job: one kernel socket in the initial namespace that listens to XFRMNLGRP_AEVENTS while any namespace has a channel. xfrm's bitmap of
+ * listeners is machine-wide, so every other SA of the machine would pay: before the socket opens, the defaults for thresholds go to 0
+ * everywhere, and those of SAs that carry the defaults too. Everything is put back when the last channel goes.
  * What may not enter: what is done with an event (km.c).
  *
  * aevent_lock (mutex) guards the socket and the count; it is taken with es->lock held and takes net_rwsem.

@@ -18,7 +18,9 @@
 #include "in.h"
 #include "km.h"
 #include "out.h"
+#include "role.h"
 #include "sa.h"
+#include "trace.h"
 #include "xstate.h"
 
 #define ES_RX_MANY	256	/* datagrams left after a round: a flood */
@@ -43,18 +45,19 @@ u64 es_clock_us(void)
 static void gap(struct es_net *es, u64 passed)
 {
 	struct es_peer *p;
-	bool had_peer = false;
+	bool bound = false;
 
 	es->echo_floor_us = es->clock_us;
 	es_group_unsaid(es);
 	if (es->group.role != ESPSYNC_ROLE_ACTIVE)
 		return;
 	list_for_each_entry(p, &es->peers, list)
-		had_peer |= es_binds(es, p);
-	if (!had_peer)
+		bound |= es_binds(es, p);
+	if (!es_role_gap(bound, es_out_settled(es), es->cfg.node, es->group.before, es->n_nodes))
 		return;
 	es->gap_own_us = es->own_us;
-	es->gap_us = es->clock_us - passed;
+	if (!es_any_gap(es) && !es->gap_doubt)
+		es->gap_us = es->clock_us - passed;	/* the first of several */
 	list_for_each_entry(p, &es->peers, list) {
 		if (p->after_gap)
 			continue;
@@ -83,6 +86,7 @@ static void entomb(struct es_net *es, struct es_sa *sa)
 		return;
 	sa->died_ms = div_u64(es->clock_us, 1000);
 	es->n_tombs++;
+	trace_espsync_lease(es, sa, ES_TURN_ENTOMBED, sa->l.target);
 }
 
 static void lost(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
@@ -109,6 +113,7 @@ static void lost(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	spin_unlock_bh(&es->sa_lock);
 	if (!gone)
 		return;
+	trace_espsync_lease(es, sa, ES_TURN_LOST, oseq);
 	xfrm_state_put(x);
 	es_sa_set_todo(es, sa);
 	es_event_sa(es, ESPSYNC_EVENT_SA, sa, "gone");
@@ -342,7 +347,7 @@ static void rolled_back(struct es_net *es)
 	es->echo_floor_us = es->clock_us;
 	xa_for_each(&es->sas, i, sa)
 		clear_bit(ES_SA_FOUND, &sa->flags);
-	es->group.own_epoch = 0;
+	es->group.own_epoch = ES_EPOCH_NONE;
 	if (es->group.role == ESPSYNC_ROLE_ACTIVE)
 		es_group_stand_down(es, "this machine was restored from a snapshot: promote it again if it is to be active");
 	es_group_unsaid(es);
@@ -402,6 +407,14 @@ static void round_of(struct es_net *es)
 	es_event_counters(es);
 }
 
+/* Not watched for data races: the macro reads whether its timer has ended while that ends. */
+static __no_kcsan void wait_for_work(struct es_net *es, u64 us)
+{
+	wait_event_interruptible_hrtimeout(es->wait,
+					   READ_ONCE(es->kick) || es_sock_queued(es->sock) || kthread_should_stop(),
+					   ns_to_ktime(us * 1000));
+}
+
 static int channel_thread(void *data)
 {
 	struct es_net *es = data;
@@ -409,9 +422,7 @@ static int channel_thread(void *data)
 	bool flooded;
 
 	while (!kthread_should_stop()) {
-		wait_event_interruptible_hrtimeout(es->wait,
-						   READ_ONCE(es->kick) || es_sock_queued(es->sock) || kthread_should_stop(),
-						   ns_to_ktime(sleep_us * 1000));
+		wait_for_work(es, sleep_us);
 		mutex_lock(&es->lock);
 		WRITE_ONCE(es->kick, false);
 		if (es->keyed)
@@ -470,12 +481,8 @@ static void leave(struct es_net *es)
 {
 	struct es_peer *p;
 
-	if (!es->keyed)
-		return;
-	list_for_each_entry(p, &es->peers, list) {
-		es_tx_speak(es, p, ES_GROUP_LEAVE);
-		es_tx_speak(es, p, ES_GROUP_LEAVE);
-	}
+	list_for_each_entry(p, &es->peers, list)
+		es_tx_leave(es, p);
 }
 
 static void free_all(struct es_net *es)
@@ -603,7 +610,7 @@ int es_channel_rebind(struct es_net *es, const struct es_config *cfg, struct net
 {
 	bool same = es_addr_equal_ip(&cfg->local, &es->cfg.local) && cfg->local.port == es->cfg.local.port &&
 		    !strcmp(cfg->dev, es->cfg.dev);
-	int err;
+	int err, broken;
 
 	keep_promises(es, cfg);
 	if (same) {
@@ -618,23 +625,29 @@ int es_channel_rebind(struct es_net *es, const struct es_config *cfg, struct net
 	err = new_socket(es, cfg, extack);
 	if (!err)
 		es->cfg = *cfg;
-	if ((err && new_socket(es, &es->cfg, NULL)) || run_thread(es)) {
+	broken = err ? new_socket(es, &es->cfg, NULL) : 0;
+	if (!broken)
+		broken = run_thread(es);
+	if (broken) {
 		pr_err("espsync: the channel cannot be opened again: it is deleted, make it anew\n");
 		es_channel_stop(es, false);
 	}
-	return err;
+	return err ?: broken;
 }
 
 /**
  * es_channel_key() - set or change the cluster key
  * @es: namespace, locked, with a channel
  * @key: 32 bytes
- * Return: 0. Fingerprints depend on the key: SAs are released as they are and followed anew
+ * Return: 0. Fingerprints depend on the key: SAs are released as they are and followed anew. The key that it has already changes nothing
  */
 int es_channel_key(struct es_net *es, const u8 *key)
 {
 	struct es_peer *p;
 
+	if (es->keyed && es_keys_are(&es->keys, key))
+		return 0;
+	leave(es);
 	unfollow(es);
 	release_all(es, false);
 	es_keys_set(&es->keys, key);
@@ -648,7 +661,7 @@ int es_channel_key(struct es_net *es, const u8 *key)
 		xa_destroy(&p->map);
 		es_peer_resync(p);
 	}
-	WRITE_ONCE(es->keyed, true);
+	smp_store_release(&es->keyed, true);	/* the keys before it */
 	es->rescan = true;
 	es_wake(es);
 	return 0;

@@ -56,9 +56,18 @@
 #define ES_SETTLE_MS	5000		/* after promote: SAs that appear may be mirrors that come late */
 #define ES_TOMB_MS	60000		/* how long a dead SA's numbers are kept at least */
 #define ES_EVICT_MAX_MS	600000u
+#define ES_TICK_MAX_US	10000u
+#define ES_NOTICE_MIN_MS	50	/* dead_ms and detect_ms: some of the longest sleeps between two ticks */
+#define ES_EPOCH_NONE	U64_MAX		/* a counter that no promotion has */
 #define ES_HOT_US	100000		/* an inbound SA stays hot so long after it moved */
 #define ES_UNKNOWN	16	/* handles that a peer is asked to name again at a time */
 #define ES_HIST		24		/* log2 buckets of the lag histograms */
+
+/* What CHANNEL_SET and the module's parameters say where they say nothing. A keepalived with advert_int 0.1 replaces a node after 300 ms at the soonest. */
+#define ES_TICK_US	1000
+#define ES_DEAD_MS	300
+#define ES_DETECT_MS	300
+#define ES_EVICT_MS	5000
 
 struct es_net;
 
@@ -75,6 +84,70 @@ enum es_sa_flag {
 	ES_SA_HELD,		/* in doubt, and doubt is hold: stays stopped */
 	ES_SA_FOUND,		/* was in use here before this module came: its own number is the truth */
 	ES_SA_FRESH,		/* adopted since the thread last looked: an event is due */
+};
+
+/**
+ * enum es_peer_turn - where the state machine of a peer turns, as the tracepoint espsync_peer tells it; 0-3: enum espsync_peer_state
+ * @ES_PEER_SESSION: first datagram of a session that it confirmed
+ * @ES_PEER_NEW_MEMORY: what it knew is gone: it is told everything
+ * @ES_PEER_SYNCED: it has acknowledged everything
+ * @ES_PEER_ENFORCING: limits hold as if it were in
+ * @ES_PEER_IN: it is in
+ * @ES_PEER_NOT_IN: it is out: it does not acknowledge
+ * @ES_PEER_EVICTED: and it binds nobody any more
+ * @ES_PEER_LEFT: it leaves in order
+ */
+enum es_peer_turn {
+	ES_PEER_SESSION = 4,
+	ES_PEER_NEW_MEMORY,
+	ES_PEER_SYNCED,
+	ES_PEER_ENFORCING,
+	ES_PEER_IN,
+	ES_PEER_NOT_IN,
+	ES_PEER_EVICTED,
+	ES_PEER_LEFT,
+};
+
+/**
+ * enum es_lease_turn - the same of an outbound SA's lease, espsync_lease
+ * @ES_TURN_ADOPTED: its state has come
+ * @ES_TURN_CREATED: it began here: a slot is free to use
+ * @ES_TURN_STORED: another node's ceiling stands in its counter
+ * @ES_TURN_BEGUN: first look after a promote
+ * @ES_TURN_ASKED: a new ceiling is asked for
+ * @ES_TURN_AGREED: a peer has stored it
+ * @ES_TURN_STOPPED: it stands at its ceiling
+ * @ES_TURN_GOES_ON: and may send again
+ * @ES_TURN_DOUBT: somebody else may have used numbers
+ * @ES_TURN_DEMOTED: it waits in the last slot
+ * @ES_TURN_LOST: its state is gone
+ * @ES_TURN_ENTOMBED: nobody has it
+ */
+enum es_lease_turn {
+	ES_TURN_ADOPTED,
+	ES_TURN_CREATED,
+	ES_TURN_STORED,
+	ES_TURN_BEGUN,
+	ES_TURN_ASKED,
+	ES_TURN_AGREED,
+	ES_TURN_STOPPED,
+	ES_TURN_GOES_ON,
+	ES_TURN_DOUBT,
+	ES_TURN_DEMOTED,
+	ES_TURN_LOST,
+	ES_TURN_ENTOMBED,
+};
+
+/**
+ * enum es_role_turn - the same of the group's role, espsync_role; 0-2: enum espsync_role
+ * @ES_TURN_CLAIM: an owner that is heard is told to be silent
+ * @ES_TURN_CLAIMED: it is silent, or was never heard
+ * @ES_TURN_REFUSED: it does not become silent, or somebody else decided meanwhile
+ */
+enum es_role_turn {
+	ES_TURN_CLAIM = 3,
+	ES_TURN_CLAIMED,
+	ES_TURN_REFUSED,
 };
 
 /**
@@ -167,12 +240,14 @@ struct es_sa {
  * struct es_old - a state that was replaced, until the thread lets go of it
  * @list: es->old
  * @x: with a reference
+ * @win: its window, on its way to the successor
  *
  * Who holds es->lock may use sa->x as long as it does: references are dropped only under it.
  */
 struct es_old {
 	struct llist_node list;
 	struct xfrm_state *x;
+	struct es_window win;
 };
 
 /**
@@ -199,7 +274,8 @@ struct es_addrs {
  * @evict_never: option
  * @epoch: highest counter seen
  * @epoch_node: and its node
- * @own_epoch: counter of the newest promotion here that nothing was forgotten since; 0 none
+ * @before: as active: node of the epoch before, which may be this one; 0 none
+ * @own_epoch: counter of the newest promotion here that nobody has forgotten anything since; 0 before the first, ES_EPOCH_NONE if somebody has
  * @in_doubt: that promotion was out of sync: what appears late is in doubt too
  * @owner: node that says that it is active in that epoch; 0 unknown
  * @gen: counts promotions here; never 0 after the first
@@ -223,6 +299,7 @@ struct es_group {
 	bool evict_never;
 	u64 epoch;
 	u8 epoch_node;
+	u8 before;
 	u64 own_epoch;
 	bool in_doubt;
 	u8 owner;
@@ -241,7 +318,6 @@ struct es_group {
  * struct es_sent - a datagram that waits for its acknowledgement
  * @seq: its number; 0: free
  * @sent_us: clock
- * @session_gen: peer's session
  * @promo_gen: es_group.gen when it was built; grants of another one count for nothing
  * @n: records
  * @rec: what it said
@@ -365,7 +441,7 @@ struct es_peer {
  * @dev: device to bind to, or ""
  * @tick_us: shortest interval
  * @dead_ms: silence after which a peer is down
- * @detect_ms: how long failover detection takes
+ * @detect_ms: how long failover detection takes at least: a pause that is longer may have been taken for a death
  * @evict_ms: how long "in" lasts
  */
 struct es_config {
@@ -381,6 +457,11 @@ struct es_config {
 /**
  * struct es_helper - espsyncd's newest report; es->lock
  * @at_us: clock; 0: never since the channel was made
+ * @known: IKE SAs that it knows of
+ * @applied: of these, those that the standby's charon has
+ * @missing: of these, those that it lacks
+ * @reason: enum espsync_reason that it gives, 0 none
+ * @text: its sentence
  */
 struct es_helper {
 	u64 at_us;
@@ -393,6 +474,10 @@ struct es_helper {
 
 /**
  * struct es_expect - an SA named beforehand by espsyncd
+ * @list: es->expect
+ * @spi: its SPI
+ * @proto: its protocol
+ * @until_us: clock at which it is forgotten
  */
 struct es_expect {
 	struct list_head list;
@@ -425,19 +510,53 @@ struct es_expect {
  * @used: handles in use, bits; atomic
  * @work: SAs that want the thread; sa_lock
  * @hot: inbound SAs that are sampled; es->lock
+ * @n_hot: how many
  * @expect: SAs named beforehand; sa_lock
  * @old: struct es_old, lock-free
  * @rescan: walk xfrm's states for what nobody told us
+ * @rescan_us: clock of the last such walk
+ * @scan_us: clock of the last look at every SA of ours
  * @clock_us: newest reading; es->lock
  * @own_us: own time: only what ran
  * @tick_at_us: clock of the last tick
  * @echo_floor_us: own timestamps before this one are not believed when echoed
+ * @n_waiting: SAs that have no state here, as that look counted them
+ * @sample_us: clock of the last sampling of @hot
+ * @counter_us: clock of the last multicast of counters
+ * @interval_us: how long between two samplings
+ * @gap_own_us: own time when the last gap was noticed
+ * @gap_us: clock of the last tick before it, or before the first of those that no peer has answered yet
+ * @gap_doubt: no peer gave its word after it in time: the walk puts what it meets in doubt
  * @walk: handle from which limits are computed anew; 0: no walk is due
  * @behind: the walk met an SA beyond its limit
  * @unguarded: the guard could not be registered: SAs stay stopped
+ * @counter_cursor: handle at which a round of marking goes on
+ * @counter_next: handle at which the stream of counters goes on
  * @full: something could not be stored
+ * @vmfork: the machine was restored from a snapshot
  * @closing: es_channel_stop() has let go of the lock
  * @generation: changes whenever the set of SAs or peers does: dumps say so
+ * @helper: espsyncd's newest report
+ * @counter_dirty: handles whose counters are to be multicast, bits
+ * @n_sas: SAs in the table
+ * @n_tombs: of these, those whose state is gone and whose numbers are kept
+ * @drops: enum espsync_drop, of datagrams that are from nobody known
+ * @renewals: leases renewed
+ * @stalls: times that an SA reached its ceiling and was stopped
+ * @merges: records that changed a state
+ * @refused: packets that the guard dropped
+ * @refused_told: as the last event said
+ * @refused_us: clock of that event
+ * @readd: states that replaced another and may have sent a number of it before they were raised
+ * @buf: a datagram being built
+ * @draft: what it says
+ * @rec: a record being built or read: too big for a stack
+ * @win: a window being read, for the same reason
+ * @saved_rseqth: net.core.xfrm_aevent_rseqth as it was
+ * @saved_etime: net.core.xfrm_aevent_etime as it was
+ * @thresholds: both are saved and changed
+ * @rank: this node's among the standbys
+ * @n_nodes: peers and this one
  */
 struct es_net {
 	struct net *net;
@@ -500,9 +619,9 @@ struct es_net {
 	u64 refused_told;
 	u64 refused_us;
 	u64 readd;
-	u8 *buf;		/* a datagram being built */
-	struct es_sent *draft;	/* what it says */
-	struct es_wire_rec rec;	/* a record being built or read: too big for a stack */
+	u8 *buf;
+	struct es_sent *draft;
+	struct es_wire_rec rec;
 	struct es_window win;
 	u32 saved_rseqth;
 	u32 saved_etime;
@@ -519,6 +638,17 @@ static inline void es_wake(struct es_net *es)
 {
 	WRITE_ONCE(es->kick, true);
 	wake_up_interruptible(&es->wait);
+}
+
+/* This active node stood still, and waits for a peer's word since: for all it knows somebody was promoted meanwhile. */
+static inline bool es_any_gap(const struct es_net *es)
+{
+	const struct es_peer *p;
+
+	list_for_each_entry(p, &es->peers, list)
+		if (p->after_gap)
+			return true;
+	return false;
 }
 
 /* Tell every peer; @todo: none of them is in sync before it has acknowledged it. */

@@ -171,9 +171,9 @@ static void find_moved(struct es_net *es)
 	xa_for_each_start(&es->sas, i, sa, es->counter_cursor) {
 		struct xfrm_state *x = READ_ONCE(sa->x);
 
-		es->counter_cursor = i + 1;
+		es->counter_cursor = i;
 		if (n++ == ES_COUNTER_SCAN)
-			return;
+			return;		/* this one is the next round's first */
 		if (!x || sa->dir == ESPSYNC_DIR_IN || es_x_oseq(x) == sa->told)
 			continue;
 		sa->told = es_x_oseq(x);

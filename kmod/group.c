@@ -3,7 +3,7 @@
  * group.c - who is active: roles, epochs, the group's addresses.
  *
  * Job: carry out what keepalived or an operator decided (promote, demote) and step down when a higher epoch is heard. Epochs are
- * (counter, node), compared in that order.
+ * (counter, node), compared in that order; what follows from a peer's word is role.c's to say.
  * What may not enter: numbers of SAs, the layout of datagrams, netlink.
  *
  * Context: process, es->lock held, but for the three es_group_ predicates that read locklessly.
@@ -16,15 +16,9 @@
 #include "events.h"
 #include "group.h"
 #include "out.h"
+#include "role.h"
 #include "sa.h"
 #include "trace.h"
-
-static int epoch_cmp(u64 a, u8 a_node, u64 b, u8 b_node)
-{
-	if (a != b)
-		return a < b ? -1 : 1;
-	return a_node < b_node ? -1 : a_node > b_node;
-}
 
 /**
  * es_group_has() - whether an address is one of the group's
@@ -67,14 +61,14 @@ bool es_group_settling(const struct es_net *es)
 	return READ_ONCE(es->own_us) - READ_ONCE(es->group.promoted_own_us) < ES_SETTLE_MS * 1000ull;
 }
 
-/* Every peer is heard, and none knows of an epoch after this node's. */
-static bool all_heard(const struct es_net *es)
+/* Every peer has answered just now, and none knows of an epoch after this node's. What was under way for long is no answer. */
+static bool all_answered(const struct es_net *es)
 {
 	const struct es_group *g = &es->group;
 	struct es_peer *p;
 
 	list_for_each_entry(p, &es->peers, list)
-		if (!es_peer_heard(p) || epoch_cmp(p->g.epoch, p->g.node, g->epoch, g->epoch_node) > 0)
+		if (!es_peer_answered(p) || es_epoch_cmp(p->g.epoch, p->g.node, g->epoch, g->epoch_node) > 0)
 			return false;
 	return true;
 }
@@ -86,7 +80,7 @@ static bool all_heard(const struct es_net *es)
  */
 bool es_group_in(const struct es_net *es)
 {
-	return es->group.told && (es->clock_us <= es->group.in_until_us || (es->group.rested && all_heard(es)));
+	return es->group.told && (es->clock_us <= es->group.in_until_us || (es->group.rested && all_answered(es)));
 }
 
 /* No guard: SAs are stopped one by one, and stay so until this node is promoted. */
@@ -113,6 +107,17 @@ void es_group_unsaid(struct es_net *es)
 	es->group.told = false;
 	es->group.rested = false;
 	es->group.in_until_us = 0;
+}
+
+/**
+ * es_group_forgotten() - a peer has lost its memory: it may have been active since this node was, or since the owner rested, and cannot say so
+ * @es: namespace, locked
+ */
+void es_group_forgotten(struct es_net *es)
+{
+	es->group.rested = false;
+	if (es->group.role != ESPSYNC_ROLE_ACTIVE)
+		es->group.own_epoch = ES_EPOCH_NONE;
 }
 
 /**
@@ -158,19 +163,10 @@ void es_group_ranks(struct es_net *es)
 	WRITE_ONCE(es->rank, rank);
 }
 
-static bool any_gap(struct es_net *es)
-{
-	struct es_peer *p;
-
-	list_for_each_entry(p, &es->peers, list)
-		if (p->after_gap)
-			return true;
-	return false;
-}
-
 static void set_role(struct es_net *es, u8 role, const char *why)
 {
 	WRITE_ONCE(es->group.role, role);
+	trace_espsync_role(es, role);
 	es_event_role(es, why);
 }
 
@@ -196,6 +192,7 @@ static int claim(struct es_net *es, struct netlink_ext_ack *extack)
 	if (!owner_heard(es))
 		return 0;
 	g->claiming = true;
+	trace_espsync_role(es, ES_TURN_CLAIM);
 	es_channel_speak(es);
 	until = es_clock_us() + es->cfg.dead_ms * 1000ull;
 	while (es->up && g->claiming && owner_heard(es) && es_clock_us() < until) {
@@ -235,10 +232,10 @@ static void unclaim(struct es_net *es, u64 epoch, u8 node)
 	g->epoch_node = node;
 }
 
-/* This node was the last owner, or there never was one; and every peer is heard and knows of none after. */
+/* This node was the last owner, or there never was one; and every peer answers and knows of none after. */
 static bool still_mine(struct es_net *es)
 {
-	return (!es->group.epoch || es->group.epoch_node == es->cfg.node) && all_heard(es);
+	return (!es->group.epoch || es->group.epoch_node == es->cfg.node) && all_answered(es);
 }
 
 static u32 doubt_all(struct es_net *es, bool spare)
@@ -291,11 +288,12 @@ int es_group_promote(struct es_net *es, u32 *doubtful, struct netlink_ext_ack *e
 	*doubtful = 0;
 	if (g->role == ESPSYNC_ROLE_ACTIVE)
 		return 0;
-	sure = still_mine(es) || !es->n_peers;
-	mine = sure && (!g->epoch || g->own_epoch == g->epoch);	/* and this module remembers what it did then */
+	sure = still_mine(es);
+	mine = sure && g->own_epoch == g->epoch;	/* and this module remembers what it did then */
 	g->epoch = max_t(u64, g->epoch + 1, ktime_get_real_seconds());
 	g->epoch_node = es->cfg.node;
 	err = claim(es, extack);
+	trace_espsync_role(es, err ? ES_TURN_REFUSED : ES_TURN_CLAIMED);
 	if (g->role == ESPSYNC_ROLE_ACTIVE)
 		return 0;	/* somebody else asked meanwhile */
 	if (err) {
@@ -315,6 +313,7 @@ int es_group_promote(struct es_net *es, u32 *doubtful, struct netlink_ext_ack *e
 	g->settled = false;
 	g->takeover = ktime_get_real_seconds();
 	g->own_epoch = g->epoch;
+	g->before = node;
 	g->silent = false;
 	es_group_unsaid(es);
 	WRITE_ONCE(es->unguarded, false);
@@ -370,8 +369,10 @@ void es_group_stand_down(struct es_net *es, const char *why)
 		es_tx_reset(p);		/* nor do acknowledgements of what was said before count as flushed */
 		p->is_in = false;
 		p->enforcing = false;
+		p->after_gap = false;
 	}
 	es->walk = 0;
+	es->gap_doubt = false;
 	es_group_ranks(es);
 	es_channel_speak(es);
 	demote_all(es);
@@ -423,29 +424,27 @@ static void heard_rest(struct es_net *es, const struct es_peer *p, const struct 
 void es_group_heard(struct es_net *es, struct es_peer *p, const struct es_wire_group *w, u64 echo, bool newest)
 {
 	struct es_group *g = &es->group;
-	int cmp = epoch_cmp(w->epoch, w->node, g->epoch, g->epoch_node);
-	bool active = w->role == ESPSYNC_ROLE_ACTIVE;
+	unsigned int what = es_role_heard(g->role, g->epoch, g->epoch_node, p->node, w, newest);
 
 	if (newest)
 		p->g = *w;
-	if (active && cmp < 0 && g->role == ESPSYNC_ROLE_ACTIVE)
+	if (what & ES_HEARD_LOWER)
 		es_event_text(es, ESPSYNC_EVENT_CONFLICT, p->node, "also active, with a lower epoch: it will step down");
-	if (cmp > 0) {
-		if (g->role == ESPSYNC_ROLE_ACTIVE && active)
-			es_event_text(es, ESPSYNC_EVENT_CONFLICT, p->node, "also active, with a higher epoch: this node steps down");
+	if (what & ES_HEARD_BOTH)
+		es_event_text(es, ESPSYNC_EVENT_CONFLICT, p->node, "also active, with a higher epoch: this node steps down");
+	if (what & ES_HEARD_HIGHER) {
 		g->epoch = w->epoch;
 		g->epoch_node = w->node;
 		es_group_unsaid(es);
-		if (g->role == ESPSYNC_ROLE_ACTIVE)
-			es_group_stand_down(es, "another node was promoted");
 	}
-	if (active && cmp >= 0) {
-		if (g->role == ESPSYNC_ROLE_UNDECIDED)
-			es_group_stand_down(es, "a peer is active");
+	if (what & ES_HEARD_YIELD)
+		es_group_stand_down(es, "another node was promoted");
+	if (what & ES_HEARD_DECIDE)
+		es_group_stand_down(es, "a peer is active");
+	if (what & ES_HEARD_OWNER)
 		heard_owner(es, p, w, echo, newest);
-	} else if (newest && !cmp && g->role == ESPSYNC_ROLE_STANDBY) {
+	if (what & ES_HEARD_REST)
 		heard_rest(es, p, w);
-	}
 }
 
 /**
@@ -465,7 +464,7 @@ void es_group_tell(struct es_net *es, struct es_peer *p, struct es_wire_group *w
 	w->node = g->epoch_node;
 	w->evict_ms = es->cfg.evict_ms;
 	w->flags = (g->silent ? ES_GROUP_SILENT : 0) | (es->full ? ES_GROUP_FULL : 0);
-	if (g->role == ESPSYNC_ROLE_ACTIVE && p->is_in && !any_gap(es)) {
+	if (g->role == ESPSYNC_ROLE_ACTIVE && p->is_in && !es_any_gap(es)) {
 		w->flags |= ES_GROUP_IN;
 		p->last_in_own_us = max(es->own_us, p->last_in_own_us);
 	}
@@ -483,10 +482,12 @@ void es_group_reset(struct es_net *es)
 	struct es_group *g = &es->group;
 
 	WRITE_ONCE(g->role, ESPSYNC_ROLE_UNDECIDED);
+	trace_espsync_role(es, ESPSYNC_ROLE_UNDECIDED);
 	g->claiming = false;
 	g->silent = false;
 	g->owner = 0;
 	g->gen = 0;
+	g->before = 0;
 	g->own_epoch = 0;
 	g->in_doubt = false;
 	g->lent_ms = 0;

@@ -17,6 +17,7 @@ void es_group_stand_down(struct es_net *es, const char *why);
 void es_group_heard(struct es_net *es, struct es_peer *p, const struct es_wire_group *w, u64 echo, bool newest);
 void es_group_tell(struct es_net *es, struct es_peer *p, struct es_wire_group *w);
 void es_group_unsaid(struct es_net *es);
+void es_group_forgotten(struct es_net *es);
 void es_group_reset(struct es_net *es);
 void es_group_free(struct es_net *es);
 void es_group_ranks(struct es_net *es);

@@ -124,16 +124,15 @@ void es_in_sample(struct es_net *es)
  * @es: namespace, locked
  * @sa: inbound, with or without a state here
  * @r: the record
+ * Return: false without memory: it is not stored
  */
-void es_in_merge(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *r)
+bool es_in_merge(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *r)
 {
 	struct xfrm_state *x = READ_ONCE(sa->x);
 
 	trace_espsync_merge(es, sa, ESPSYNC_DIR_IN, r->win.seq);
-	if (!x) {	/* kept until it comes */
-		es_sa_keep(es, sa, 0, &r->win, r->bytes, r->packets);
-		return;
-	}
+	if (!x)		/* kept until it comes */
+		return es_sa_keep(es, sa, 0, &r->win, r->bytes, r->packets);
 	spin_lock_bh(&x->lock);
 	if (es_x_merge(x, &r->win))
 		es->merges++;
@@ -142,6 +141,7 @@ void es_in_merge(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *
 	es_x_merge_life(x, r->bytes, r->packets);
 	spin_unlock_bh(&x->lock);
 	sa->moved_us = es->clock_us;
+	return true;
 }
 
 /**

@@ -12,7 +12,7 @@ void es_in_event(struct es_net *es, struct es_sa *sa, struct xfrm_state *x);
 void es_in_woken(struct es_net *es, struct es_sa *sa);
 void es_in_sample(struct es_net *es);
 u32 es_in_interval(const struct es_net *es);
-void es_in_merge(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *r);
+bool es_in_merge(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *r);
 void es_in_fill(struct es_net *es, struct es_sa *sa, struct es_wire_rec *r);
 
 #endif /* ESPSYNC_IN_H */

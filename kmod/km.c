@@ -87,25 +87,20 @@ static void go_on(struct es_net *es, struct xfrm_state *x, u64 oseq)
 }
 
 /* A state before this one, or what was kept of it: its numbers go on here. x->lock and sa_lock not held for the kept ones' memory. */
-static void inherit(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, struct xfrm_state *old)
+static void inherit(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, struct es_old *o)
 {
-	struct es_window *w = NULL;
 	struct es_kept *k;
 
-	if (old && lock_old(old)) {
-		u64 oseq = es_x_oseq(old);
+	if (o && lock_old(o->x)) {
+		u64 oseq = es_x_oseq(o->x);
 
-		/* One of our own windows is too big for a stack; the old state's is merged number by number instead of copied. */
-		w = kmalloc(sizeof(*w), GFP_ATOMIC);
-		if (w)
-			es_x_read(old, w, ES_WINDOW_MAX);
-		spin_unlock(&old->lock);
+		es_x_read(o->x, &o->win, ES_WINDOW_MAX);	/* too big for a stack */
+		spin_unlock(&o->x->lock);
 		if (sa->dir != ESPSYNC_DIR_IN)
 			go_on(es, x, oseq);
+		if (sa->dir != ESPSYNC_DIR_OUT)
+			es_x_merge(x, &o->win);
 	}
-	if (w && sa->dir != ESPSYNC_DIR_OUT)
-		es_x_merge(x, w);
-	kfree(w);
 	spin_lock(&es->sa_lock);
 	k = sa->kept;
 	sa->kept = NULL;
@@ -122,13 +117,13 @@ static void inherit(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, s
 	kfree(k);
 }
 
-static void begin(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, struct xfrm_state *old, bool known, bool mirror)
+static void begin(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, struct es_old *o, bool known, bool mirror)
 {
 	/* a clone of a state that we followed carries our thresholds */
 	if (!known || !own_thresholds(es, x))
 		assign_bit(ES_SA_INEXACT, &sa->flags, own_thresholds(es, x));
 	assign_bit(ES_SA_OFFLOAD, &sa->flags, es_x_offloaded(x));
-	inherit(es, sa, x, old);
+	inherit(es, sa, x, o);
 	if (x->km.state == XFRM_STATE_ERROR)
 		set_bit(ES_SA_STOPPED, &sa->flags);	/* a module before this one left it guarded */
 	else
@@ -143,6 +138,19 @@ static void begin(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, str
 		es_x_cold(x);	/* the first packet tells the direction */
 }
 
+/* Nothing about it is news: a walk over all states asks for no hash of theirs. */
+static bool followed(struct es_net *es, struct xfrm_state *x, u8 dir)
+{
+	struct es_sa *sa;
+	bool yes;
+
+	spin_lock_bh(&es->sa_lock);
+	sa = es_sa_by_state(es, x);
+	yes = sa && (sa->dir != ESPSYNC_DIR_UNKNOWN || dir == ESPSYNC_DIR_UNKNOWN);
+	spin_unlock_bh(&es->sa_lock);
+	return yes;
+}
+
 /**
  * es_km_adopt() - follow a state
  * @es: namespace
@@ -155,13 +163,15 @@ static void begin(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, str
 void es_km_adopt(struct es_net *es, struct xfrm_state *x, bool locked, bool told)
 {
 	struct es_old *o = NULL;
-	struct xfrm_state *old;
 	struct es_sa *sa;
 	bool known, mirror;
 	u8 dir;
 	u64 fp;
 
-	if (!READ_ONCE(es->keyed) || x->id.proto != IPPROTO_ESP || !es_x_live(x) || !placed(es, x, &dir))
+	/* with smp_store_release() of es_channel_key(): the keys are there */
+	if (!smp_load_acquire(&es->keyed) || x->id.proto != IPPROTO_ESP || !es_x_live(x) || !placed(es, x, &dir))
+		return;
+	if (followed(es, x, dir))
 		return;
 	fp = es_x_fingerprint(&es->keys, x);
 	if (!locked)
@@ -182,11 +192,10 @@ void es_km_adopt(struct es_net *es, struct xfrm_state *x, bool locked, bool told
 		es->rescan = true;
 		goto unlock;
 	}
-	old = sa->x;
-	if (old != x)
+	if (o)
+		o->x = sa->x;
+	if (sa->x != x)		/* else only its direction is news: the group has an address now */
 		xfrm_state_hold(x);
-	else
-		old = NULL;		/* only its direction is news: the group has an address now */
 	WRITE_ONCE(sa->x, x);
 	sa->family = x->props.family;
 	sa->daddr = x->id.daddr;
@@ -196,13 +205,11 @@ void es_km_adopt(struct es_net *es, struct xfrm_state *x, bool locked, bool told
 	set_bit(ES_SA_FRESH, &sa->flags);
 	es_sa_queue(es, sa);
 	spin_unlock(&es->sa_lock);
-	begin(es, sa, x, old, known, mirror);
+	begin(es, sa, x, o, known, mirror);
 	if (!locked)
 		spin_unlock_bh(&x->lock);
-	if (old) {
-		o->x = old;
+	if (o)
 		llist_add(&o->list, &es->old);
-	}
 	return;
 unlock:
 	spin_unlock(&es->sa_lock);
@@ -244,10 +251,11 @@ static void updated(struct es_net *es, struct xfrm_state *x)
 static void moved(struct es_net *es, struct xfrm_state *x, u32 aevent)
 {
 	struct es_sa *sa;
-	bool user = aevent == XFRM_AE_CU;
+	bool user = aevent == XFRM_AE_CU, mirror;
 
 	spin_lock_bh(&es->sa_lock);
 	sa = es_sa_by_state(es, x);
+	mirror = sa && sa->dir == ESPSYNC_DIR_UNKNOWN && is_mirror(es, x, false);
 	if (sa && user)
 		es_sa_queue(es, sa);
 	spin_unlock_bh(&es->sa_lock);
@@ -260,7 +268,7 @@ static void moved(struct es_net *es, struct xfrm_state *x, u32 aevent)
 	if (sa->dir == ESPSYNC_DIR_UNKNOWN) {
 		sa->dir = es_x_oseq(x) ? ESPSYNC_DIR_OUT : ESPSYNC_DIR_IN;
 		if (sa->dir == ESPSYNC_DIR_OUT)
-			es_out_adopt(es, sa, x, false, is_mirror(es, x, false));
+			es_out_adopt(es, sa, x, false, mirror);
 		set_bit(ES_SA_FRESH, &sa->flags);	/* peers are told the direction */
 		spin_lock_bh(&es->sa_lock);
 		es_sa_queue(es, sa);

@@ -176,10 +176,10 @@ void es_config_defaults(struct es_config *c)
 {
 	memset(c, 0, sizeof(*c));
 	c->local.port = htons(ESPSYNC_PORT);
-	c->tick_us = 1000;
-	c->dead_ms = 300;
-	c->detect_ms = 1000;
-	c->evict_ms = 5000;
+	c->tick_us = ES_TICK_US;
+	c->dead_ms = ES_DEAD_MS;
+	c->detect_ms = ES_DETECT_MS;
+	c->evict_ms = ES_EVICT_MS;
 }
 
 /**
@@ -195,12 +195,12 @@ int es_config_check(const struct es_config *c, const char **why)
 		*why = "node must be 1 to 255";
 	else if (!c->local.port)
 		*why = "port must be 1 to 65535";
-	else if (c->tick_us < 100 || c->tick_us > 1000000)
-		*why = "tick_us must be 100 to 1000000";
-	else if (c->dead_ms < 10 || c->dead_ms > 60000)
-		*why = "dead_ms must be 10 to 60000";
-	else if (c->detect_ms < 10 || c->detect_ms > 60000)
-		*why = "detect_ms must be 10 to 60000";
+	else if (c->tick_us < 100 || c->tick_us > ES_TICK_MAX_US)
+		*why = "tick_us must be 100 to 10000";
+	else if (c->dead_ms < ES_NOTICE_MIN_MS || c->dead_ms > 60000)
+		*why = "dead_ms must be 50 to 60000";
+	else if (c->detect_ms < ES_NOTICE_MIN_MS || c->detect_ms > 60000)
+		*why = "detect_ms must be 50 to 60000";
 	else if (c->evict_ms <= 2 * c->detect_ms || c->evict_ms > ES_EVICT_MAX_MS)
 		*why = "evict_ms must be more than twice detect_ms, and at most 600000";
 	return *why ? -ERANGE : 0;

@@ -330,7 +330,8 @@ int es_nl_sa(struct es_net *es, struct es_sa *sa, struct sk_buff *skb)
 	    nla_put(skb, ESPSYNC_A_SA_FINGERPRINT, sizeof(fp), &fp) || nla_put_u8(skb, ESPSYNC_A_SA_DIR, sa->dir) ||
 	    nla_put_u8(skb, ESPSYNC_A_SA_STATE, es_sa_state(es, sa)) || nla_put_u32(skb, ESPSYNC_A_SA_GROUP, es->group.id) ||
 	    (sa->dir == ESPSYNC_DIR_OUT && sa->l.target &&
-	     nla_put_u64_64bit(skb, ESPSYNC_A_SA_CEILING, sa->l.target, ESPSYNC_A_SA_PAD)) ||
+	     (nla_put_u64_64bit(skb, ESPSYNC_A_SA_CEILING, sa->l.target, ESPSYNC_A_SA_PAD) ||
+	      nla_put_u32(skb, ESPSYNC_A_SA_LEASE, sa->l.lease))) ||
 	    (owner && nla_put_u8(skb, ESPSYNC_A_SA_OWNER, owner)) ||
 	    nla_put_u64_64bit(skb, ESPSYNC_A_SA_AGE_US, es->clock_us - min(es->clock_us, sa->moved_us), ESPSYNC_A_SA_PAD) ||
 	    put_numbers(es, sa, skb))

@@ -41,8 +41,10 @@ static void go(const struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 {
 	if (READ_ONCE(es->group.role) == ESPSYNC_ROLE_UNDECIDED)
 		return;
-	if (test_and_clear_bit(ES_SA_STOPPED, &sa->flags))
-		es_x_go(x);
+	if (!test_and_clear_bit(ES_SA_STOPPED, &sa->flags))
+		return;
+	es_x_go(x);
+	trace_espsync_lease(es, sa, ES_TURN_GOES_ON, es_x_oseq(x));
 }
 
 static void hold(struct es_sa *sa, struct xfrm_state *x)
@@ -78,6 +80,7 @@ static bool arm(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 		if (es_x_stop(x)) {
 			set_bit(ES_SA_STOPPED, &sa->flags);
 			es->stalls++;
+			trace_espsync_lease(es, sa, ES_TURN_STOPPED, limit);
 		}
 		es_x_arm(x, 0);
 		return true;
@@ -118,6 +121,7 @@ static void create(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	sa->mid = sa->l.start + ES_LEASE_MIN / 2;
 	sa->renewed_at = oseq;
 	sa->renewed_us = 0;
+	trace_espsync_lease(es, sa, ES_TURN_CREATED, sa->l.target);
 	arm(es, sa, x);
 }
 
@@ -158,6 +162,7 @@ static void doubt(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, boo
 	sa->l.lease = max_t(u32, sa->l.lease, ES_LEASE_MIN);
 	sa->l.target = max3(sa->l.target, es_x_oseq(x), slot_of(es, sa)) +
 		       unknown_use(es, sa, heard, sa->renewed_us ? sa->renewed_at : 0, es_x_esn(x));
+	trace_espsync_lease(es, sa, ES_TURN_DOUBT, sa->l.target);
 	stand_by(es, sa, x);
 }
 
@@ -175,6 +180,7 @@ void es_out_adopt(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, boo
 {
 	u8 role = READ_ONCE(es->group.role);
 
+	trace_espsync_lease(es, sa, ES_TURN_ADOPTED, es_x_oseq(x));
 	assign_bit(ES_SA_FOUND, &sa->flags, !mirror && role != ESPSYNC_ROLE_ACTIVE);
 	if (mirror)
 		set_bit(ES_SA_MIRROR, &sa->flags);
@@ -281,6 +287,7 @@ static void begin(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	sa->renewed_at = es_x_oseq(x);
 	clear_bit(ES_SA_MIRROR, &sa->flags);
 	clear_bit(ES_SA_GRANTED, &sa->flags);
+	trace_espsync_lease(es, sa, ES_TURN_BEGUN, sa->l.target);
 	es_sa_set_dirty(es, sa);
 }
 
@@ -305,6 +312,7 @@ static void renew(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, boo
 	sa->renewed_us = es->clock_us;
 	sa->renewed_at = oseq;
 	es->renewals++;
+	trace_espsync_lease(es, sa, ES_TURN_ASKED, next);
 	es_sa_set_dirty(es, sa);
 }
 
@@ -325,16 +333,6 @@ static void overrun(struct es_net *es, struct es_sa *sa, u64 oseq)
 	es_event_sa(es, ESPSYNC_EVENT_OVERRUN, sa, "passed its ceiling because the group says overrun go-on");
 }
 
-static bool any_gap(struct es_net *es)
-{
-	struct es_peer *p;
-
-	list_for_each_entry(p, &es->peers, list)
-		if (p->after_gap)
-			return true;
-	return false;
-}
-
 /* An active node's SA that somebody else may have used: above everybody's slots, and what he may have used. */
 static void jump(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, u64 heard_us)
 {
@@ -347,6 +345,7 @@ static void jump(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, u64 
 	sa->l.above = sa->l.start;
 	sa->l.target = cap(x, sa->l.start + ES_LEASE_MIN);
 	es_x_raise(x, cap(x, sa->l.start));
+	trace_espsync_lease(es, sa, ES_TURN_DOUBT, sa->l.target);
 }
 
 /**
@@ -377,7 +376,7 @@ void es_out_update(struct es_net *es, struct es_sa *sa)
 	n = voices(es, sa, v, &bound, &unheard, &agreed);
 	oseq = es_x_oseq(x);
 	limit = es_lease_limit(&sa->l, v, n, !es_out_settled(es));
-	if (any_gap(es))
+	if (es_any_gap(es))
 		limit = min(limit, sa->l.limit);
 	if (es_lease_enter(&sa->l, oseq, limit, unheard && !es_out_settled(es)) > oseq) {
 		es_x_raise(x, cap(x, sa->l.above));
@@ -436,6 +435,7 @@ void es_out_store(struct es_net *es, struct es_sa *sa, const struct es_wire_rec 
 		sa->rank = es->rank;
 		set_bit(ES_SA_MIRROR, &sa->flags);
 		es->merges++;
+		trace_espsync_lease(es, sa, ES_TURN_STORED, r->ceiling);
 	}
 	if (!active && grant) {
 		set_bit(ES_SA_GRANTED, &sa->flags);
@@ -500,8 +500,11 @@ void es_out_acked(struct es_net *es, struct es_peer *p, struct es_sa *sa, u64 ce
 
 	if (e && (u64)xa_to_value(e) >= ceiling)
 		return;
-	if (xa_err(xa_store(&p->acked, sa->handle, xa_mk_value(ceiling), GFP_KERNEL)))
-		return;		/* counts as not acknowledged: the SA is told again with its next ceiling */
+	if (xa_err(xa_store(&p->acked, sa->handle, xa_mk_value(ceiling), GFP_KERNEL))) {
+		__set_bit(sa->handle, p->dirty);	/* counts as not acknowledged: told again, for no other ceiling is asked for before this one is */
+		return;
+	}
+	trace_espsync_lease(es, sa, ES_TURN_AGREED, ceiling);
 	es_out_update(es, sa);
 }
 
@@ -523,7 +526,9 @@ void es_out_demoted(struct es_net *es, struct es_sa *sa)
 		if (!test_bit(ES_SA_MIRROR, &sa->flags) || sa->gen == es->group.gen)
 			sa->l.target = max(sa->l.target, es_x_oseq(x));
 		set_bit(ES_SA_MIRROR, &sa->flags);
+		clear_bit(ES_SA_FOUND, &sa->flags);	/* from now on others may send */
 		sa->renewed_at = 0;
+		trace_espsync_lease(es, sa, ES_TURN_DEMOTED, sa->l.target);
 		stand_by(es, sa, x);
 	}
 	spin_unlock_bh(&x->lock);
@@ -633,11 +638,12 @@ void es_out_silence(struct es_sa *sa)
  * @sa: outbound
  * @open: it may send, whatever the role
  *
- * A standby's SA stays in XFRM_STATE_ERROR: a guard that needs no code. An undecided node's stays as it is.
+ * A standby's SA stays in XFRM_STATE_ERROR: a guard that needs no code. So does one that is held, for a rekey. An undecided node's stays as it is.
  */
 void es_out_release(struct es_net *es, struct es_sa *sa, bool open)
 {
 	struct xfrm_state *x = READ_ONCE(sa->x);
+	bool held;
 
 	if (!x)
 		return;
@@ -646,9 +652,10 @@ void es_out_release(struct es_net *es, struct es_sa *sa, bool open)
 		es_x_arm(x, es->saved_rseqth);
 		x->replay_maxage = es->saved_etime * HZ / XFRM_AE_ETH_M;
 	}
-	if (open || es->group.role == ESPSYNC_ROLE_ACTIVE)
+	held = test_bit(ES_SA_HELD, &sa->flags);
+	if (open || (es->group.role == ESPSYNC_ROLE_ACTIVE && !held))
 		es_x_go(x);
-	else if (es->group.role == ESPSYNC_ROLE_STANDBY && sa->dir == ESPSYNC_DIR_OUT)
+	else if (held || (es->group.role == ESPSYNC_ROLE_STANDBY && sa->dir == ESPSYNC_DIR_OUT))
 		es_x_stop(x);
 	spin_unlock_bh(&x->lock);
 }

@@ -19,10 +19,10 @@ static char *local;
 static char *peers;
 static char *vip;
 static uint port = ESPSYNC_PORT;
-static uint tick_us = 1000;
-static uint dead_ms = 300;
-static uint detect_ms = 1000;
-static uint evict_ms = 5000;
+static uint tick_us = ES_TICK_US;
+static uint dead_ms = ES_DEAD_MS;
+static uint detect_ms = ES_DETECT_MS;
+static uint evict_ms = ES_EVICT_MS;
 
 module_param(node, uint, 0444);
 MODULE_PARM_DESC(node, "this node's number, 1-255");
@@ -33,15 +33,15 @@ MODULE_PARM_DESC(peers, "other nodes: NODE@ADDR[,NODE@ADDR]...");
 module_param(vip, charp, 0444);
 MODULE_PARM_DESC(vip, "addresses of group 0: ADDR[,ADDR]...");
 module_param(port, uint, 0444);
-MODULE_PARM_DESC(port, "UDP port of the channel (4520)");
+MODULE_PARM_DESC(port, "UDP port of the channel (" __stringify(ESPSYNC_PORT) ")");
 module_param(tick_us, uint, 0444);
-MODULE_PARM_DESC(tick_us, "shortest sync interval in microseconds (1000)");
+MODULE_PARM_DESC(tick_us, "shortest sync interval in microseconds (" __stringify(ES_TICK_US) ")");
 module_param(dead_ms, uint, 0444);
-MODULE_PARM_DESC(dead_ms, "a peer not heard for so long is down (300)");
+MODULE_PARM_DESC(dead_ms, "a peer not heard for so long is down (" __stringify(ES_DEAD_MS) ")");
 module_param(detect_ms, uint, 0444);
-MODULE_PARM_DESC(detect_ms, "how long failover detection takes (1000)");
+MODULE_PARM_DESC(detect_ms, "a pause longer than this may have been taken for a death: what failover detection takes at least (" __stringify(ES_DETECT_MS) ")");
 module_param(evict_ms, uint, 0444);
-MODULE_PARM_DESC(evict_ms, "how long \"in\" lasts (5000)");
+MODULE_PARM_DESC(evict_ms, "how long \"in\" lasts (" __stringify(ES_EVICT_MS) ")");
 
 struct param_peer {
 	u8 node;

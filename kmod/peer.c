@@ -13,7 +13,9 @@
 #include "events.h"
 #include "group.h"
 #include "out.h"
+#include "role.h"
 #include "sa.h"
+#include "trace.h"
 
 /**
  * es_peer_find() - by its number
@@ -135,6 +137,8 @@ int es_peer_add(struct es_net *es, u8 node, const struct es_addr *addr, struct n
  */
 void es_peer_del(struct es_net *es, struct es_peer *p)
 {
+	es_tx_leave(es, p);
+	es_group_forgotten(es);		/* nobody will say what it has done since it was heard */
 	es_peer_unheard(es, p, true);
 	list_del(&p->list);
 	es->n_peers--;
@@ -155,6 +159,16 @@ void es_peer_del(struct es_net *es, struct es_peer *p)
 bool es_peer_heard(const struct es_peer *p)
 {
 	return p->heard_us && p->es->clock_us - p->heard_us <= p->es->cfg.dead_ms * 1000ull;
+}
+
+/**
+ * es_peer_answered() - whether what it says of its role still holds, however long datagrams are under way
+ * @p: the peer
+ * Return: it has echoed what this node sent within detect_ms, by the clock that ran furthest: since then nobody can have been promoted and replaced
+ */
+bool es_peer_answered(const struct es_peer *p)
+{
+	return p->rt_us && p->es->clock_us - p->rt_us <= p->es->cfg.detect_ms * 1000ull;
 }
 
 /* Both ways: it has echoed something that this node sent within dead_ms of own time. */
@@ -195,16 +209,13 @@ void es_peer_resync(struct es_peer *p)
 u8 es_peer_state(const struct es_peer *p)
 {
 	const struct es_group *g = &p->es->group;
+	struct es_peer_view v = {
+		.heard = es_peer_heard(p), .answers = answers(p), .synced = p->synced, .told_all = p->peer_synced,
+		.full = p->g.flags & ES_GROUP_FULL, .is_in = p->is_in, .owner = g->owner == p->node,
+		.self_in = es_group_in(p->es),
+	};
 
-	if (!es_peer_heard(p) || !answers(p))
-		return ESPSYNC_PEER_DOWN;
-	if (!p->synced || !p->peer_synced)
-		return ESPSYNC_PEER_JOINING;
-	if (g->role == ESPSYNC_ROLE_ACTIVE && !p->is_in)
-		return p->g.flags & ES_GROUP_FULL ? ESPSYNC_PEER_OUT : ESPSYNC_PEER_JOINING;
-	if (g->role == ESPSYNC_ROLE_STANDBY && g->owner == p->node && !es_group_in(p->es))
-		return ESPSYNC_PEER_OUT;
-	return ESPSYNC_PEER_UP;
+	return es_role_peer_state(g->role, &v);
 }
 
 /**
@@ -224,27 +235,35 @@ void es_peer_shortfall(struct es_net *es, struct es_peer *p, u32 *waiting, u32 *
 static void join_or_leave(struct es_net *es, struct es_peer *p)
 {
 	bool able = answers(p) && p->synced && !(p->g.flags & ES_GROUP_FULL) && p->g.role != ESPSYNC_ROLE_ACTIVE;
+	struct es_join j = {
+		.able = able,
+		.unsynced = able && !p->is_in ? es_peer_unsynced(p) : 0,
+		.walking = es->walk,
+		.behind = es->behind,
+	};
 
-	if (!able) {
-		if (p->is_in || p->enforcing)
-			es_event_peer(es, p, "out: it does not acknowledge");
+	switch (es_role_join(&j, p->is_in, p->enforcing)) {
+	case ES_JOIN_STAY:
+		break;
+	case ES_JOIN_LEAVE:
+		es_event_peer(es, p, "out: it does not acknowledge");
+		trace_espsync_peer(p, ES_PEER_NOT_IN);
 		p->is_in = false;
 		p->enforcing = false;
-		return;
-	}
-	if (p->is_in)
-		return;
-	if (!p->enforcing) {
-		if (es_peer_unsynced(p))
-			return;
-		p->enforcing = true;	/* limits first, then the word: es->walk applies them */
+		break;
+	case ES_JOIN_ENFORCE:
+		p->enforcing = true;
+		trace_espsync_peer(p, ES_PEER_ENFORCING);
+		fallthrough;
+	case ES_JOIN_AGAIN:
 		es->walk = 1;
-	} else if (!es->walk && es->behind) {
-		es->walk = 1;		/* some SA is beyond what this peer agreed to: not yet */
-	} else if (!es->walk && !es_peer_unsynced(p)) {
+		break;
+	case ES_JOIN_IN:
 		p->is_in = true;
 		p->enforcing = false;
 		es_event_peer(es, p, "in: it has every SA");
+		trace_espsync_peer(p, ES_PEER_IN);
+		break;
 	}
 }
 
@@ -255,6 +274,7 @@ static void evict(struct es_net *es, struct es_peer *p)
 		return;
 	p->last_in_own_us = 0;
 	es->walk = 1;
+	trace_espsync_peer(p, ES_PEER_EVICTED);
 }
 
 /* Gaps: no word from it for evict_ms in the session that it had. */
@@ -274,6 +294,7 @@ static void told_state(struct es_net *es, struct es_peer *p)
 	if (state == p->state)
 		return;
 	p->state = state;
+	trace_espsync_peer(p, state);
 	es_event_peer(es, p, NULL);
 }
 

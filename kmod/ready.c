@@ -2,8 +2,8 @@
 /*
  * ready.c - would a failover lose nothing, and if not, why.
  *
- * Job: reasons, in the order in which they are shown. On the active node: some standby could take over now. On a standby: this one could. --local: this node could be,
- * or is rightly, active; a node whose peers are gone may be.
+ * Job: reasons, in the order in which they are shown. On the active node: some standby could take over now. On a standby: this one could.
+ * --local: this node could be, or is rightly, active; a node whose peers are gone may be.
  * What may not enter: changes.
  *
  * Context: process, es->lock held.

@@ -21,9 +21,9 @@
 /* The peer has lost its memory: what it said and what it was told counts for nothing. */
 static void new_memory(struct es_net *es, struct es_peer *p)
 {
+	if (p->boot || es->group.epoch)		/* else it is met for the first time, when there has been no owner */
+		es_group_forgotten(es);
 	p->boot = p->session.peer_boot;
-	if (es->group.owner == p->node)
-		es->group.rested = false;
 	es_tx_reset(p);
 	p->synced_sent = false;
 	p->ack_high = 0;
@@ -38,6 +38,7 @@ static void new_memory(struct es_net *es, struct es_peer *p)
 	p->echo_ts = 0;
 	p->rt_us = 0;
 	memset(&p->g, 0, sizeof(p->g));
+	trace_espsync_peer(p, ES_PEER_NEW_MEMORY);
 	es_event_text(es, ESPSYNC_EVENT_RESYNC, p->node, "new session: everything is told again");
 }
 
@@ -190,8 +191,10 @@ static bool apply(struct es_net *es, struct es_peer *p, const struct es_wire_rec
 			es_out_store(es, sa, r, p->node, from_owner && r->flags & ES_OUT_GRANT);
 		break;
 	case ES_WIRE_IN:
-		if (sa->dir != ESPSYNC_DIR_OUT)
-			es_in_merge(es, sa, r);
+		if (sa->dir != ESPSYNC_DIR_OUT && !es_in_merge(es, sa, r)) {
+			p->drops[ESPSYNC_DROP_NO_MEMORY]++;
+			return false;
+		}
 		break;
 	case ES_WIRE_GONE:
 		xa_erase(&p->map, r->handle);
@@ -255,6 +258,10 @@ static void content(struct es_net *es, struct es_peer *p, const struct es_opened
 			p->synced_sent = false;
 			p->heard_us = 0;
 			es->walk = 1;
+			if (es->group.owner == p->node)
+				es_group_unsaid(es);
+			es->echo_floor_us = es->clock_us;	/* what it sent before, and was overtaken, is of before */
+			trace_espsync_peer(p, ES_PEER_LEFT);
 			return;
 		}
 	}
@@ -297,6 +304,8 @@ static void datagram(struct es_net *es, const struct es_addr *from, u8 *data, si
 	if (o.kind == ES_IN_DATA) {
 		p->rx_bytes += len;
 		p->heard_us = es->clock_us;
+		if (o.new_session)
+			trace_espsync_peer(p, ES_PEER_SESSION);
 		if (o.new_session && o.new_boot)
 			new_memory(es, p);
 	}

@@ -287,6 +287,7 @@ void es_session_wipe(struct es_session *s)
  * @s: session
  *
  * Context: any; the channel's lock.
+ * Return: true if there is
  */
 bool es_session_ready(const struct es_session *s)
 {
@@ -298,6 +299,7 @@ bool es_session_ready(const struct es_session *s)
  * @s: session
  *
  * Context: any; the channel's lock.
+ * Return: true if there is
  */
 bool es_session_wants_hello(const struct es_session *s)
 {

@@ -166,6 +166,13 @@ struct es_opened {
 };
 
 void es_keys_set(struct es_keys *k, const u8 key[ES_KEY_LEN]);
+
+/* Whether it is this cluster key already. */
+static inline bool es_keys_are(const struct es_keys *k, const u8 key[ES_KEY_LEN])
+{
+	return !memcmp(k->key, key, ES_KEY_LEN);
+}
+
 void es_keys_wipe(struct es_keys *k);
 
 void es_fp_init(const struct es_keys *k, es_blake2s *fp);

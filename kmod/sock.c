@@ -504,6 +504,7 @@ unsigned int es_sock_payload(struct es_sock *s, const struct es_addr *to)
  * @s: the socket
  *
  * Context: any.
+ * Return: their number
  */
 unsigned int es_sock_queued(const struct es_sock *s)
 {
@@ -520,6 +521,7 @@ unsigned int es_sock_queued(const struct es_sock *s)
  * @s: the socket
  *
  * Context: any.
+ * Return: their number since the socket was opened
  */
 u64 es_sock_rate_drops(const struct es_sock *s)
 {
@@ -531,6 +533,7 @@ u64 es_sock_rate_drops(const struct es_sock *s)
  * @s: the socket
  *
  * Context: any.
+ * Return: their number since the socket was opened
  */
 u64 es_sock_nomem_drops(const struct es_sock *s)
 {

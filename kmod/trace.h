@@ -26,6 +26,36 @@ TRACE_DEFINE_ENUM(ESPSYNC_DROP_RATE);
 TRACE_DEFINE_ENUM(ESPSYNC_DIR_UNKNOWN);
 TRACE_DEFINE_ENUM(ESPSYNC_DIR_IN);
 TRACE_DEFINE_ENUM(ESPSYNC_DIR_OUT);
+TRACE_DEFINE_ENUM(ESPSYNC_PEER_DOWN);
+TRACE_DEFINE_ENUM(ESPSYNC_PEER_JOINING);
+TRACE_DEFINE_ENUM(ESPSYNC_PEER_UP);
+TRACE_DEFINE_ENUM(ESPSYNC_PEER_OUT);
+TRACE_DEFINE_ENUM(ES_PEER_SESSION);
+TRACE_DEFINE_ENUM(ES_PEER_NEW_MEMORY);
+TRACE_DEFINE_ENUM(ES_PEER_SYNCED);
+TRACE_DEFINE_ENUM(ES_PEER_ENFORCING);
+TRACE_DEFINE_ENUM(ES_PEER_IN);
+TRACE_DEFINE_ENUM(ES_PEER_NOT_IN);
+TRACE_DEFINE_ENUM(ES_PEER_EVICTED);
+TRACE_DEFINE_ENUM(ES_PEER_LEFT);
+TRACE_DEFINE_ENUM(ES_TURN_ADOPTED);
+TRACE_DEFINE_ENUM(ES_TURN_CREATED);
+TRACE_DEFINE_ENUM(ES_TURN_STORED);
+TRACE_DEFINE_ENUM(ES_TURN_BEGUN);
+TRACE_DEFINE_ENUM(ES_TURN_ASKED);
+TRACE_DEFINE_ENUM(ES_TURN_AGREED);
+TRACE_DEFINE_ENUM(ES_TURN_STOPPED);
+TRACE_DEFINE_ENUM(ES_TURN_GOES_ON);
+TRACE_DEFINE_ENUM(ES_TURN_DOUBT);
+TRACE_DEFINE_ENUM(ES_TURN_DEMOTED);
+TRACE_DEFINE_ENUM(ES_TURN_LOST);
+TRACE_DEFINE_ENUM(ES_TURN_ENTOMBED);
+TRACE_DEFINE_ENUM(ESPSYNC_ROLE_UNDECIDED);
+TRACE_DEFINE_ENUM(ESPSYNC_ROLE_STANDBY);
+TRACE_DEFINE_ENUM(ESPSYNC_ROLE_ACTIVE);
+TRACE_DEFINE_ENUM(ES_TURN_CLAIM);
+TRACE_DEFINE_ENUM(ES_TURN_CLAIMED);
+TRACE_DEFINE_ENUM(ES_TURN_REFUSED);
 
 /* A busy inbound SA was looked at and had moved. */
 TRACE_EVENT(espsync_sample,
@@ -163,6 +193,89 @@ TRACE_EVENT(espsync_refuse,
 		__entry->len = len;
 	),
 	TP_printk("netns=%u family=%u spi=0x%08x len=%u", __entry->netns, __entry->family, __entry->spi, __entry->len)
+);
+
+/* What is known of a peer has changed. @what: enum espsync_peer_state as told, or enum es_peer_turn. */
+TRACE_EVENT(espsync_peer,
+	TP_PROTO(const struct es_peer *p, u8 what),
+	TP_ARGS(p, what),
+	TP_STRUCT__entry(
+		__field(u32, netns)
+		__field(u8, peer)
+		__field(u8, what)
+	),
+	TP_fast_assign(
+		__entry->netns = p->es->net->ns.inum;
+		__entry->peer = p->node;
+		__entry->what = what;
+	),
+	TP_printk("netns=%u peer=%u %s", __entry->netns, __entry->peer,
+		  __print_symbolic(__entry->what, { ESPSYNC_PEER_DOWN, "down" },
+				   { ESPSYNC_PEER_JOINING, "joining" },
+				   { ESPSYNC_PEER_UP, "up" },
+				   { ESPSYNC_PEER_OUT, "out" },
+				   { ES_PEER_SESSION, "session" },
+				   { ES_PEER_NEW_MEMORY, "new memory" },
+				   { ES_PEER_SYNCED, "synced" },
+				   { ES_PEER_ENFORCING, "enforcing" },
+				   { ES_PEER_IN, "in" },
+				   { ES_PEER_NOT_IN, "not in" },
+				   { ES_PEER_EVICTED, "evicted" },
+				   { ES_PEER_LEFT, "left" }))
+);
+
+/* An outbound SA's lease has turned. @what: enum es_lease_turn. @value: its ceiling, or the number where it stands. */
+TRACE_EVENT(espsync_lease,
+	TP_PROTO(const struct es_net *es, const struct es_sa *sa, u8 what, u64 value),
+	TP_ARGS(es, sa, what, value),
+	TP_STRUCT__entry(
+		__field(u32, netns)
+		__field(u32, spi)
+		__field(u8, what)
+		__field(u64, value)
+	),
+	TP_fast_assign(
+		__entry->netns = es->net->ns.inum;
+		__entry->spi = be32_to_cpu(sa->spi);
+		__entry->what = what;
+		__entry->value = value;
+	),
+	TP_printk("netns=%u spi=0x%08x %s value=%llu", __entry->netns, __entry->spi,
+		  __print_symbolic(__entry->what, { ES_TURN_ADOPTED, "adopted" },
+				   { ES_TURN_CREATED, "created" },
+				   { ES_TURN_STORED, "stored" },
+				   { ES_TURN_BEGUN, "begun" },
+				   { ES_TURN_ASKED, "asked" },
+				   { ES_TURN_AGREED, "agreed" },
+				   { ES_TURN_STOPPED, "stopped" },
+				   { ES_TURN_GOES_ON, "goes on" },
+				   { ES_TURN_DOUBT, "in doubt" },
+				   { ES_TURN_DEMOTED, "demoted" },
+				   { ES_TURN_LOST, "lost" },
+				   { ES_TURN_ENTOMBED, "entombed" }), __entry->value)
+);
+
+/* The group's role, or a claim to it, has changed here. @what: enum espsync_role or enum es_role_turn. */
+TRACE_EVENT(espsync_role,
+	TP_PROTO(const struct es_net *es, u8 what),
+	TP_ARGS(es, what),
+	TP_STRUCT__entry(
+		__field(u32, netns)
+		__field(u8, what)
+		__field(u64, epoch)
+	),
+	TP_fast_assign(
+		__entry->netns = es->net->ns.inum;
+		__entry->what = what;
+		__entry->epoch = es->group.epoch;
+	),
+	TP_printk("netns=%u %s epoch=%llu", __entry->netns,
+		  __print_symbolic(__entry->what, { ESPSYNC_ROLE_UNDECIDED, "undecided" },
+				   { ESPSYNC_ROLE_STANDBY, "standby" },
+				   { ESPSYNC_ROLE_ACTIVE, "active" },
+				   { ES_TURN_CLAIM, "claims" },
+				   { ES_TURN_CLAIMED, "claimed" },
+				   { ES_TURN_REFUSED, "refused" }), __entry->epoch)
 );
 
 #endif /* ESPSYNC_TRACE_H */

@@ -95,6 +95,19 @@ void es_tx_speak(struct es_net *es, struct es_peer *p, u8 extra_flags)
 	finish(es, p, &c, true);
 }
 
+/**
+ * es_tx_leave() - what this node said to a peer holds no longer; twice, for it is not acknowledged
+ * @es: namespace, locked
+ * @p: to whom
+ */
+void es_tx_leave(struct es_net *es, struct es_peer *p)
+{
+	if (!es->keyed || !es->sock)
+		return;
+	es_tx_speak(es, p, ES_GROUP_LEAVE);
+	es_tx_speak(es, p, ES_GROUP_LEAVE);
+}
+
 /* In the value that is remembered of a NAME. */
 #define ES_NOTE_ALL	0x01	/* nothing else was to be said: its direction is unknown */
 #define ES_NOTE_HELD	0x02
@@ -324,6 +337,7 @@ static void acked(struct es_net *es, struct es_peer *p, struct es_sent *s)
 
 		if (s->rec[i].type == ES_WIRE_SYNCED) {
 			p->synced = true;
+			trace_espsync_peer(p, ES_PEER_SYNCED);
 			continue;
 		}
 		if (!sa)

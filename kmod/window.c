@@ -64,7 +64,7 @@ static u32 ring_end(u32 size, u64 seq)
 /* Longest piece, newest first, that crosses neither the ring's end nor a word. */
 static u32 piece(u32 end, u32 left)
 {
-	return min(min(end, left), (u32)32);
+	return min_t(u32, min(end, left), 32);
 }
 
 static void ring_read(const u32 *ring, u32 size, u64 seq, u32 *out, u32 nbits)
@@ -168,7 +168,7 @@ void es_window_read(const struct es_replay *r, struct es_window *w, u32 max_bits
  */
 static bool window_unite(struct es_window *own, u32 size, const struct es_window *w, u64 seq)
 {
-	u32 nbits = min_t(u64, min(w->nbits, (u32)ES_WINDOW_MAX), w->seq);
+	u32 nbits = min_t(u64, min_t(u32, w->nbits, ES_WINDOW_MAX), w->seq);
 	u32 own_shift = min_t(u64, seq - own->seq, size);
 	u32 w_shift = min_t(u64, seq - w->seq, size);
 	bool changed = seq > own->seq;
@@ -240,7 +240,7 @@ bool es_window_merge(const struct es_replay *r, const struct es_window *w)
  */
 void es_window_join(struct es_window *own, const struct es_window *w)
 {
-	u32 size = min(max(own->nbits, w->nbits), (u32)ES_WINDOW_MAX);
+	u32 size = min_t(u32, max(own->nbits, w->nbits), ES_WINDOW_MAX);
 
 	window_unite(own, size, w, max(own->seq, w->seq));
 }

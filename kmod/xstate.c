@@ -2,8 +2,8 @@
 /*
  * xstate.c - reads and writes the counters of one xfrm_state.
  *
- * Job: the only file that touches what xfrm counts with: sequence numbers, anti-replay windows, thresholds, lifetimes, and the
- * state's key for the fingerprint. Everything it writes obeys one rule: no number falls, no seen bit is cleared (RFC 4303 3.3.3, 3.4.3).
+ * Job: the only file that writes what xfrm counts with: sequence numbers, anti-replay windows, thresholds, lifetimes; and that reads the
+ * state's key, for the fingerprint. Everything it writes obeys one rule: no number falls, no seen bit is cleared (RFC 4303 3.3.3, 3.4.3).
  * What may not enter: which SA belongs to whom, peers, roles, locks other than an assertion.
  *
  * Unless said otherwise callers hold x->lock.
@@ -261,6 +261,8 @@ bool es_x_dead(const struct xfrm_state *x)
  * @x: state
  *
  * Neither its numbers nor its byte and packet counts tell, which other nodes raise; lastused is kept since 6.2 only.
+ *
+ * Return: true if it did
  */
 bool es_x_used(const struct xfrm_state *x)
 {

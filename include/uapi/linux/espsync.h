@@ -35,7 +35,8 @@
  * @ESPSYNC_CMD_GROUP_DEL: forget a group (group 0: its addresses)
  * @ESPSYNC_CMD_PROMOTE: this node is active from now on. Waits at most dead_ms for an old owner that is heard to be silent. The reply is
  *	the group, with DOUBTFUL. ETIMEDOUT: the old owner is heard and did not answer (ask again)
- * @ESPSYNC_CMD_DEMOTE: this node is standby. Waits until it is silent and its last numbers are acknowledged, at most TIMEOUT_MS. The reply is the group with FLUSHED
+ * @ESPSYNC_CMD_DEMOTE: this node is standby. Waits until it is silent and its last numbers are acknowledged, at most TIMEOUT_MS. The
+ *	reply is the group with FLUSHED
  * @ESPSYNC_CMD_READY: dump of ESPSYNC_A_REASON; none means ready
  * @ESPSYNC_CMD_SA_GET: do: one SA by DST, SPI, PROTO; dump: all
  * @ESPSYNC_CMD_SA_PUT: merge counters into one SA, never backwards. ENOENT: no such SA; EKEYREJECTED: other fingerprint
@@ -97,9 +98,9 @@ enum espsync_channel_attr {
 	ESPSYNC_A_CHANNEL_DEV,		/* string: bind to this device; "" unbinds */
 	ESPSYNC_A_CHANNEL_KEY,		/* binary 32, write only */
 	ESPSYNC_A_CHANNEL_KEY_ID,	/* binary 8, read only: absent without a key */
-	ESPSYNC_A_CHANNEL_TICK_US,	/* u32, 100-1000000 */
-	ESPSYNC_A_CHANNEL_DEAD_MS,	/* u32, 10-60000: a peer not heard for so long is down */
-	ESPSYNC_A_CHANNEL_DETECT_MS,	/* u32, 10-60000: how long failover detection takes */
+	ESPSYNC_A_CHANNEL_TICK_US,	/* u32, 100-10000 */
+	ESPSYNC_A_CHANNEL_DEAD_MS,	/* u32, 50-60000: a peer not heard for so long is down */
+	ESPSYNC_A_CHANNEL_DETECT_MS,	/* u32, 50-60000: how long failover detection takes at least */
 	ESPSYNC_A_CHANNEL_EVICT_MS,	/* u32, more than twice DETECT_MS, up to 600000 */
 	ESPSYNC_A_CHANNEL_RELEASE,	/* flag, CHANNEL_DEL: open what is guarded */
 	ESPSYNC_A_CHANNEL_INTERVAL_US,	/* u32, read only: the sync interval in force */
@@ -245,6 +246,7 @@ enum espsync_sa_attr {
 	ESPSYNC_A_SA_LAG_PACKETS,	/* u64: numbers that some peer has not acknowledged; absent on a standby */
 	ESPSYNC_A_SA_AGE_US,		/* u64: age of what the peer has (owner) or of the newest record (standby) */
 	ESPSYNC_A_SA_PAD,
+	ESPSYNC_A_SA_LEASE,		/* u32: numbers; a takeover in sync skips at most (nodes + 1) x (lease + 2^20) */
 	__ESPSYNC_A_SA_MAX
 };
 
