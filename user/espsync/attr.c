@@ -18,7 +18,7 @@
 
 static uint64_t get_unsigned(const struct nlattr *nla, size_t size)
 {
-	uint64_t u64;
+	uint64_t u64 = 0;
 	uint32_t u32;
 	uint8_t u8;
 
@@ -223,7 +223,7 @@ static const struct attr *attr_find(const struct object *object, int type)
 
 json_t *object_decode(const struct object *object, struct nlattr *nest)
 {
-	json_t *json = json_object(), *value;
+	json_t *json = json_object();
 	const struct attr *attr;
 	struct nlattr *nla;
 	int left;
@@ -235,8 +235,8 @@ json_t *object_decode(const struct object *object, struct nlattr *nest)
 		attr = attr_find(object, nla_type(nla));
 		if (attr && attr->kind == ATTR_DROPS)
 			add_drop(json_object_get(json, attr->name), nla);
-		else if (attr && (value = decode(attr, nla)))
-			json_object_set_new(json, attr->name, value);
+		else if (attr)
+			json_object_set_new(json, attr->name, decode(attr, nla));	/* NULL sets nothing */
 	}
 	return json;
 }

@@ -32,9 +32,9 @@ static const struct {
 } numbers[] = {
 	{ NODE, ESPSYNC_A_CHANNEL_NODE, offsetof(struct channel, node), 1, ESPSYNC_MAX_NODE },
 	{ PORT, ESPSYNC_A_CHANNEL_PORT, offsetof(struct channel, port), 1, 65535 },
-	{ TICK_US, ESPSYNC_A_CHANNEL_TICK_US, offsetof(struct channel, tick_us), 100, 1000000 },
-	{ DEAD_MS, ESPSYNC_A_CHANNEL_DEAD_MS, offsetof(struct channel, dead_ms), 10, 60000 },
-	{ DETECT_MS, ESPSYNC_A_CHANNEL_DETECT_MS, offsetof(struct channel, detect_ms), 10, 60000 },
+	{ TICK_US, ESPSYNC_A_CHANNEL_TICK_US, offsetof(struct channel, tick_us), 100, 10000 },
+	{ DEAD_MS, ESPSYNC_A_CHANNEL_DEAD_MS, offsetof(struct channel, dead_ms), 50, 60000 },
+	{ DETECT_MS, ESPSYNC_A_CHANNEL_DETECT_MS, offsetof(struct channel, detect_ms), 50, 60000 },
 	{ EVICT_MS, ESPSYNC_A_CHANNEL_EVICT_MS, offsetof(struct channel, evict_ms), 21, 600000 },
 };
 

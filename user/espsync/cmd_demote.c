@@ -37,9 +37,9 @@ static void find_reason(struct knl *nl, char *reason, size_t size)
 		snprintf(reason, size, "%s", nl->why);
 		return;
 	}
-	if (knl_array(nl, knl_request(nl, ESPSYNC_CMD_PEER_GET), &object_peer, &peers) || !json_array_size(peers))
+	if (knl_array(nl, knl_request(nl, ESPSYNC_CMD_PEER_GET), &object_peer, &peers) || !json_array_size(peers)) {
 		snprintf(reason, size, "no peer is configured");
-	else {
+	} else {
 		json_array_foreach(peers, i, peer)
 			if (!strcmp(json_string_value(json_object_get(peer, "state")) ?: "", "up")) {
 				last = (int)json_integer_value(json_object_get(peer, "node"));

@@ -129,7 +129,8 @@ static int would_take(struct knl *nl, const struct sa_counters *sa)
 			sprintf(hex + 2 * i, "%02x", sa->fingerprint[i]);
 		s = json_string_value(json_object_get(json, "fingerprint"));
 		if (s && strcmp(s, hex)) {
-			err = nl->err = -EKEYREJECTED;
+			err = -EKEYREJECTED;
+			nl->err = err;
 			snprintf(nl->why, sizeof(nl->why), "another fingerprint: not the same SA, or another cluster key");
 		}
 	}

@@ -59,13 +59,12 @@ static int show_noun(const struct cli *cli, struct knl *nl, const struct noun *n
 			return fail(NO, nl->what, "make one: espsync channel set node N local ADDR", "there is no channel here");
 		return knl_refused(nl, NULL);
 	}
-	if (cli->json) {
+	if (cli->json)
 		json_print(json_incref(json), JSON_INDENT(2));
-	} else if (noun->many) {
+	else if (noun->many)
 		text_table(NULL, noun->object, json);
-	} else {
+	else
 		text_list(noun->object, json);
-	}
 	json_decref(json);
 	return DONE;
 }

@@ -35,7 +35,7 @@ static bool in(const struct bytes *b, const struct suspect *s)
 	size_t n = bytes_left(b) / sizeof(*t);
 
 	for (; n--; t++) {
-		if (!memcmp(s, t, sizeof(*s)))
+		if (s->kind == t->kind && s->spi_in == t->spi_in && ike_id_equal(&s->id, &t->id))
 			return true;
 	}
 	return false;
@@ -44,13 +44,8 @@ static bool in(const struct bytes *b, const struct suspect *s)
 /* Return: true if it was suspected before */
 static bool suspect(struct audit *a, enum kind kind, const struct ike_id *id, uint32_t spi_in)
 {
-	struct suspect s;
+	struct suspect s = { .kind = kind, .id = *id, .spi_in = spi_in };
 
-	memset(&s, 0, sizeof(s));
-	s.kind = kind;
-	memcpy(s.id.spi_i, id->spi_i, sizeof(s.id.spi_i));
-	memcpy(s.id.spi_r, id->spi_r, sizeof(s.id.spi_r));
-	s.spi_in = spi_in;
 	if (in(&a->before, &s))
 		return true;
 	bytes_add(&a->now, &s, sizeof(s));
@@ -187,7 +182,7 @@ static void on_sa(void *ctx, const struct vici_sa *sa)
 {
 	struct audit *a = ctx;
 
-	bytes_add(&a->listed, sa, sizeof(*sa));
+	vici_sas_add(&a->listed, sa);
 }
 
 static void on_done(void *ctx, bool ok)
@@ -199,7 +194,7 @@ static void on_done(void *ctx, bool ok)
 	bytes_free(&a->before);
 	a->before = a->now;
 	memset(&a->now, 0, sizeof(a->now));
-	bytes_free(&a->listed);
+	vici_sas_free(&a->listed);
 	arm(a);
 }
 
@@ -242,6 +237,6 @@ void audit_free(struct audit *a)
 	event_free(a->timer);
 	bytes_free(&a->before);
 	bytes_free(&a->now);
-	bytes_free(&a->listed);
+	vici_sas_free(&a->listed);
 	secret_free(a, sizeof(*a));
 }

@@ -72,9 +72,12 @@ static inline size_t bytes_left(const struct bytes *b)
 	return b->len - b->off;
 }
 
+/* Never NULL: an empty buffer's place is read by nobody, but may be handed to memcpy() with a length of 0. */
 static inline const uint8_t *bytes_at(const struct bytes *b)
 {
-	return b->data + b->off;
+	static const uint8_t nothing[1];
+
+	return b->data ? b->data + b->off : nothing;
 }
 
 uint16_t get_u16(const uint8_t *p);

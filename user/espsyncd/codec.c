@@ -177,10 +177,14 @@ static bool read_value(struct ha_msg *m, enum meaning meaning, const uint8_t *p,
 	case IS_OPAQUE:
 		break;
 	case IS_ID:
+		if (m->has_id)
+			return false;
 		read_id(&m->id, p);
 		m->has_id = true;
 		break;
 	case IS_REKEY_ID:
+		if (m->has_rekey_id)
+			return false;
 		read_id(&m->rekey_id, p);
 		m->has_rekey_id = true;
 		break;
@@ -254,7 +258,7 @@ const char *ha_error_text(enum ha_error e)
 		[HA_TRUNCATED] = "it is cut off, or an identity in it is longer than 255 bytes",
 		[HA_BAD_VERSION] = "its version is none of 3, 4 and 5",
 		[HA_BAD_TYPE] = "its type is unknown",
-		[HA_BAD_ATTRIBUTE] = "it has an attribute that this version does not know",
+		[HA_BAD_ATTRIBUTE] = "it has an attribute that this version does not know, or one twice that names an IKE SA",
 		[HA_NO_ID] = "it names no IKE SA",
 	};
 

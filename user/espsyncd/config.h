@@ -44,6 +44,26 @@ struct config_peer {
 
 /**
  * struct config - all of it; see etc/espsyncd.conf for what each key means
+ * @node: [node] number
+ * @key_file: [node] key_file
+ * @local: [link] local
+ * @port: [link] port
+ * @keepalive_ms: [link] keepalive_ms
+ * @dead_ms: [link] dead_ms
+ * @peers: the [peer N] sections
+ * @n_peers: how many
+ * @ha_helper: [charon] helper
+ * @ha_charon: [charon] charon
+ * @fifo: [charon] fifo
+ * @vici: [charon] vici
+ * @addrs: [group 0] addresses
+ * @n_addrs: how many
+ * @notify_fifo: [vrrp] notify_fifo
+ * @instance: [vrrp] instance, empty for any
+ * @track_file: [vrrp] track_file
+ * @buffer_mib: [limits] buffer_mib
+ * @held_groups: [limits] held_groups
+ * @hold_s: [limits] hold_s
  */
 struct config {
 	uint32_t node;

@@ -50,6 +50,8 @@ struct journal_child {
 	struct journal_raw raw;
 };
 
+TAILQ_HEAD(journal_children, journal_child);
+
 /**
  * struct journal_sa - an IKE SA, living or ancestor of a living one
  * @link: in the journal, in order of creation
@@ -87,7 +89,7 @@ struct journal_sa {
 	struct journal_raw mid_i;
 	struct journal_raw mid_r;
 	struct journal_raw iv;
-	TAILQ_HEAD(, journal_child) children;
+	struct journal_children children;
 };
 
 struct journal *journal_alloc(void);

@@ -17,6 +17,7 @@
 
 #define GROUP	0	/* the group this version serves */
 #define BUFFER	32768	/* what one message of a dump may take */
+#define DUMP_TRIES	20	/* of one that what it shows changes under */
 
 struct kernel {
 	const struct kernel_ops *ops;
@@ -27,9 +28,11 @@ struct kernel {
 	struct event *readable;
 	uint16_t family;		/* 0: the module is not there */
 	bool reading_ours;
+	bool refused;			/* the kernel has answered the last request, with an error */
 	uint32_t event_group;
 	uint32_t seq;
 	char why[160];
+	int told;		/* error that was logged last */
 	char buffer[BUFFER];
 	char event_buffer[BUFFER];
 };
@@ -106,8 +109,29 @@ static int on_error(const struct nlmsghdr *nlh, void *data)
 				snprintf(want->k->why, sizeof(want->k->why), "%s", mnl_attr_get_str(a));
 		}
 	}
+	want->k->refused = true;
 	errno = -err->error;
 	return MNL_CB_ERROR;
+}
+
+static int open_request(struct kernel *k)
+{
+	struct mnl_socket *nl = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
+	int on = 1, err;
+
+	if (!nl)
+		return -errno;
+	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID)) {
+		err = -errno;
+		mnl_socket_close(nl);
+		return err;
+	}
+	mnl_socket_setsockopt(nl, NETLINK_EXT_ACK, &on, sizeof(on));
+	mnl_socket_setsockopt(nl, NETLINK_CAP_ACK, &on, sizeof(on));
+	if (k->request)
+		mnl_socket_close(k->request);
+	k->request = nl;
+	return 0;
 }
 
 static int ask(struct kernel *k, struct nlmsghdr *nlh, const struct answer *want)
@@ -117,6 +141,7 @@ static int ask(struct kernel *k, struct nlmsghdr *nlh, const struct answer *want
 	int r = MNL_CB_OK;
 
 	k->why[0] = 0;
+	k->refused = false;
 	if (mnl_socket_sendto(k->request, nlh, nlh->nlmsg_len) < 0)
 		r = MNL_CB_ERROR;
 	while (r == MNL_CB_OK) {
@@ -130,6 +155,9 @@ static int ask(struct kernel *k, struct nlmsghdr *nlh, const struct answer *want
 	r = errno ? errno : EIO;
 	if (!k->why[0])
 		snprintf(k->why, sizeof(k->why), "%s", strerror(r));
+	/* The rest of an answer that was not read to its end would be taken for the next one's. */
+	if (!k->refused)
+		open_request(k);
 	return -r;
 }
 
@@ -232,9 +260,13 @@ static bool subscribe(struct kernel *k)
 	k->events = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
 	if (!k->events || mnl_socket_bind(k->events, 0, MNL_SOCKET_AUTOPID) ||
 	    mnl_socket_setsockopt(k->events, NETLINK_ADD_MEMBERSHIP, &k->event_group, sizeof(k->event_group))) {
-		log_warn("cannot listen to the module's events: %s", strerror(errno));
+		if (errno != k->told)	/* it is tried every second */
+			log_warn("cannot listen to the module's events: %s%s", strerror(errno),
+				 errno == EPERM ? " (run as root, with CAP_NET_ADMIN)" : "");
+		k->told = errno;
 		return false;
 	}
+	k->told = 0;
 	k->readable = event_new(k->base, mnl_socket_get_fd(k->events), EV_READ | EV_PERSIST, on_readable, k);
 	event_add(k->readable, NULL);
 	return true;
@@ -384,12 +416,16 @@ int kernel_stale(struct kernel *k, void (*found)(void *ctx, uint32_t spi), void 
 	struct stale_search s = { .found = found, .ctx = ctx };
 	struct answer want = { .k = k, .nest = ESPSYNC_A_SA, .read = read_sa, .data = &s };
 	struct nlmsghdr *nlh;
+	int tries, err = -EINTR;
 
 	if (!kernel_attach(k))
 		return -ENOENT;
-	nlh = message(k, k->family, ESPSYNC_CMD_SA_GET, ESPSYNC_GENL_VERSION);
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	return family_ask(k, nlh, &want);
+	for (tries = 0; tries < DUMP_TRIES && err == -EINTR; tries++) {
+		nlh = message(k, k->family, ESPSYNC_CMD_SA_GET, ESPSYNC_GENL_VERSION);
+		nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+		err = family_ask(k, nlh, &want);
+	}
+	return err;
 }
 
 int kernel_expect(struct kernel *k, const struct ha_addr *dst, uint32_t spi)
@@ -439,22 +475,18 @@ const char *kernel_why(const struct kernel *k)
 struct kernel *kernel_alloc(struct event_base *base, const struct kernel_ops *ops, void *ctx)
 {
 	struct kernel *k = secret_alloc(sizeof(*k));
-	int on = 1;
+	int err;
 
 	k->base = base;
 	k->ops = ops;
 	k->ctx = ctx;
 	k->seq = time(NULL);
-	k->request = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
-	if (!k->request || mnl_socket_bind(k->request, 0, MNL_SOCKET_AUTOPID)) {
-		log_warn("cannot open a generic netlink socket: %s", strerror(errno));
-		if (k->request)
-			mnl_socket_close(k->request);
+	err = open_request(k);
+	if (err) {
+		log_warn("cannot open a generic netlink socket: %s", strerror(-err));
 		secret_free(k, sizeof(*k));
 		return NULL;
 	}
-	mnl_socket_setsockopt(k->request, NETLINK_EXT_ACK, &on, sizeof(on));
-	mnl_socket_setsockopt(k->request, NETLINK_CAP_ACK, &on, sizeof(on));
 	return k;
 }
 

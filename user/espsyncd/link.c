@@ -420,7 +420,7 @@ static bool is_peer_address(const struct links *l, const struct sockaddr_storage
 static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
 	struct links *l = arg;
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = { 0 };
 	socklen_t len = sizeof(ss);
 	int s = accept4(fd, (struct sockaddr *)&ss, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct conn *c;

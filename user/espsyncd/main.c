@@ -173,7 +173,7 @@ static const struct journal *on_journal(void *ctx)
 {
 	struct daemon *d = ctx;
 
-	return relay_journal(d->relay);
+	return relay_truth(d->relay);
 }
 
 static void on_inject(void *ctx, const struct ha_msg *m, const uint8_t *data, size_t len)

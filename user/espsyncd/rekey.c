@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* rekey: asks charon to rekey, a few at a time. See rekey.h. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "bytes.h"
@@ -8,7 +9,8 @@
 
 #define PACE_MS		100	/* far ends and charon do DH for each */
 #define MAX_JOBS	65536
-#define MAX_SPIS	1024
+#define MAX_SPIS	262144	/* those of all SAs that the module follows, both ways */
+#define AGAIN_MS	1000	/* charon did not answer */
 
 struct job {
 	bool ike;
@@ -19,7 +21,9 @@ struct rekey {
 	struct vici *vici;
 	struct event *timer;
 	struct bytes jobs;	/* struct job */
+	struct event *later;	/* to ask once more */
 	struct bytes spis;	/* uint32_t, to be looked up */
+	size_t sorted;		/* so many of them are, since listing began: those that are looked up */
 	bool active;		/* before that an SPI only waits: charon rekeys nothing that is passive */
 	bool overdue;		/* the list is looked at for what is overdue */
 	bool listing;
@@ -78,17 +82,36 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		arm(r);
 }
 
+static int by_spi(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
 static bool spi_wanted(const struct rekey *r, const struct vici_child *c)
 {
-	size_t i, n = bytes_left(&r->spis) / sizeof(uint32_t);
-	uint32_t spi;
+	const void *spis = bytes_at(&r->spis);
 
+	return r->sorted && (bsearch(&c->spi_in, spis, r->sorted, sizeof(uint32_t), by_spi) ||
+			     bsearch(&c->spi_out, spis, r->sorted, sizeof(uint32_t), by_spi));
+}
+
+/* An SA is named more than once: by an event, and by whoever asks the module what is stale. */
+static void sort_spis(struct rekey *r)
+{
+	uint32_t *spi = (uint32_t *)(r->spis.data + r->spis.off);
+	size_t i, n = bytes_left(&r->spis) / sizeof(*spi);
+
+	r->sorted = 0;
+	if (!n)
+		return;
+	qsort(spi, n, sizeof(*spi), by_spi);
 	for (i = 0; i < n; i++) {
-		memcpy(&spi, bytes_at(&r->spis) + i * sizeof(spi), sizeof(spi));
-		if (spi == c->spi_in || spi == c->spi_out)
-			return true;
+		if (!r->sorted || spi[i] != spi[r->sorted - 1])
+			spi[r->sorted++] = spi[i];
 	}
-	return false;
+	r->spis.len = r->spis.off + r->sorted * sizeof(*spi);
 }
 
 static void on_sa(void *ctx, const struct vici_sa *sa)
@@ -114,10 +137,14 @@ static void on_done(void *ctx, bool ok)
 {
 	struct rekey *r = ctx;
 
-	(void)ok;
 	r->listing = false;
+	if (!ok) {
+		struct timeval tv = { AGAIN_MS / 1000, 0 };
+
+		event_add(r->later, &tv);
+		return;
+	}
 	if (r->again) {
-		r->again = false;
 		list(r);
 		return;
 	}
@@ -134,7 +161,19 @@ static void list(struct rekey *r)
 		return;
 	}
 	r->listing = true;
+	r->again = false;
+	sort_spis(r);
 	vici_list_sas(r->vici, on_sa, on_done, r);
+}
+
+static void on_later(evutil_socket_t fd, short what, void *arg)
+{
+	struct rekey *r = arg;
+
+	(void)fd;
+	(void)what;
+	if (r->active)
+		list(r);
 }
 
 void rekey_overdue(struct rekey *r)
@@ -157,6 +196,7 @@ void rekey_stop(struct rekey *r)
 {
 	bytes_free(&r->jobs);
 	bytes_free(&r->spis);
+	r->sorted = 0;
 	r->active = false;
 	r->overdue = false;
 }
@@ -167,6 +207,7 @@ struct rekey *rekey_alloc(struct event_base *base, struct vici *v)
 
 	r->vici = v;
 	r->timer = evtimer_new(base, on_timer, r);
+	r->later = evtimer_new(base, on_later, r);
 	return r;
 }
 
@@ -174,5 +215,6 @@ void rekey_free(struct rekey *r)
 {
 	rekey_stop(r);
 	event_free(r->timer);
+	event_free(r->later);
 	secret_free(r, sizeof(*r));
 }

@@ -7,7 +7,8 @@
 #include "log.h"
 #include "relay_priv.h"
 
-#define FETCH_MS	3000		/* how long a new helper waits for its journal */
+#define FETCH_MS	3000		/* how long a new helper waits for its journal, or for more of it */
+#define TAKEOVER_FETCH_MS 1000	/* ... while charon is still passive */
 #define MAX_PENDING	(16 << 20)
 #define MAX_BACKLOG	(1 << 20)	/* more messages than any journal's replay has */
 #define SILENT_MS	5000		/* charon beats every heartbeat_delay, a second at most */
@@ -97,7 +98,19 @@ const struct journal *relay_journal(void *relay)
 {
 	struct relay *r = relay;
 
+	return r->ledger->journal;
+}
+
+const struct journal *relay_truth(void *relay)
+{
+	struct relay *r = relay;
+
 	return r->valid ? r->ledger->journal : NULL;
+}
+
+bool relay_is_complete(const struct relay *r)
+{
+	return r->complete;
 }
 
 static void record(struct relay *r, const struct ha_msg *m, const uint8_t *data, size_t len)
@@ -105,6 +118,8 @@ static void record(struct relay *r, const struct ha_msg *m, const uint8_t *data,
 	unsigned int i;
 
 	ledger_feed(r->ledger, m, data, len);
+	if (charon_segment(r->p.ch) == CHARON_ACTIVE)
+		r->valid = true;
 	stream_add(&r->stream, data, len);
 	for (i = 0; i < r->p.c->n_peers; i++)
 		relay_pump(r, i);
@@ -156,7 +171,6 @@ void relay_completed(struct relay *r)
 	struct bytes pending = r->pending;
 
 	r->complete = true;
-	r->valid = true;
 	memset(&r->pending, 0, sizeof(r->pending));
 	begin_stream(r);
 	while (bytes_left(&pending) > 4) {
@@ -176,9 +190,36 @@ static void fetch(struct relay *r)
 	unsigned int i;
 
 	for (i = 0; i < r->p.c->n_peers; i++) {
-		if (r->active && !r->complete && r->peers[i].heard_state)
-			link_send(r->p.links, i, FRAME_FETCH, NULL, 0, NULL, 0);
+		struct relay_peer *p = &r->peers[i];
+
+		if (!r->active || r->complete || !p->heard_state || p->asked || p->incoming)
+			continue;
+		p->asked = true;
+		link_send(r->p.links, i, FRAME_FETCH, NULL, 0, NULL, 0);
 	}
+}
+
+/* Messages of journals that are being given. */
+static uint32_t arrived(const struct relay *r)
+{
+	uint32_t n = 0;
+	unsigned int i;
+
+	for (i = 0; i < r->p.c->n_peers; i++)
+		n += r->peers[i].incoming ? r->peers[i].incoming_n : 0;
+	return n;
+}
+
+/* Nobody gave the journal back in time; whoever is at it gets more. */
+static void give_up_fetching(struct relay *r)
+{
+	if (arrived(r) > r->arrived) {
+		r->arrived = arrived(r);
+		r->complete_by_ms = now_ms() + FETCH_MS;
+		return;
+	}
+	log_warn("nobody gave the journal back; SAs that it lacks will be rekeyed");
+	relay_completed(r);
 }
 
 void relay_activate(struct relay *r, bool adopted)
@@ -198,11 +239,12 @@ void relay_activate(struct relay *r, bool adopted)
 	r->active = true;
 	r->refused = 0;
 	r->complete = false;
-	r->complete_by_ms = now_ms() + FETCH_MS;
-	if (adopted && !r->valid)
-		fetch(r);
-	else
+	r->complete_by_ms = now_ms() + (adopted ? FETCH_MS : TAKEOVER_FETCH_MS);
+	r->arrived = 0;
+	if (r->valid)
 		relay_completed(r);
+	else
+		fetch(r);
 }
 
 void relay_deactivate(struct relay *r)
@@ -288,7 +330,7 @@ static bool on_state(struct relay *r, unsigned int peer, const uint8_t *data, si
 	p->state.missing = get_u32(data + 15);
 	p->heard_state = true;
 	relay_compatible(r, peer);
-	if (first)
+	if (first || (p->state.valid && !p->state.active))
 		fetch(r);
 	relay_subscribe(r, peer);
 	relay_pump(r, peer);
@@ -327,6 +369,7 @@ void relay_link_down(struct relay *r, unsigned int peer)
 	p->heard_state = false;
 	p->subscribed = false;
 	p->asked_epoch = 0;
+	p->asked = false;
 	memset(&p->state, 0, sizeof(p->state));
 	ledger_free(p->incoming);
 	p->incoming = NULL;
@@ -422,10 +465,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	n = txn_expire(r->ledger->txn, r->ledger->journal, now_ms());
 	if (n)
 		log_info("%u IKE SAs were never completed", n);
-	if (r->active && !r->complete && now_ms() > r->complete_by_ms) {
-		log_warn("nobody gave the journal back; SAs that it lacks will be rekeyed");
-		relay_completed(r);
-	}
+	if (r->active && !r->complete && now_ms() > r->complete_by_ms)
+		give_up_fetching(r);
 }
 
 struct relay *relay_alloc(struct event_base *base, const struct config *c)

@@ -72,6 +72,12 @@ void relay_link_down(struct relay *r, unsigned int peer);
 bool relay_link_frame(struct relay *r, unsigned int peer, uint8_t type, const uint8_t *data, size_t len);
 void relay_link_writable(struct relay *r, unsigned int peer);
 const struct journal *relay_journal(void *relay);
+
+/* What a passive charon is to hold; NULL if nobody can say, for then charon may know more. */
+const struct journal *relay_truth(void *relay);
+
+/* Whether an active node's journal is as whole as it will get. */
+bool relay_is_complete(const struct relay *r);
 void relay_inject(void *relay, const struct ha_msg *m, const uint8_t *data, size_t len);
 
 /* An active node's journal is whole, as far as anybody can tell, and its charon is the active one that it describes. */

@@ -73,6 +73,7 @@ struct ledger {
  * @incoming_epoch: the stream's point that it describes
  * @incoming_seq: the stream's point that it describes
  * @incoming_n: messages so far
+ * @asked: for its journal, and it has not answered
  * @told_mismatch: that the wire versions differ was logged
  */
 struct relay_peer {
@@ -87,6 +88,7 @@ struct relay_peer {
 	uint64_t incoming_epoch;
 	uint64_t incoming_seq;
 	uint32_t incoming_n;
+	bool asked;
 	bool told_mismatch;
 };
 
@@ -96,9 +98,10 @@ struct relay_peer {
  * @timer: keepalive and ageing
  * @undecided: this helper is new and does not know yet whether @active
  * @active: this node's charon is the source
- * @complete: active: the journal is whole
+ * @complete: active: the journal is as whole as it will get
  * @complete_by_ms: active, not complete: when to give up fetching it
- * @valid: the journal was once whole, so that another node may have it
+ * @arrived: messages of journals that are being given, when @complete_by_ms was set
+ * @valid: the journal came from another node, or was kept while charon was active; else charon may know more
  * @pending: undecided, or active and not complete: charon's messages, each behind its length u32
  * @ledger: this node's journal
  * @stream: active: what peers are to get
@@ -117,6 +120,7 @@ struct relay {
 	bool active;
 	bool complete;
 	uint64_t complete_by_ms;
+	uint32_t arrived;
 	bool valid;
 	struct bytes pending;
 	struct ledger *ledger;

@@ -168,9 +168,41 @@ static bool give_end(struct relay *r, unsigned int peer, uint32_t n)
 		return false;
 	relay_use_ledger(r, p->incoming);
 	p->incoming = NULL;
+	r->valid = true;
 	log_info("peer %u gave the journal back: %u IKE SAs", r->p.c->peers[peer].node,
 		 journal_count(r->ledger->journal));
 	relay_completed(r);
+	sync_request(r->p.sync);
+	return true;
+}
+
+/* The last one of those who were asked: no other is giving, or has not answered yet. */
+static bool nobody_has_one(const struct relay *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->p.c->n_peers; i++) {
+		const struct relay_peer *p = &r->peers[i];
+
+		if (p->asked || p->incoming || (p->heard_state && p->state.valid && !p->state.active))
+			return false;
+	}
+	return true;
+}
+
+static bool give_begin(struct relay *r, unsigned int peer, bool has_one)
+{
+	struct relay_peer *p = &r->peers[peer];
+
+	p->asked = false;
+	if (!r->active || r->complete)
+		return true;
+	if (has_one)
+		return begin(r, peer, 0, 0);
+	log_warn("peer %u has no journal to give back", r->p.c->peers[peer].node);
+	p->state.valid = false;		/* until it says otherwise */
+	if (nobody_has_one(r))
+		relay_completed(r);
 	return true;
 }
 
@@ -184,15 +216,7 @@ bool relay_on_journal(struct relay *r, unsigned int peer, enum frame type, const
 			return false;
 		return r->active || begin(r, peer, get_u64(data), get_u64(data + 8));
 	case FRAME_GIVE_BEGIN:
-		if (len != 1)
-			return false;
-		if (!r->active || r->complete)
-			return true;
-		if (data[0])
-			return begin(r, peer, 0, 0);
-		log_warn("peer %u has no journal to give back", r->p.c->peers[peer].node);
-		relay_completed(r);
-		return true;
+		return len == 1 && give_begin(r, peer, data[0]);
 	case FRAME_SNAP_MESSAGE:
 	case FRAME_GIVE_MESSAGE:
 		return add(p, data, len);

@@ -12,6 +12,7 @@
 #define ASK_AGAIN_MS	20	/* the old owner is heard and has not answered */
 #define REFUSED_MS	500
 #define COMPLAIN_MS	3000
+#define STALE_TICKS	10	/* to look again whether what was in doubt has been rekeyed */
 #define DEMOTE_MS	300	/* to flush: keepalived has moved the address already */
 
 enum role { NO_ROLE, STANDBY, ACTIVE };
@@ -39,6 +40,8 @@ struct roles {
 	int refused;			/* errno that was logged last */
 	uint64_t since_ms;
 	bool complained;
+	bool stale;			/* some SAs were, at the last look */
+	unsigned int ticks;		/* since then */
 };
 
 static void step(struct roles *r);
@@ -111,7 +114,7 @@ static void fill(struct roles *r)
 {
 	const char *why;
 
-	if (!sync_is_done(r->p.sync) || !charon_idle(r->p.ch)) {
+	if (!relay_is_complete(r->p.relay) || !sync_is_done(r->p.sync) || !charon_idle(r->p.ch)) {
 		arm(r->step, STEP_MS);
 		sync_missing(r->p.sync, &why);
 		if (!r->complained && now_ms() - r->since_ms > COMPLAIN_MS) {
@@ -159,7 +162,17 @@ static void on_stale(void *ctx, uint32_t spi)
 {
 	struct roles *r = ctx;
 
+	r->stale = true;
 	rekey_spi(r->p.rekey, spi);
+}
+
+/* Until none is left: charon may have refused, or been asked before it had them. */
+static void look_for_stale(struct roles *r)
+{
+	r->ticks = 0;
+	r->stale = false;
+	if (kernel_stale(r->p.kernel, on_stale, r))
+		r->stale = true;
 }
 
 void roles_segment_settled(struct roles *r, bool active)
@@ -168,7 +181,7 @@ void roles_segment_settled(struct roles *r, bool active)
 		r->phase = SETTLED;
 		log_info("active, after %llu ms", (unsigned long long)(now_ms() - r->since_ms));
 		vrrp_stepped_down(r->p.vrrp, false);
-		kernel_stale(r->p.kernel, on_stale, r);	/* what a helper before this one was told, too */
+		look_for_stale(r);	/* what a helper before this one was told, too */
 		rekey_overdue(r->p.rekey);
 	} else if (!active && r->phase == DROPPING) {
 		r->phase = SETTLED;
@@ -278,6 +291,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		r->in_kernel = role;
 		follow(r, role);
 	}
+	if (r->stale && r->target == ACTIVE && r->phase == SETTLED && ++r->ticks >= STALE_TICKS)
+		look_for_stale(r);
 	relay_report(r->p.relay, &report);
 	if (audit_unknown(r->p.audit)) {
 		report.missing += audit_unknown(r->p.audit);

@@ -188,6 +188,15 @@ static void remove_children(struct sync *s, struct journal_sa *sa, const struct 
 	}
 }
 
+/* Replaying begins with the oldest: what charon has of the chain would be there twice, and a CHILD SA that is added twice is gone. */
+static void remove_chain(struct sync *s, const struct journal_sa *sa)
+{
+	for (; sa; sa = sa->prev) {
+		if (sa_find(s, &sa->id))
+			inject_ike_delete(s, &sa->id);
+	}
+}
+
 /* One IKE SA that lives, against what charon lists. */
 static void fill_one(struct sync *s, struct journal_sa *sa)
 {
@@ -204,13 +213,13 @@ static void fill_one(struct sync *s, struct journal_sa *sa)
 		remove_children(s, sa, listed);
 		if (add_children(s, sa, listed)) {
 			s->missing += s->injected != before;
-			if (!s->check)
+			/* A mere look for drift leaves be what was not withheld. */
+			if (!s->check || s->withheld)
 				journal_refresh(sa, on_replay, s);
 			return;
 		}
 	}
-	if (listed)
-		inject_ike_delete(s, &sa->id);
+	remove_chain(s, sa);
 	journal_replay(sa, on_replay, s);
 	s->missing++;
 }
@@ -226,19 +235,36 @@ static void remove_strangers(struct sync *s, const struct journal *j)
 	}
 }
 
-/* charon has nothing, so nothing in the kernel belongs to it. */
-static void flush_if_empty(struct sync *s, const struct journal *j)
+/* It was started anew: whatever it lists, clients have begun since. */
+static bool charon_is_new(const struct sync *s)
 {
-	size_t n, ours = 0;
 	const struct vici_sa *sa;
+	size_t n;
+
+	for (sa = sa_array(s, &n); n--; sa++) {
+		if (config_is_ours_text(s->c, sa->local) && !strcmp(sa->state, "PASSIVE"))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * A new charon owns nothing of what is in the kernel, and cannot add what is there. What clients have begun meanwhile goes too; the journal has
+ * it, if it is complete.
+ */
+static void flush_if_new(struct sync *s, const struct journal *j)
+{
+	const struct vici_sa *sa;
+	size_t n;
 	int r;
 
-	if (!journal_count(j))
+	if (!journal_count(j) || !charon_is_new(s))
 		return;
-	for (sa = sa_array(s, &n); n--; sa++)
-		ours += config_is_ours_text(s->c, sa->local);
-	if (ours)
-		return;
+	for (sa = sa_array(s, &n); n--; sa++) {
+		if (config_is_ours_text(s->c, sa->local))
+			inject_ike_delete(s, &sa->id);
+	}
+	vici_sas_free(&s->sas);
 	r = xfrm_flush(s->c);
 	if (r < 0)
 		log_warn("cannot remove what a former charon left in the kernel: %s", strerror(-r));
@@ -272,7 +298,7 @@ static void fill(struct sync *s)
 		finish(s);
 		return;
 	}
-	flush_if_empty(s, j);
+	flush_if_new(s, j);
 	remove_strangers(s, j);
 	while ((sa = journal_next(j, sa)))
 		fill_one(s, sa);
@@ -295,7 +321,7 @@ static void on_sa(void *ctx, const struct vici_sa *sa)
 {
 	struct sync *s = ctx;
 
-	bytes_add(&s->sas, sa, sizeof(*sa));
+	vici_sas_add(&s->sas, sa);
 }
 
 static void on_sas_done(void *ctx, bool ok)
@@ -349,7 +375,7 @@ static void start_listing(struct sync *s)
 	s->withheld = false;
 	s->injected = 0;
 	bytes_free(&s->conns);
-	bytes_free(&s->sas);
+	vici_sas_free(&s->sas);
 	vici_list_conns(s->vici, on_conn, on_conns_done, s);
 }
 
@@ -442,6 +468,6 @@ void sync_free(struct sync *s)
 {
 	event_free(s->timer);
 	bytes_free(&s->conns);
-	bytes_free(&s->sas);
+	vici_sas_free(&s->sas);
 	secret_free(s, sizeof(*s));
 }

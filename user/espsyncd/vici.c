@@ -180,9 +180,15 @@ static void read_child_value(struct vici_child *c, const char *name, const char 
 	}
 }
 
-/* conn { ... child-sas { name-1 { ... } } } */
-static bool read_sa(struct vici_sa *sa, const uint8_t *data, size_t len)
+static struct vici_child *newest(struct bytes *children)
 {
+	return (struct vici_child *)(children->data + children->len - sizeof(struct vici_child));
+}
+
+/* conn { ... child-sas { name-1 { ... } } } */
+static bool read_sa(struct vici_sa *sa, struct bytes *children, const uint8_t *data, size_t len)
+{
+	static const struct vici_child blank;
 	struct vici_reader r;
 	enum vici_element e;
 
@@ -193,21 +199,42 @@ static bool read_sa(struct vici_sa *sa, const uint8_t *data, size_t len)
 			return false;
 		if (e == VICI_SECTION_START && r.depth == 1)
 			memcpy(sa->name, r.name, sizeof(sa->name));
-		if (e == VICI_SECTION_START && r.depth == 3 && ++sa->n_children > VICI_MAX_CHILDREN)
-			return false;
+		if (e == VICI_SECTION_START && r.depth == 3)
+			bytes_add(children, &blank, sizeof(blank));
 		if (e == VICI_KEY_VALUE && r.depth == 1)
 			read_sa_value(sa, r.name, r.value);
 		if (e == VICI_KEY_VALUE && r.depth == 3 && !strcmp(r.section[1], "child-sas"))
-			read_child_value(&sa->children[sa->n_children - 1], r.name, r.value);
+			read_child_value(newest(children), r.name, r.value);
 	}
+	sa->n_children = bytes_left(children) / sizeof(blank);
+	sa->children = (struct vici_child *)children->data;
 	return sa->name[0];
+}
+
+void vici_sas_add(struct bytes *sas, const struct vici_sa *sa)
+{
+	struct vici_sa copy = *sa;
+
+	copy.children = sa->n_children ? secret_dup(sa->children, sa->n_children * sizeof(*sa->children)) : NULL;
+	bytes_add(sas, &copy, sizeof(copy));
+}
+
+void vici_sas_free(struct bytes *sas)
+{
+	const struct vici_sa *sa = (const struct vici_sa *)bytes_at(sas);
+	size_t n = bytes_left(sas) / sizeof(*sa);
+
+	for (; n--; sa++)
+		secret_free(sa->children, sa->n_children * sizeof(*sa->children));
+	bytes_free(sas);
 }
 
 static void on_event(struct vici *v, const uint8_t *data, size_t len)
 {
 	struct request *r = TAILQ_FIRST(&v->queue);
+	struct bytes children = { 0 };
 	struct vici_reader reader;
-	struct vici_sa *sa;
+	struct vici_sa sa;
 
 	/* event name, then the message */
 	if (!r || !len || len < 1U + data[0])
@@ -223,10 +250,9 @@ static void on_event(struct vici *v, const uint8_t *data, size_t len)
 	}
 	if (!r->each_sa)
 		return;
-	sa = secret_alloc(sizeof(*sa));
-	if (read_sa(sa, data, len))
-		r->each_sa(r->ctx, sa);
-	secret_free(sa, sizeof(*sa));
+	if (read_sa(&sa, &children, data, len))
+		r->each_sa(r->ctx, &sa);
+	bytes_free(&children);
 }
 
 /* Return: false if charon says what it must not. */

@@ -12,9 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bytes.h"
 #include "codec.h"
-
-#define VICI_MAX_CHILDREN	64
 
 /**
  * struct vici_child - a CHILD SA as charon lists it
@@ -44,7 +43,7 @@ struct vici_child {
  * @has_rekey: @rekey_s is known
  * @rekey_s: seconds until it is to be rekeyed
  * @n_children: how many
- * @children: them
+ * @children: them; the caller's only until the call returns, see vici_sas_add()
  */
 struct vici_sa {
 	char name[HA_NAME_MAX];
@@ -55,8 +54,12 @@ struct vici_sa {
 	bool has_rekey;
 	int64_t rekey_s;
 	unsigned int n_children;
-	struct vici_child children[VICI_MAX_CHILDREN];
+	struct vici_child *children;
 };
+
+/* Keeps a copy of what was listed, as one more struct vici_sa; vici_sas_free() ends all of them. */
+void vici_sas_add(struct bytes *sas, const struct vici_sa *sa);
+void vici_sas_free(struct bytes *sas);
 
 struct vici;
 

@@ -11,10 +11,15 @@
 #include "log.h"
 #include "vrrp.h"
 
+#define LOOK_MS		1000	/* whether the FIFO is still the one that was opened */
+
 struct vrrp {
 	const struct config *c;
+	struct event_base *base;
 	int fd;
 	struct event *readable;
+	struct event *look;
+	struct stat st;		/* of what @fd is */
 	void (*newest)(void *ctx, enum vrrp_state s);
 	void *ctx;
 	char line[256];
@@ -60,7 +65,6 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 static bool open_fifo(struct vrrp *v)
 {
 	const char *path = v->c->notify_fifo;
-	struct stat st;
 
 	if (mkfifo(path, 0600) && errno != EEXIST) {
 		log_warn("cannot make %s: %s (does its directory exist?)", path, strerror(errno));
@@ -68,15 +72,53 @@ static bool open_fifo(struct vrrp *v)
 	}
 	/* For writing too, so that it never ends while keepalived restarts. */
 	v->fd = open(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-	if (v->fd < 0 || fstat(v->fd, &st)) {
+	if (v->fd < 0 || fstat(v->fd, &v->st)) {
 		log_warn("cannot open %s: %s", path, strerror(errno));
 		return false;
 	}
-	if (!S_ISFIFO(st.st_mode) || st.st_uid != geteuid() || st.st_mode & 022) {
+	if (!S_ISFIFO(v->st.st_mode) || v->st.st_uid != geteuid() || v->st.st_mode & 022) {
 		log_warn("%s is not a FIFO that only root can write to (remove it)", path);
 		return false;
 	}
+	v->readable = event_new(v->base, v->fd, EV_READ | EV_PERSIST, on_readable, v);
+	event_add(v->readable, NULL);
 	return true;
+}
+
+static void close_fifo(struct vrrp *v)
+{
+	if (v->readable)
+		event_free(v->readable);
+	v->readable = NULL;
+	if (v->fd >= 0)
+		close(v->fd);
+	v->fd = -1;
+}
+
+static void arm(struct vrrp *v)
+{
+	struct timeval tv = { LOOK_MS / 1000, 0 };
+
+	event_add(v->look, &tv);
+}
+
+/* keepalived removes a FIFO that it has made itself when it stops, and makes another when it starts: nobody would be heard any more. */
+static void on_look(evutil_socket_t fd, short what, void *arg)
+{
+	struct vrrp *v = arg;
+	struct stat st;
+
+	(void)fd;
+	arm(v);
+	if (v->fd >= 0 && !lstat(v->c->notify_fifo, &st) && st.st_ino == v->st.st_ino && st.st_dev == v->st.st_dev)
+		return;
+	if (v->fd >= 0) {
+		log_warn("%s is another one now: opening it", v->c->notify_fifo);
+		on_readable(v->fd, what, v);	/* what the old one still has */
+	}
+	close_fifo(v);
+	if (!open_fifo(v))
+		close_fifo(v);		/* said why; tried again */
 }
 
 void vrrp_stepped_down(struct vrrp *v, bool stepped_down)
@@ -95,23 +137,23 @@ struct vrrp *vrrp_open(struct event_base *base, const struct config *c,
 	struct vrrp *v = secret_alloc(sizeof(*v));
 
 	v->c = c;
+	v->base = base;
 	v->fd = -1;
 	v->newest = newest;
 	v->ctx = ctx;
 	if (!open_fifo(v)) {
-		if (v->fd >= 0)
-			close(v->fd);
+		close_fifo(v);
 		secret_free(v, sizeof(*v));
 		return NULL;
 	}
-	v->readable = event_new(base, v->fd, EV_READ | EV_PERSIST, on_readable, v);
-	event_add(v->readable, NULL);
+	v->look = evtimer_new(base, on_look, v);
+	arm(v);
 	return v;
 }
 
 void vrrp_close(struct vrrp *v)
 {
-	event_free(v->readable);
-	close(v->fd);
+	event_free(v->look);
+	close_fifo(v);
 	secret_free(v, sizeof(*v));
 }
