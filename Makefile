@@ -9,7 +9,16 @@
 #   make dkms-install                   the module's sources to /usr/src, and DKMS told
 #   make check [T=name,name] [K=6.12] [L=1] [V=1]   tests, in guests; K: all on that stock kernel; L: list
 #   make demo                           one tunnel, two gateways killed in turn, on three emulated machines; as root, on Debian 12
+#   make check-debug                    all of it in User Mode Linux with the sanitizers, also what make check runs in a faster one
+#   make check-kcsan [T=name]           sampler, merge, promote and unload under load on four CPUs, with a kernel that watches for data races
+#   make check-kernels [T=name]         builds, DKMS, and all of it on Debian's 6.1, 6.12 and 7.2; takes hours, goes on where it was cut short
+#   make lint [T=tool]                  what sparse, checkpatch, coccinelle and others say of the sources; part of make check
 #   make mutants [T=name]               each fault in selftests/mutants must be noticed
+#   make check-faults [RUNS=500] [SEED=n]   a fault at each named point of the state machines, many boots; goes on where it was
+#   make soak [N=1000] [SEED=n]         so many random failovers, the same way
+#   make fuzz [FUZZ_S=60] [T=name]      libFuzzer over all that reads input from outside, so many seconds for each target; installs clang
+#   make check-user                     the unit tests once under ASan and UBSan, once under valgrind, which it installs
+#   make model [T=name] [BIG=1]         the lease protocol in a model checker: every history within bounds, and each rule left out
 #   make module KDIR=...                the module for that kernel, in a directory of its own under build/
 
 KDIR ?= $(firstword $(wildcard /lib/modules/$(shell uname -r)/build) \
@@ -26,9 +35,20 @@ UNITS = $(wildcard systemd/*.service systemd/*.socket)
 BUILD_DEPS := build-essential linux-headers-amd64 pkg-config libnl-genl-3-dev libmnl-dev libgnutls28-dev \
 	libevent-dev libjansson-dev
 TEST_DEPS := qemu-system-x86 busybox-static bc flex bison libelf-dev libssl-dev cpio e2fsprogs kmod python3 rsync \
-	xz-utils iproute2 util-linux ca-certificates patch
+	xz-utils iproute2 util-linux ca-certificates patch pahole
+# smatch is not in Debian 12; checkpatch, kernel-doc and the semantic patches come with the kernel source that UML is built from.
+LINT_DEPS := sparse coccinelle clang-tidy shellcheck codespell perl
 
-.PHONY: all kernel user module install install-user uninstall dkms-install dkms-uninstall deps check demo mutants clean
+FUZZ_DEPS := build-essential clang libclang-rt-dev libgnutls28-dev libevent-dev libjansson-dev python3
+VALGRIND_DEPS := build-essential pkg-config valgrind libc6-dbg libnl-genl-3-dev libjansson-dev
+MODEL_DEPS := spin gcc libc6-dev
+FUZZ_S ?= 60
+
+# Installs what is named, unless it is there.
+need = @dpkg -s $(1) >/dev/null 2>&1 || { apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(1); } >/dev/null
+
+.PHONY: all kernel user module install install-user uninstall dkms-install dkms-uninstall deps check check-debug check-kcsan check-kernels check-faults soak lint demo mutants fuzz check-user model clean
 
 all: kernel user
 
@@ -79,11 +99,29 @@ dkms-uninstall:
 
 deps:
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(BUILD_DEPS) $(TEST_DEPS)
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(BUILD_DEPS) $(TEST_DEPS) $(LINT_DEPS)
 
 check:
 	@$(if $(L),true,$(MAKE) --no-print-directory user >/dev/null)
 	@$(HARNESS)/run -m $(if $(L),-l) $(if $(K),-k $(K)) $(if $(V),-v) $(T)
+
+check-debug: user
+	@$(HARNESS)/run -w uml $(T)
+
+check-kcsan: user
+	@$(HARNESS)/run -w qemu-kcsan $(or $(T),smoke counters crash restarts)
+
+check-kernels: user
+	@$(HARNESS)/check-kernels $(T)
+
+lint:
+	@$(HARNESS)/lint $(T)
+
+check-faults: user
+	@$(HARNESS)/series faults $(or $(RUNS),500) $(SEED)
+
+soak: user
+	@$(HARNESS)/series soak $(or $(N),1000) $(SEED)
 
 demo:
 	@$(MAKE) --no-print-directory deps >/dev/null
@@ -91,12 +129,27 @@ demo:
 	@selftests/demo/run
 
 mutants: user
+	$(call need,$(FUZZ_DEPS))
 	@$(HARNESS)/mutants $(T)
+
+# What the targets found is kept in build/fuzz/corpus, and they go on from there.
+fuzz:
+	$(call need,$(FUZZ_DEPS))
+	@nice selftests/fuzz/run -s $(FUZZ_S) $(T)
+
+check-user:
+	$(call need,$(VALGRIND_DEPS))
+	@selftests/unit.sh
+	@$(MAKE) --no-print-directory -C selftests/unit valgrind
+
+model:
+	$(call need,$(MODEL_DEPS))
+	@model/check $(if $(BIG),-b) $(T)
 
 clean:
 	-@test -z "$(KDIR)" || $(MAKE) --no-print-directory -C $(KDIR) M=$(CURDIR) clean
 	+@$(MAKE) --no-print-directory -C user clean
-	rm -rf build/kmod-* build/mutant build/tmp build/results
+	rm -rf build/kmod-* build/mutant build/model build/tmp build/results build/unit build/fuzz
 
 # build/ keeps kernels and packages, which take minutes; this does not.
 .PHONY: distclean

@@ -82,6 +82,30 @@ def _for_kernel(series):
         equal(warnings(f.read()), [], f"warnings against {series}")
 
 
+def dkms_follows_a_second_kernel(copy):
+    """add, build and install for one, as modprobe in two-machines finds it; autoinstall when another comes; remove takes all away."""
+    root = f"{copy.dir}/dkms"
+    run(f"{TOP}/selftests/harness/dkms-tree", "6.1", DKMS_ROOT=root)
+    kernel = run(f"{TOP}/selftests/harness/stock-kernel", "6.12").strip().splitlines()[-1]
+    with open(f"{kernel}/release") as f:
+        second = f.read().strip()
+    first, = os.listdir(f"{root}/modules")
+
+    def dkms(*words):
+        return run(f"{root}/program/usr/sbin/dkms", *words, "--dkmstree", f"{root}/dkms", "--sourcetree", f"{root}/usr/src",
+                   "--installtree", f"{root}/modules", "--no-depmod")
+
+    def installed():
+        return sorted(k for k in os.listdir(f"{root}/modules") if os.path.exists(f"{root}/modules/{k}/updates/dkms/espsync.ko"))
+
+    equal(installed(), [first], "kernels with the module")
+    os.makedirs(f"{root}/modules/{second}", exist_ok=True)
+    dkms("autoinstall", "-k", second, "-a", "x86_64", "--kernelsourcedir", f"{kernel}/{os.readlink(f'{kernel}/kdir')}")
+    equal(installed(), sorted([first, second]), "kernels with the module after autoinstall")
+    dkms("remove", "-m", "espsync", "-v", os.listdir(f"{root}/usr/src")[0].rpartition("-")[2], "--all")
+    equal(installed(), [], "kernels with the module after remove")
+
+
 def module_builds_for_6_12(copy):
     _for_kernel("6.12")
 
@@ -90,5 +114,5 @@ def module_builds_for_7_2(copy):
     _for_kernel("7.2")
 
 
-main([make_builds_it_all_without_a_warning, install_honours_its_directories, uninstall_leaves_nothing, dkms_has_all_it_needs,
+main([make_builds_it_all_without_a_warning, install_honours_its_directories, uninstall_leaves_nothing, dkms_has_all_it_needs, dkms_follows_a_second_kernel,
       module_builds_for_6_12, module_builds_for_7_2], Copy)

@@ -8,110 +8,35 @@ channel-hostile - the channel trusts nobody (design, I6).
 Job: somebody on the sync network records everything and sends what he likes from any address. First it is shown that he could do harm:
 with the cluster key his datagrams, made by channelwire and not by the module, are believed. Without it he may not change anything
 that `show` shows, cause an event, or end the session that is seen on the wire, and every datagram must be counted with its reason.
-
-      gw1 10.99.0.1 ---p1   p2--- gw2 10.99.0.2        wire: a bridge
-                       wire
-      evil 10.99.0.66 ---p3
 """
 import json
 import os
-import socket
 import struct
 import subprocess
-import tempfile
 import time
 
 import channelwire as cw
-from esptest import Ns, Tunnel, bridge, check, defer, main, module, note, seeded, sh, spawn, until, veth
+from channelnet import (ADDR, ADDR6, GATEWAYS, KEY, NODE, VIP, Evil, Tape, connect, in_sync, make_channel, make_network, show, state, tool)
+from channelnet import drops as count_drops
+from esptest import check, defer, main, module, note, seeded, sh, spawn, until
 
-PORT = 4520
-KEY, OTHER = "a7" * 32, "b8" * 32
-VIP, CLIENT = "192.0.2.1", "192.0.2.100"
-ADDR = {"gw1": "10.99.0.1", "gw2": "10.99.0.2", "evil": "10.99.0.66"}
-ADDR6 = {"gw1": "fd99::1", "gw2": "fd99::2"}
-NODE = {"gw1": 1, "gw2": 2, "evil": 3}
-NAME = {1: "gw1", 2: "gw2", 3: "evil", 66: "evil"}	# last byte of the MAC and of the IP address
-GATEWAYS = ("gw1", "gw2")
-REASONS = ("auth", "replay", "truncated", "version", "key-id", "unknown-peer", "unknown-sa", "no-memory", "rate")
-SO_RCVBUFFORCE = 33
+OTHER = "b8" * 32
+ESPSYNC_ROLE_ACTIVE, ES_GROUP_IN, ES_GROUP_LEAVE = 2, 0x01, 0x08
 
 keys = cw.Keys(bytes.fromhex(KEY))
 
 
-def tool(ns, *args):
-    return sh(["espsync", "-n", ns, *args])
-
-
-def show(ns, *what):
-    return json.loads(tool(ns, "-j", "show", *what))
-
-
-# ---- the network ----
-
-def make_network():
-    wire, ns = Ns("wire"), {name: Ns(name) for name in ADDR}
-    for name, n in NODE.items():
-        veth(ns[name], "s0", wire, f"p{n}")
-        ns[name].ip(f"link set s0 address 02:00:00:00:00:{n:02x}")
-        ns[name].address("s0", ADDR[name] + "/24")
-    bridge(wire, "br0", *(f"p{n}" for n in NODE.values()))
-    for name, other in zip(GATEWAYS, GATEWAYS[::-1]):
-        ns[name].address("s0", ADDR6[name] + "/64")
-        ns[name].address("lo", VIP + "/32")
-        # Under ::/0 policies neighbours cannot be asked for.
-        ns[name].ip(f"neigh replace {ADDR6[other]} lladdr 02:00:00:00:00:{NODE[other]:02x} dev s0 nud permanent")
-        Tunnel(CLIENT, VIP, spi=0x1000, esn=True, window=64).install(ns[name])
-    return ns
-
-
-def make_channel(ns, addrs):
-    """A channel, its one peer, and its group."""
-    peer = "gw2" if ns == "gw1" else "gw1"
-    with tempfile.NamedTemporaryFile("w") as f:
-        f.write(KEY)
-        f.flush()
-        tool(ns, "channel", "set", "node", str(NODE[ns]), "local", addrs[ns], "psk-file", f.name)
-    tool(ns, "group", "set", "0", "addr", VIP)
-    tool(ns, "peer", "add", str(NODE[peer]), addrs[peer])
-
-
-def in_sync():
-    one, two = show("gw1"), show("gw2")
-    peer = one["peers"][0]
-    return peer["state"] == two["peers"][0]["state"] == "up" and peer["sas_synced"] == 2 and two["groups"][0]["in"]
-
-
-def connect(addrs):
-    for ns in GATEWAYS:
-        make_channel(ns, addrs)
-    tool("gw2", "demote")
-    tool("gw1", "promote")
-    until(in_sync, 15, "gw1 and gw2 are in sync")
-
-
-class Tape:
-    """Every datagram of the channel that gw2 sends or gets, as (from, to, datagram): from by its MAC address, to by its IP address."""
+class Kept(Tape):
+    """All of it."""
 
     def __init__(self, ns):
-        self.sock = ns["gw2"].socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
-        self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 32 << 20)
-        self.sock.bind(("s0", 3))
-        self.sock.setblocking(False)
+        super().__init__(ns)
         self.all = []
 
     def read(self):
-        """What came since the last time."""
-        new = []
-        while True:
-            try:
-                packet, (_, proto, _, _, mac) = self.sock.recvfrom(4096)
-            except BlockingIOError:
-                self.all += new
-                return new
-            if proto != 0x0800 or packet[9] != socket.IPPROTO_UDP or packet[22:24] != struct.pack(">H", PORT):
-                continue
-            length = struct.unpack(">H", packet[24:26])[0]
-            new.append((NAME[mac[5]], NAME[packet[19]], packet[28:20 + length]))
+        new = super().read()
+        self.all += new
+        return new
 
     def now(self):
         """For wait(): what comes after this moment."""
@@ -132,36 +57,16 @@ class Tape:
         return [d for one, two, d in self.all if (one, two) == (src, dst) and cw.kind(d) == want]
 
 
-class Evil:
-    """Sends from any address."""
-
-    def __init__(self, ns):
-        self.sock = ns["evil"].socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-
-    def send(self, datagram, src="gw1", dst="gw2"):
-        src = ADDR.get(src, src)
-        udp = struct.pack(">HHHH", PORT, PORT, 8 + len(datagram), 0) + datagram
-        ip = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0, 64, socket.IPPROTO_UDP, 0)
-        self.sock.sendto(ip + socket.inet_aton(src) + socket.inet_aton(ADDR[dst]) + udp, (ADDR[dst], 0))
-
-
 # ---- what may not change ----
-
-def counts():
-    """gw2's drops by reason, whoever is blamed."""
-    shown = show("gw2")
-    said = [p["dropped"] for p in shown["peers"]] + [shown["stats"]["dropped"]]
-    return {r: sum(int(d[r]) for d in said) for r in REASONS}
-
 
 class Drops:
     """What gw2 counts from now on. To ask it takes long where memory is checked, so each answer serves twice."""
 
     def __init__(self):
-        self.before = counts()
+        self.before = count_drops()
 
     def rise(self):
-        now = counts()
+        now = count_drops()
         self.found = {r: n - self.before[r] for r, n in now.items() if n != self.before[r]}
         return self.found
 
@@ -173,18 +78,6 @@ class Drops:
             check({**self.found, "rate": 0} == {reason: n, "rate": 0}, f"counted as {n} of {reason}: {self.found}")
         for r, n in self.found.items():
             self.before[r] += n
-
-
-def state():
-    """All that a datagram could change, of both gateways. Whether a peer is heard at this moment is for in_sync()."""
-    found = []
-    for ns in GATEWAYS:
-        shown = show(ns)
-        found += [{k: p[k] for k in ("node", "addr", "port", "sas_synced", "sas_total", "version")} for p in shown["peers"]]
-        found += shown["groups"]
-        found += [{k: shown["stats"][k] for k in ("sas", "waiting", "tombstones", "merges", "stalls")}]
-        found += [{k: sa[k] for k in ("spi", "dir", "fingerprint", "oseq", "ceiling", "seq", "owner", "state")} for sa in show(ns, "sas")]
-    return found
 
 
 class Quiet:
@@ -242,13 +135,18 @@ def peer_three(field):
     return next(p for p in show("gw2", "peers") if p["node"] == 3)[field]
 
 
+def nonces(c):
+    """Node 3's and gw2's, of the first HELLO and its answer."""
+    a, start = os.urandom(16), c.tape.now()
+    c.evil.send(cw.hello(keys, 3, 2, a), "evil")
+    return a, cw.open_hello(keys, c.tape.wait(cw.HELLO, "gw2", "evil", start, lambda d: cw.open_hello(keys, d)[2] == a))[1]
+
+
 def insider(c):
     """With the key this test's datagrams are believed: handshake, DATA, window, versions. So what follows could fail."""
     tool("gw2", "peer", "add", "3", ADDR["evil"])
-    drops, a, start = Drops(), os.urandom(16), c.tape.now()
-    c.evil.send(cw.hello(keys, 3, 2, a), "evil")
-    answer = c.tape.wait(cw.HELLO, "gw2", "evil", start, lambda d: cw.open_hello(keys, d)[2] == a)
-    b = cw.open_hello(keys, answer)[1]
+    drops, start = Drops(), c.tape.now()
+    a, b = nonces(c)
     c.evil.send(cw.hello(keys, 3, 2, os.urandom(16), a, b, versions=(2, 3)), "evil")
     drops.expect("version", 1)
     c.evil.send(cw.hello(keys, 3, 2, os.urandom(16), a, b), "evil")
@@ -388,6 +286,37 @@ def restart(c):
     quiet.judge()
 
 
+def says_as_owner(flags, echo, evict_ms=60000, epoch=1 << 40):
+    """What node 3 says of group 0, active: the head and the group of kmod/wire.c, without records."""
+    head = struct.pack(">QQIQQB", 1, echo, 0, 0, 0, 1)
+    return head + struct.pack(">HBBBQIII", 0, ESPSYNC_ROLE_ACTIVE, flags, 3, epoch, 0, 0, evict_ms)
+
+
+def older_news_does_not_undo_leaving(c):
+    """An owner says that a standby is in, then that it goes away; what it had said before arrives last."""
+    for ns in GATEWAYS:
+        tool(ns, "channel", "del")
+    connect(ADDR)
+    tool("gw2", "peer", "add", "3", ADDR["evil"])
+    start = c.tape.now()
+    a, b = nonces(c)
+    c.evil.send(cw.hello(keys, 3, 2, os.urandom(16), a, b), "evil")
+    session = cw.Session(keys, 3, 2, a, b)
+    c.tape.wait(cw.DATA, "gw2", "evil", start, lambda d: cw.open_data(session, d))
+
+    def says(seq, flags):
+        before = int(peer_three("rx_bytes"))
+        c.evil.send(cw.data(keys, session, 3, 2, seq, says_as_owner(flags, echo)), "evil")
+        until(lambda: int(peer_three("rx_bytes")) > before, 10, f"gw2 hears datagram {seq}")
+        return show("gw2", "groups")[0]["in"]
+
+    echo, = struct.unpack_from(">Q", cw.open_data(session, c.tape.wait(cw.DATA, "gw2", "evil")))
+    check(says(10, ES_GROUP_IN), "in, for its owner says so")
+    check(not says(12, ES_GROUP_LEAVE), "not in any more, for it goes away")
+    check(not says(11, ES_GROUP_IN), "not in again by what was said before that")
+    tool("gw2", "peer", "del", "3")
+
+
 def refuse_all(any_addr, template, addrs):
     """Everything goes into a tunnel that has no SA, but for the channel."""
     for ns in GATEWAYS:
@@ -416,11 +345,11 @@ class Context:
     def __init__(self):
         module()
         ns = make_network()
-        self.tape, self.evil, self.quiet = Tape(ns), Evil(ns), None
+        self.tape, self.evil, self.quiet = Kept(ns), Evil(ns), None
         for end in (self.tape, self.evil):
             defer(end.sock.close)
         connect(ADDR)
 
 
 main([sealed, insider, strangers, forged, replayed, noise, flood, nothing_of_it_changed_anything, restart, under_ipv4_policies,
-      over_ipv6_under_policies], Context)
+      over_ipv6_under_policies, older_news_does_not_undo_leaving], Context)

@@ -16,54 +16,6 @@ from esptest import *
 from failover import *
 
 GENERATIONS, CRASHES = 4, 5     # of SAs, and of the cluster with each
-NODES, EVICT_S = 2, 30
-
-
-def setup():
-    module()
-    c = Cluster()
-    c.start()
-    set_times(c, detect_ms=2000, evict_ms=1000 * EVICT_S)    # emulated and busy machines: a takeover may take seconds
-    c.client.ip("addr add 10.2.0.2/32 dev lo")
-    for gw in c.gw.values():
-        gw.ip(f"route add 10.2.0.2/32 via {c.CLIENT} dev out")
-    c.active, c.spi, c.tunnels = 1, 0x1000, []
-    rekeyed(c)
-    return c
-
-
-def rekeyed(c):
-    """New SAs in the place of the old."""
-    for t in c.tunnels:
-        for ns, gateway in ((c.client, False), (c.gw1, True), (c.gw2, True)):
-            t.remove(ns, gateway)
-    c.spi += 0x100
-    c.tunnels = [c.tunnel(spi=c.spi, esn=True, window=2048),
-                 c.tunnel(spi=c.spi + 0x10, alg="cbc-sha256", inner=("10.2.0.2/32", "10.1.0.0/24"))]
-    c.began = time.time()
-    ready(c, c.active)
-
-
-class Round:
-    """One crash: of whom, when, with which SAs, from where to where their counters had been moved by hand, how big leases may be."""
-
-    def __init__(self, c, died, moved, lease):
-        self.died, self.spis, self.moved, self.lease = died, [t.to_client.spi for t in c.tunnels], moved, lease
-        self.at = time.time()
-        self.until = None
-
-
-def near_renewal(c, rng):
-    """Bring the active node's counters to the middle of their leases: the next packets ask for a new one. SPI: (from, to)."""
-    known = sas(c, c.active)
-    moved = {}
-    for t in c.tunnels:
-        sa = t.to_client
-        was = int(known[sa.spi]["oseq"])
-        to = int(known[sa.spi]["ceiling"]) - LEASE_MIN // 2 - rng.randrange(30)
-        sa.set_oseq(c.gw[c.active], to)
-        moved[sa.spi] = was, to
-    return moved
 
 
 def zombie_runs_dry(c, node):
@@ -89,11 +41,7 @@ def one_crash(c, rng, load, renew, dry, lease):
         moved = near_renewal(c, rng)
     time.sleep(rng.uniform(0, 0.4))
     c.crash(died)
-    # What is announced is at most twice what lies between the number and its ceiling after a renewal; and it never shrinks.
-    for spi, s in sas(c, died).items():
-        if s["ceiling"] is None:
-            continue
-        lease[spi] = max(lease.get(spi, LEASE_MIN), 2 * (int(s["ceiling"]) - int(s["oseq"])))
+    note_leases(c, died, lease)
     r = Round(c, died, moved, dict(lease))
     time.sleep(rng.choice((0, rng.uniform(0, 0.5))))
     c.began = time.time()
@@ -110,20 +58,6 @@ def no_number_twice(c, caps, at_client, replays):
     check(not twice, f"{len(twice)} numbers were sent twice, such as {next(iter(twice.items()), None)}")
     check(not repeats([at_client], out=False), "a number reached the client twice")
     equal(lost_replay(c) - replays, 0, "packets that the client refused as replays")
-
-
-def jumps_are_bounded(caps, rounds):
-    """I4: how many numbers each takeover skipped, on what was captured."""
-    for r, following in zip(rounds, [*rounds[1:], None]):
-        for spi in r.spis:
-            bound = (NODES + 1) * (r.lease.get(spi, LEASE_MIN) + LEASE_MIN)
-            last = max(p.seq for p in caps[r.died].esp(spi, out=True) if p.time <= r.at)
-            last = max(last, r.moved.get(spi, (0, 0))[1])
-            term = [p.seq for p in caps[3 - r.died].esp(spi, out=True, since=r.at) if p.time <= r.until]
-            was, to = following.moved.get(spi, (0, 0)) if following else (0, 0)
-            skipped = max(term) - last - len(term) - (to - was)
-            what = f"crash of node {r.died}, spi {spi:#x}: last {last}, then {min(term)} to {max(term)}, skipped {skipped} of {bound:.0f}"
-            check(last < min(term) <= last + bound and skipped <= bound, what)
 
 
 def zombies_behave(caps, rounds):
@@ -162,35 +96,6 @@ def twenty_crashes(c):
 
 
 # -- I3 ------------------------------------------------------------------------
-
-def client_sends(c, t, number, rate=1000):
-    """So many packets of the client into a tunnel, and no more; nothing is answered."""
-    before = state(c.client, t.to_gw.spi)["packets"]
-    sender = Sender(c.client, c.LAN, 7500, rate=rate, source=t.inner[0].split("/")[0])
-    until(lambda: state(c.client, t.to_gw.spi)["packets"] - before >= number, 60, f"{number} packets sent")
-    sender.stop()
-
-
-def recorded(c, t, number):
-    """(frames that gw accepted, frames that never reached it) of one silenced client, oldest first."""
-    spi, gw = t.to_gw.spi, c.gw[c.active]
-    sent, arrived = Capture(c.client, "out", keep=True), Capture(gw, "out")
-    was = state(gw, spi)
-    client_sends(c, t, number)
-    until(lambda: len(arrived.esp(spi, out=False)) > number // 2, 10, "the capture follows")
-    until(lambda: len(arrived.esp(spi, out=False)) == state(gw, spi)["packets"] - was["packets"], 10, "all that arrived is accepted")
-    equal(state(gw, spi)["replay"], was["replay"], "refused while recording")
-    sent.stop(), arrived.stop()
-    equal((sent.dropped, arrived.dropped), (0, 0), "packets that the captures missed")
-    there = {p.seq for p in arrived.esp(spi, out=False)}
-    frames = {p.seq: sent.bytes_of(p) for p in sent.esp(spi, out=True)}
-    return [frames[n] for n in sorted(there)], [frames[n] for n in sorted(frames) if n not in there]
-
-
-def quiet(c):
-    """Long enough for twenty of the streaming intervals that `show` prints."""
-    time.sleep(max(0.2, 20 * c.show(c.active, "channel")["interval_us"] / 1e6))
-
 
 def replays_stay_rejected(c):
     """1000 and more that the dead node had accepted are refused by its heir; what it never saw, within the window, is not."""
@@ -236,4 +141,4 @@ def without_streaming_they_are_taken(c):
     check(took >= 900, f"only {took} of {len(accepted)} taken: something else than the stream refuses them")
 
 
-main([twenty_crashes, replays_stay_rejected, without_streaming_they_are_taken], setup)
+main([twenty_crashes, replays_stay_rejected, without_streaming_they_are_taken], prepared)

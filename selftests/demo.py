@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # DESC: make demo: three machines, a strongSwan tunnel with traffic, both gateways killed in turn, beside the same without espsync
 # WHERE: host
-# SETS: timeout=900 named
+# SETS: timeout=900
 """
 demo - the demonstration runs from beginning to end and its last lines are true to their form.
 

@@ -6,6 +6,7 @@
 #
 # Stock charons whose watchdog is short, espsyncd, the module; keepalived's lines are written by the test. The judge of every step
 # is the client: its IKE SA is the first one to the end.
+import os
 import signal
 import time
 
@@ -99,6 +100,26 @@ def a_higher_epoch(c):
 
 
 @explained
+def keepalived_makes_its_fifo_anew(c):
+    """One that it has made itself it removes when it stops. What it writes to the next one is heard."""
+    fifo = f"{c.ike[2].dir}/run/espsync/notify"
+    os.unlink(fifo)
+    os.mkfifo(fifo, 0o600)
+    c.ike[2].said("is another one now")
+    c.ike[1].become("BACKUP")
+    c.move_vip(2)
+    c.ike[2].become("MASTER")
+    carries_on(c, 2)
+    # And when there is none, it makes one.
+    os.unlink(fifo)
+    until(lambda: os.path.exists(fifo), 10, "a FIFO of espsyncd's own")
+    c.ike[2].become("BACKUP")
+    c.move_vip(1)
+    c.ike[1].become("MASTER")
+    carries_on(c, 1)
+
+
+@explained
 def many_role_changes(c):
     """It ends where keepalived ends."""
     rng = seeded()
@@ -116,4 +137,5 @@ def many_role_changes(c):
     equal(c.capture.stop().sa_inits(), 0, "IKE_SA_INIT requests of the client")
 
 
-main([the_watchdog_is_fed, a_passive_charon_ends, an_active_charon_ends, a_move_by_hand, a_higher_epoch, many_role_changes], setup)
+main([the_watchdog_is_fed, a_passive_charon_ends, an_active_charon_ends, a_move_by_hand, a_higher_epoch, keepalived_makes_its_fifo_anew,
+      many_role_changes], setup)

@@ -322,6 +322,14 @@ def keepalived_has_the_last_word(c):
     ready(c, master, 30)
 
 
+def a_pause_that_keepalived_takes_for_a_death_is_noticed(c):
+    """A master down interval is at least three adverts: no sooner is a node replaced that stands still. What it stood still must count from there on."""
+    advert_s = float(re.search(r"^\s*advert_int (\S+)", example("keepalived/keepalived.conf"), re.M)[1])
+    for n in (1, 2):
+        noticed = c.show(n, "channel")["detect_ms"]
+        check(noticed <= 3000 * advert_s, f"gw{n}: detect_ms {noticed}, the example's takeover after {3000 * advert_s:.0f} ms")
+
+
 @told
 def watchdog(c):
     """A charon that hears nothing for 3 s takes over; and a charon that is active deletes its tunnels when it is stopped."""
@@ -352,4 +360,4 @@ def never_two_were_active(c):
 
 main([vrrp_is_cut_and_heals, a_returning_node_with_the_higher_priority_takes_nothing, keepalived_is_killed, the_only_standby_dies,
       charon_is_killed_on_the_active_node, charon_is_restarted_on_the_active_node, fifty_changes_end_where_keepalived_ends,
-      keepalived_has_the_last_word, watchdog, never_two_were_active], setup)
+      keepalived_has_the_last_word, a_pause_that_keepalived_takes_for_a_death_is_noticed, watchdog, never_two_were_active], setup)

@@ -15,57 +15,9 @@ from esptest import *
 from failover import *
 
 EVICT_S = 20        # more than the default, because a slow machine needs seconds for a takeover
+SHORT_EVICT_MS = 10000  # ... but a settled owner is to be waited for, before what was delayed by 40 s arrives
 CUT_S, CUT_RATE = 60, 100000
 BAD = "delay 8ms 6ms loss 30% duplicate 30% reorder 25%"
-
-
-class Watch:
-    """Captures, the client's replay drops and both nodes' windows: what may never go wrong whatever the link does."""
-
-    def __init__(self, c):
-        self.c = c
-        self.caps = [Capture(gw, "out") for gw in c.gw.values()]
-        self.replays = lost_replay(c)
-        self.lowest = {}
-
-    def look(self):
-        """I2: between two looks no edge and no counter fell."""
-        for node in self.c.gw:
-            for spi, sa in sas(self.c, node).items():
-                now = int(sa["oseq"] or 0), int(sa["seq"] or 0)
-                was = self.lowest.get((node, spi), (0, 0))
-                check(now[0] >= was[0] and now[1] >= was[1], f"node {node}, spi {spi:#x}: (oseq, seq) fell from {was} to {now}")
-                self.lowest[node, spi] = now
-
-    def judge(self):
-        self.look()
-        twice = repeats(self.caps)
-        check(not twice, f"{len(twice)} numbers were sent twice, such as {next(iter(twice.items()), None)}")
-        equal(lost_replay(self.c) - self.replays, 0, "packets that the client refused as replays")
-
-
-def setup():
-    module()
-    c = Cluster()
-    c.start()
-    set_times(c, detect_ms=2000, evict_ms=1000 * EVICT_S)
-    c.client.ip("addr add 10.2.0.2/32 dev lo")
-    for gw in c.gw.values():
-        gw.ip(f"route add 10.2.0.2/32 via {c.CLIENT} dev out")
-    c.active, c.spi, c.tunnels = 1, 0x1000, []
-    rekeyed(c)
-    return c
-
-
-def rekeyed(c):
-    """New SAs in the place of those in doubt, and the cluster is ready: it converges."""
-    for t in c.tunnels:
-        for ns, gateway in ((c.client, False), (c.gw1, True), (c.gw2, True)):
-            t.remove(ns, gateway)
-    c.spi += 0x100
-    c.tunnels = [c.tunnel(spi=c.spi, esn=True, window=1024),
-                 c.tunnel(spi=c.spi + 0x10, alg="cbc-sha256", inner=("10.2.0.2/32", "10.1.0.0/24"))]
-    ready(c, c.active, 40)
 
 
 def crash_and_take_over(c):
@@ -75,6 +27,14 @@ def crash_and_take_over(c):
     doubtful = take_over(c, 3 - died)
     c.active = 3 - died
     return died, doubtful
+
+
+def module_anew(c, node):
+    """The channel of an active node, as a restart of its unit makes it: the SAs that it finds are its own."""
+    c.espsync(node, "channel del")
+    c.configure(node)
+    set_times(c, detect_ms=300, evict_ms=SHORT_EVICT_MS, nodes=(node,))
+    c.espsync(node, "promote")
 
 
 def leases_move(c):
@@ -155,7 +115,7 @@ def acknowledgements_lost(c):
     until(lambda: not group(c, 3 - owner)["in"], 10, "the standby hears that it is out")
     check(c.espsync(owner, "ready", ok=None).status == 1, "ready says no while the standby is not heard")
     until(lambda: int(t.to_client.state(c.gw[owner])["oseq"]) > ceiling - GSO_MAX + 100, EVICT_S + 20, "the owner goes on after evict_ms")
-    cap = watch.caps[owner - 1]
+    cap = watch.caps[owner]
     beyond = until(lambda: [p.time for p in cap.esp(t.to_client.spi, out=True) if p.seq > ceiling - GSO_MAX + 1], 10, "that is captured")
     note(f"the owner passed its ceiling {min(beyond) - cut:.1f} s after the last acknowledgement")
     check(min(beyond) - cut > EVICT_S - 2.5, "it went on before the standby's time was over")
@@ -226,4 +186,109 @@ def a_long_cut_at_full_rate(c):
     in_doubt(c, load, watch)
 
 
-main([loss_duplication_reordering, half_is_lost_at_the_crash, acknowledgements_lost, a_long_cut_at_full_rate], setup)
+def heard(c, node):
+    return int(c.show(node, "peers")[0]["rx_bytes"])
+
+
+def moved_unheard(c, load, other):
+    """The new owner of a planned move, of which the old one hears nothing, leaves its slots for the space that a later owner would use too, and dies."""
+    c.move_vip(other)
+    slots = {t: t.to_client.state(c.gw[other])["oseq"] for t in c.tunnels}
+    equal(promote(c, other), 0, "SAs in doubt after a planned move")
+    c.active = other
+    load.flows("after the move")
+    until(lambda: all(t.to_client.state(c.gw[other])["oseq"] > slots[t] + LEASE_MIN for t in c.tunnels), 25, "the new owner is settled")
+    load.flows("beyond the slots", packets=10)
+    c.crash(other)
+
+
+def taken_back_in_doubt(c, load, watch, owner):
+    """What the old owner knows of its SAs is of before the other's time: it says so, and repeats nothing also once it has left its own slots."""
+    doubtful = take_over(c, owner)
+    c.active = owner
+    load.flows("after the second takeover", packets=10)
+    time.sleep(SHORT_EVICT_MS / 1000 + 1)
+    load.flows("after it has settled", packets=20)
+    load.stop()
+    watch.judge()
+    equal(doubtful, len(c.tunnels), "SAs in doubt")
+
+
+def what_was_under_way_for_long(c):
+    """What a demoted owner hears now was said before the other node was promoted, sent, and died: no sign that it may go on as if nothing had been."""
+    owner, other, delayed = c.active, 3 - c.active, f"s-{c.gw[c.active]}"
+    set_times(c, detect_ms=300, evict_ms=SHORT_EVICT_MS)
+    ready(c, owner)
+    watch, load = Watch(c), Load(c, c.tunnels)
+    load.flows("before the move")
+    c.espsync(owner, "demote")
+    impair(c.br, delayed, "delay 40s limit 100000")
+    time.sleep(2)       # so much is under way then; the other is in for longer
+    moved_unheard(c, load, other)
+    before = heard(c, owner)
+    until(lambda: heard(c, owner) > before, 60, "what was under way arrives", step=0.1)
+    taken_back_in_doubt(c, load, watch, owner)
+    unimpair(c.br, delayed)
+    return_zombie(c, other)
+    set_times(c, detect_ms=2000, evict_ms=1000 * EVICT_S)
+    rekeyed(c)
+
+
+def silenced_and_alone(c, owner):
+    """A demoted owner hears no more of the other, which is in, and becomes active, and dies."""
+    set_times(c, detect_ms=300, evict_ms=SHORT_EVICT_MS)
+    ready(c, owner)
+    watch, load = Watch(c), Load(c, c.tunnels)
+    load.flows("before its channel is made anew")
+    module_anew(c, owner)
+    ready(c, owner)
+    load.flows("before the move")
+    c.espsync(owner, "demote")
+    c.cut_sync()
+    moved_unheard(c, load, 3 - owner)
+    return watch, load
+
+
+def a_peer_that_is_taken_away(c):
+    """The operator takes the dead node out: nobody is left to ask, which is no proof that it did nothing."""
+    owner, other = c.active, 3 - c.active
+    watch, load = silenced_and_alone(c, owner)
+    c.espsync(owner, f"peer del {other}")
+    taken_back_in_doubt(c, load, watch, owner)
+    c.heal_sync()
+    c.espsync(owner, f"peer add {other} {c.SYNC[other]}")
+    return_zombie(c, other)
+    set_times(c, detect_ms=2000, evict_ms=1000 * EVICT_S)
+    rekeyed(c)
+
+
+def what_is_in_doubt_is_held(c):
+    """With doubt = hold nothing leaves until it is rekeyed, not even when the module lets go of it."""
+    owner, heir = c.active, 3 - c.active
+    set_times(c, detect_ms=300, evict_ms=SHORT_EVICT_MS)
+    ready(c, owner)
+    c.espsync(heir, f"group set 0 addr {c.VIP} {c.VIP6} doubt hold")
+    load = Load(c, c.tunnels)
+    load.flows("before the link is cut")
+    c.cut_sync()
+    until(lambda: not group(c, heir)["in"], 2 * EVICT_S, "the heir is out")
+    c.crash(owner)
+    sent = Capture(c.gw[heir], "out")
+    equal(take_over(c, heir), len(c.tunnels), "SAs in doubt")
+    c.active = heir
+    arrived = [counts(c.gw[heir])[t.to_gw.spi][0] for t in c.tunnels]
+    until(lambda: all(counts(c.gw[heir])[t.to_gw.spi][0] > n + 10 for t, n in zip(c.tunnels, arrived)), 20, "what comes in is not held")
+    c.espsync(heir, "channel del")
+    time.sleep(1)
+    equal([p for p in sent.stop().esp(out=True) if p.src == c.VIP], [], "packets of SAs that are held")
+    load.stop()
+    c.configure(heir)
+    c.espsync(heir, "promote")
+    c.heal_sync()
+    return_zombie(c, owner)
+    set_times(c, detect_ms=2000, evict_ms=1000 * EVICT_S)
+    rekeyed(c)
+
+
+main([loss_duplication_reordering, half_is_lost_at_the_crash, acknowledgements_lost, a_long_cut_at_full_rate, what_was_under_way_for_long,
+      a_peer_that_is_taken_away, what_is_in_doubt_is_held], lambda: prepared(evict_ms=1000 * EVICT_S, window=1024))

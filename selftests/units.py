@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "dem
 
 from esptest.ktap import check, equal, main  # noqa: E402
 from esptest.system import defer  # noqa: E402
-from esptest_ike import example, replace  # noqa: E402
+from esptest_ike import example, helper_example, replace, strongswan_example  # noqa: E402
 from esptest_vm import TOP, dkms_install, until  # noqa: E402
 from machines import VIP, Far, Gateway, wires  # noqa: E402
 
@@ -46,20 +46,16 @@ class UnitGateway(Gateway):
 
     def set_up(self):
         self.network()
-        n, other = self.number, self.other
         self.sh(f"rm /usr/local/sbin/espsync* /usr/local/lib/espsync -r; cp -r {self.tree}/. /; rm -f /etc/swanctl/conf.d/*")
         self.put("/etc/espsync/key", KEY + "\n", 0o600)
         env = example("channel.env")
-        conf = example("espsyncd.conf")
-        if n == 2:
+        if self.number == 2:
             env = replace(env, (r"NODE=1", "NODE=2"), (r"LOCAL=10.99.0.1", "LOCAL=10.99.0.2"), (r"PEERS=2@10.99.0.2", "PEERS=1@10.99.0.1"))
-            conf = replace(conf, (r"number = 1", "number = 2"), (r"local = 10.99.0.1", "local = 10.99.0.2"),
-                           (r"\[peer 2\]\naddress = 10.99.0.2", f"[peer {other}]\naddress = 10.99.0.{other}"))
         self.put("/etc/espsync/channel.env", env)
-        self.put("/etc/espsync/espsyncd.conf", conf)
+        self.put("/etc/espsync/espsyncd.conf", helper_example(self.number))
         self.sh("cp -r /usr/local/share/espsync/examples/strongswan.d/. /etc/strongswan.d; cp -r /usr/local/share/espsync/examples/keepalived/"
                 "keepalived.service.d /etc/systemd/system; cp /usr/local/share/espsync/examples/swanctl/*.conf /etc/swanctl/conf.d")
-        self.put("/etc/strongswan.d/espsync.conf", self.strongswan())
+        self.put("/etc/strongswan.d/espsync.conf", strongswan_example(self.number))
         self.put("/etc/keepalived/keepalived.conf", self.keepalived_conf(helper=True))
         self.put("/etc/systemd/system.conf", "[Manager]\nDefaultTimeoutStartSec=120s\n")
         # systemd answers only those who are root in its own namespaces.
@@ -113,6 +109,11 @@ class Two:
               lambda: f"roles {first}, {second}\n{self.explain()}")
 
 
+def nobody_else_is_told(gw):
+    bound = gw.sh("setpriv --reuid 65534 --clear-groups python3 -c 'import socket; socket.socket(2, 2).bind((\"127.0.0.2\", 4510))' 2>&1", ok=None)
+    check("Address already in use" in bound, f"nobody else binds the ha plugin's other end: {bound}")
+
+
 def strongswan_brings_what_it_needs(t):
     """Alone it starts the channel and the socket before itself; the tunnel address is closed and the loopback address held."""
     gw = t.gw1
@@ -120,8 +121,7 @@ def strongswan_brings_what_it_needs(t):
     gw.systemctl("start strongswan")
     check(gw.active("espsync-channel") and gw.active("espsyncd.socket"), "its channel and socket run")
     check(gw.closed() and gw.role() == "undecided", "nobody decided: the address is closed")
-    bound = gw.sh("setpriv --reuid 65534 --clear-groups python3 -c 'import socket; socket.socket(2, 2).bind((\"127.0.0.2\", 4510))' 2>&1", ok=None)
-    check("Address already in use" in bound, f"nobody else binds the ha plugin's other end: {bound}")
+    nobody_else_is_told(gw)
     gw.systemctl("stop strongswan espsyncd.socket espsync-channel")
     check(gw.closed(), "stopped without a role: it stays closed")
 
@@ -155,6 +155,18 @@ def a_helper_that_is_killed_comes_back(t):
     t.gw1.sh("pkill -KILL espsyncd")
     until(lambda: t.gw1.active("espsyncd") and t.gw1.ready().status == 0, 60, lambda: t.explain())
     t.roles("active", "standby")
+
+
+def a_helper_that_cannot_start_goes_on_trying(t):
+    """More often than systemd would let it by default; meanwhile nobody can sit at its address."""
+    gw = t.gw2
+    gw.sh("chmod 644 /etc/espsync/key; pkill -KILL espsyncd")
+    until(lambda: int(gw.systemctl("show -P NRestarts espsyncd")) >= 8, 120, lambda: t.explain())
+    check(gw.active("espsyncd.socket"), f"its socket is held: {gw.said()}")
+    nobody_else_is_told(gw)
+    gw.sh("chmod 600 /etc/espsync/key")
+    until(lambda: gw.active("espsyncd"), 60, lambda: t.explain())
+    t.ready(t.gw1)
 
 
 def the_active_one_is_killed(t):
@@ -194,5 +206,5 @@ def a_standby_that_is_stopped_is_closed(t):
 
 
 main([strongswan_brings_what_it_needs, without_its_key_the_channel_refuses_and_strongswan_with_it, both_start_as_readme_says,
-      a_helper_that_is_killed_comes_back, the_active_one_is_killed, it_comes_back_and_is_moved_to_on_purpose,
+      a_helper_that_is_killed_comes_back, a_helper_that_cannot_start_goes_on_trying, the_active_one_is_killed, it_comes_back_and_is_moved_to_on_purpose,
       a_standby_that_is_stopped_is_closed], Two)

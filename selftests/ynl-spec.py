@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-# DESC: the YNL spec says what the header and the module's tables say: names, numbers, types, operations, permissions
+# DESC: the YNL spec, and the description for syzkaller, say what the header and the module's tables say: names, numbers, types, permissions
 # WHERE: host
-# SETS: timeout=60
+# SETS: timeout=300 beside
 """
 ynl-spec - Documentation/netlink/specs/espsync.yaml against include/uapi/linux/espsync.h and kmod/netlink.c
 
@@ -198,4 +198,35 @@ def attributes_of_operations_exist(spec):
                 check(set(part["attributes"]) <= top, f"{o['name']}: {part['attributes']} are attributes of the top level")
 
 
-main([numbers, types, names, enums_exist, what_the_module_takes, operations, attributes_of_operations_exist], read_spec)
+# What syzkaller calls the types.
+SYZ = {"u8": "int8", "u16": "int16", "u32": "int32", "u64": "int64", "flag": "void"}
+
+
+def fits_syzkaller(kind, word):
+    """Whether a type of the header may be called so there: of the same width, or bytes."""
+    if kind in ("u16 big endian", "u32 big endian"):
+        return word in ("sock_port", "int32be") and (word == "sock_port") == kind.startswith("u16")
+    if kind.startswith("nest"):
+        return word == "array"
+    if kind in ("binary", "string"):
+        return word in ("array", "espsync_addr", "string", "devname")
+    return word == SYZ[kind] or (kind == "u8" and word == "bool8")
+
+
+def for_syzkaller(spec):
+    text, header = text_of("selftests/fuzz/espsync.txt"), Header().types
+    calls = re.findall(r"^sendmsg\$(ESPSYNC_CMD_\w+)\(.*msghdr_espsync\[(\w+), (\w+)\]", text, re.M)
+    equal([name for name, _, _ in calls], [c_name("espsync-cmd", o["name"]) for o in spec["operations"]["list"] if "event" not in o], "commands")
+    entries = re.findall(r"^\t(ESPSYNC_A_\w+)\t(?:nlattr|nlnest)\[(\w+), (?:(?:const|flags)\[\w+, )?(\w+)", text, re.M)
+    for name, number, word in entries:
+        equal(number, name, "an attribute and its number")
+        check(name in header and fits_syzkaller(header[name], word), f"{name} is {header.get(name)}, not {word}")
+    taken = set(re.findall(r"\[(ESPSYNC_A_\w+)\] = ", text_of("kmod/netlink.c")))
+    equal({name for name, _, _ in entries} - {"ESPSYNC_A_ADDR"}, taken, "attributes that the module takes")
+    for name, number, top in calls:
+        equal(number, name, "a command and its number")
+        check(f"\n{top} [\n" in text, f"{name}: there is a {top}")
+
+
+main([numbers, types, names, enums_exist, what_the_module_takes, operations, attributes_of_operations_exist,
+      for_syzkaller], read_spec)

@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 
-from esptest_ike import example, replace
+from esptest_ike import example, helper_example, replace, strongswan_example
 from esptest_vm import TOP, Vm, until
 from esptest_wires import Wires
 
@@ -81,10 +81,6 @@ class Gateway(Station):
             install -m 755 {TOP}/systemd/espsync-closed /usr/local/lib/espsync""")
         self.put("/etc/swanctl/conf.d/road-warrior.conf", example("swanctl/road-warrior.conf"))
 
-    def strongswan(self):
-        own = example("strongswan.d/espsync.conf")
-        return re.sub(r"= \S+(\s+# node 2: (\S+))", r"= \2\1", own) if self.number == 2 else own
-
     def keepalived_conf(self, helper):
         """The example; without the helper, what of it does not need one."""
         conf = replace(example("keepalived/keepalived.conf"), (r"router_id gw1", f"router_id {self.name}"),
@@ -103,7 +99,7 @@ class Gateway(Station):
     def start_alone(self):
         """strongSwan with its ha plugin as that is documented, and keepalived."""
         self.network()
-        self.charon(HA_ALONE % (self.number, self.other, HEARTBEAT_TIMEOUT_MS, POOL) + example("strongswan.d/charon/kernel-netlink.conf"), "ha", self.strongswan())
+        self.charon(HA_ALONE % (self.number, self.other, HEARTBEAT_TIMEOUT_MS, POOL) + example("strongswan.d/charon/kernel-netlink.conf"), "ha", strongswan_example(self.number))
         self.keepalived(helper=False)
 
     def start_espsync(self, key):
@@ -111,15 +107,13 @@ class Gateway(Station):
         n, other = self.number, self.other
         self.network()
         self.put("/etc/espsync/key", key + "\n", 0o600)
-        conf = replace(example("espsyncd.conf"), (r"number = 1", f"number = {n}"), (r"local = 10.99.0.1", f"local = 10.99.0.{n}"),
-                       (r"\[peer 2\]\naddress = 10.99.0.2", f"[peer {other}]\naddress = 10.99.0.{other}"))
-        self.put("/etc/espsync/espsyncd.conf", conf)
+        self.put("/etc/espsync/espsyncd.conf", helper_example(n))
         self.sh(f"/usr/local/lib/espsync/espsync-closed close {VIP}")
         self.sh(f"modprobe espsync node={n} local=10.99.0.{n} peers={other}@10.99.0.{other} vip={VIP}")
         self.sh(f"espsync channel set node {n} local 10.99.0.{n} psk-file /etc/espsync/key")
         self.daemon("espsyncd", "/usr/local/sbin/espsyncd -f")
         until(lambda: "is up" in self.sh("cat /run/espsyncd.out", ok=None), 30, lambda: f"{self.name}: espsyncd: {self.sh('cat /run/espsyncd.out')}")
-        self.charon(example("strongswan.d/charon/ha.conf") + example("strongswan.d/charon/kernel-netlink.conf"), "ha", self.strongswan())
+        self.charon(example("strongswan.d/charon/ha.conf") + example("strongswan.d/charon/kernel-netlink.conf"), "ha", strongswan_example(self.number))
         self.keepalived(helper=True)
         self.daemon("open", f"/usr/local/lib/espsync/espsync-closed watch {VIP}")
 

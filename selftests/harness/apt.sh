@@ -9,6 +9,7 @@
 # To be sourced; needs $BUILD.
 
 # Where this machine gets its own packages from, unless told otherwise.
+# shellcheck disable=SC2016 # for apt-get
 APT_MIRROR=${APT_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' | sed -n 's#\(/debian\)/*$#\1#p' | sed -n 1p)}
 APT_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
@@ -44,16 +45,19 @@ apt_private() {
 		"$@"
 }
 
-# apt_setup SUITE: make the suite's world and read its lists, once
+# apt_setup SUITE: make the suite's world and read its lists, once, whoever comes first
 apt_setup() {
 	local suite=$1 dir=$BUILD/apt/$1
 
 	mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial" "$BUILD/apt/archives/partial"
-	[ -e "$dir/.ready" ] && return 0
-	: > "$dir/status"
-	apt_sources "$suite" > "$dir/sources.list"
-	apt_private "$suite" update || return 1
-	touch "$dir/.ready"
+	(
+		flock 7
+		[ -e "$dir/.ready" ] && exit 0
+		: > "$dir/status"
+		apt_sources "$suite" > "$dir/sources.list"
+		apt_private "$suite" update || exit 1
+		touch "$dir/.ready"
+	) 7>"$dir/.lock"
 }
 
 # apt_file PACKAGE: the newest downloaded file of it

@@ -40,6 +40,19 @@ def replace(text, *pairs):
     return text
 
 
+def helper_example(number):
+    """espsyncd.conf as node 1 or 2 of two has it."""
+    other = 3 - number
+    return replace(example("espsyncd.conf"), (r"number = 1", f"number = {number}"), (r"local = 10.99.0.1", f"local = 10.99.0.{number}"),
+                   (r"\[peer 2\]\naddress = 10.99.0.2", f"[peer {other}]\naddress = 10.99.0.{other}"))
+
+
+def strongswan_example(number):
+    """strongswan.d/espsync.conf with the values that are marked for node 2, on node 2."""
+    own = example("strongswan.d/espsync.conf")
+    return re.sub(r"= \S+(\s+# node 2: (\S+))", r"= \2\1", own) if number == 2 else own
+
+
 def parse_raw(text):
     """swanctl --raw: `name {key=value list=[a b] ...}`, nested."""
     stack, name, items = [{}], None, None
@@ -133,6 +146,7 @@ class Station:
 class Charon(Station):
     """A stock charon, asked over vici."""
 
+    log_more = ""       # "ike = 4" prints keys too
     PLUGINS = "random nonce openssl pem pkcs1 pubkey x509 hmac gcm kdf curve25519 kernel-netlink socket-default vici updown"
 
     def strongswan_conf(self):
@@ -150,6 +164,7 @@ charon {{
             path = {self.dir}/charon.log
             flush_line = yes
             default = 1
+            {self.log_more}
         }}
     }}
 }}
@@ -265,28 +280,31 @@ class Gateway(Charon):
         self.socket.bind(("127.0.0.2", 4510))
 
     def strongswan_conf(self):
-        ha, own = example("strongswan.d/charon/ha.conf"), example("strongswan.d/espsync.conf")
+        ha = example("strongswan.d/charon/ha.conf")
         if self.heartbeat_timeout:
             ha = replace(ha, (r"heartbeat_timeout = \d+", f"heartbeat_timeout = {self.heartbeat_timeout}"))
-        if self.number == 2:
-            own = re.sub(r"= \S+(\s+# node 2: (\S+))", r"= \2\1", own)
-        return self.charon_conf("ha", ha + example("strongswan.d/charon/kernel-netlink.conf"), own)
+        return self.charon_conf("ha", ha + example("strongswan.d/charon/kernel-netlink.conf"), strongswan_example(self.number))
 
     def swanctl_conf(self):
         return example("swanctl/road-warrior.conf")
 
     def helper_conf(self):
-        other = 3 - self.number
-        return replace(example("espsyncd.conf"), (r"number = 1", f"number = {self.number}"),
-                       (r"local = 10.99.0.1", f"local = 10.99.0.{self.number}"),
-                       (r"\[peer 2\]\naddress = 10.99.0.2", f"[peer {other}]\naddress = 10.99.0.{other}"),
-                       (r"\nkey_file = \S+", f"\nkey_file = {self.key}"))
+        return replace(helper_example(self.number), (r"\nkey_file = \S+", f"\nkey_file = {self.key}"))
 
-    def start_helper(self):
-        """With a socket that outlives it, as espsyncd.socket gives it one."""
+    @staticmethod
+    def helper_caps():
+        """What its unit leaves it."""
+        with open(f"{TOP}/systemd/espsyncd.service", encoding="ascii") as f:
+            bounding, = re.findall(r"^CapabilityBoundingSet=(.*)$", f.read(), re.M)
+        return [cap.removeprefix("CAP_").lower() for cap in bounding.split()]
+
+    def start_helper(self, caps=None, within=()):
+        """With a socket that outlives it, as espsyncd.socket gives it one, and the capabilities that its unit leaves it."""
+        bounding = ",".join(["-all", *(f"+{cap}" for cap in (self.helper_caps() if caps is None else caps))])
         conf = self.write("espsyncd.conf", self.helper_conf())
         self.lines = len(self.text("espsyncd.out"))
-        self.spawn("espsyncd", ["espsyncd", "-f", "-c", conf], fd=self.socket.fileno())
+        self.spawn("espsyncd", [*within, "prlimit", "--memlock=unlimited", "setpriv", "--no-new-privs", "--inh-caps=-all",
+                                f"--bounding-set={bounding}", "espsyncd", "-f", "-c", conf], fd=self.socket.fileno())
         until(lambda: "is up" in self.log(), 10, f"{self}: espsyncd is up")
 
     def log(self):

@@ -6,7 +6,6 @@
  */
 // SOURCES: ../../user/espsyncd/codec.c
 #include <stdlib.h>
-#include <time.h>
 
 #include "espsyncd_messages.h"
 #include "ktap.h"
@@ -138,14 +137,29 @@ static bool renames_only_what_begins_with_a_name(void)
 	return true;
 }
 
+/* charon would take both out of its table and put only the last one back; and to rename it would mean one of them only. */
+static bool refuses_two_names(void)
+{
+	struct wire w = ike_vips(1);
+	struct ha_msg m;
+
+	put_name(&w, 1, 2);
+	ktap_expect(parse(&m, &w) == HA_BAD_ATTRIBUTE);
+	w = ike_add(2, 1);
+	ktap_expect(parse(&m, &w) == HA_OK);
+	put_name(&w, 2, 3);
+	ktap_expect(parse(&m, &w) == HA_BAD_ATTRIBUTE);
+	return true;
+}
+
 /* Nothing that is read lies outside: the sanitizer is the judge. */
 static bool survives_noise(void)
 {
-	unsigned int seed = time(NULL);
+	unsigned int seed = ktap_seed();
 
-	ktap_diag("seed %u", seed);
+	ktap_diag("UNIT_SEED=%u", seed);
 	srand(seed);
-	for (int round = 0; round < 200000; round++) {
+	for (unsigned long long round = ktap_rounds(200000); round; round--) {
 		size_t n = rand() % 64;
 		uint8_t *data = malloc(n ? n : 1);
 		struct ha_msg m;
@@ -167,6 +181,7 @@ static const struct ktap_case cases[] = {
 	{ "refuses bad heads", refuses_bad_heads },
 	{ "makes what it reads", makes_what_it_reads },
 	{ "renames only what begins with a name", renames_only_what_begins_with_a_name },
+	{ "refuses two names", refuses_two_names },
 	{ "survives noise", survives_noise },
 };
 

@@ -9,15 +9,15 @@
 #include "ktap.h"
 #include "lease.h"
 
-#define MIN	((u64)ES_LEASE_MIN)
+#define LMIN	((u64)ES_LEASE_MIN)
 
 static bool slots_are_apart(void)
 {
-	ktap_expect(es_lease_span(0) == MIN);
-	ktap_expect(es_lease_span(ES_LEASE_MAX64) == (1ULL << 30) + MIN);
+	ktap_expect(es_lease_span(0) == LMIN);
+	ktap_expect(es_lease_span(ES_LEASE_MAX64) == (1ULL << 30) + LMIN);
 	ktap_expect(es_lease_slot(1000, 5000, 0) == 1000);
-	ktap_expect(es_lease_slot(1000, 5000, 1) == 1000 + 5000 + MIN);
-	ktap_expect(es_lease_slot(1ULL << 40, U32_MAX, 254) == (1ULL << 40) + 254 * (U32_MAX + MIN));
+	ktap_expect(es_lease_slot(1000, 5000, 1) == 1000 + 5000 + LMIN);
+	ktap_expect(es_lease_slot(1ULL << 40, U32_MAX, 254) == (1ULL << 40) + 254 * (U32_MAX + LMIN));
 	return true;
 }
 
@@ -68,11 +68,11 @@ static bool limits_are_the_lowest_voice(void)
 		{ "one that is out does not count", { { true, true, 9000 }, { false, true, 8000 } }, 2, false, 9000 },
 		{ "all out", { { false, true, 9000 }, { false, true, 8000 } }, 2, false, ES_NO_LIMIT },
 		{ "in but unheard", { { true, false, 0 } }, 1, false, 1000 },
-		{ "unheard and settling: the slot", { { false, false, 0 } }, 1, true, 1000 + MIN },
+		{ "unheard and settling: the slot", { { false, false, 0 } }, 1, true, 1000 + LMIN },
 		{ "unheard and settled", { { false, false, 0 } }, 1, false, ES_NO_LIMIT },
-		{ "heard all: the slot is no bound", { { true, true, 1000 + 9 * MIN } }, 1, true, 1000 + 9 * MIN },
-		{ "one heard, one not, settling", { { true, true, 1000 + 9 * MIN }, { false, false, 0 } }, 2, true,
-		  1000 + MIN },
+		{ "heard all: the slot is no bound", { { true, true, 1000 + 9 * LMIN } }, 1, true, 1000 + 9 * LMIN },
+		{ "one heard, one not, settling", { { true, true, 1000 + 9 * LMIN }, { false, false, 0 } }, 2, true,
+		  1000 + LMIN },
 		{ "what was acknowledged unheard is not", { { true, false, 9000 } }, 1, false, 1000 },
 	};
 	struct es_lease l = { .start = 1000, .above = 5000 };
@@ -90,14 +90,14 @@ static bool limits_are_the_lowest_voice(void)
 
 static bool the_own_slot_comes_first(void)
 {
-	struct es_lease l = { .start = 1000, .above = 1000 + 9 * MIN };
+	struct es_lease l = { .start = 1000, .above = 1000 + 9 * LMIN };
 
 	ktap_expect(es_lease_enter(&l, 1000, l.above, false) == 1000);		/* nothing granted above */
 	ktap_expect(es_lease_enter(&l, 1000, l.above + 1, false) == l.above);	/* all agreed */
 	ktap_expect(es_lease_enter(&l, 1000, ES_NO_LIMIT, true) == 1000);	/* own slot is not used up */
-	ktap_expect(es_lease_enter(&l, 1000 + MIN, ES_NO_LIMIT, true) == l.above);
-	ktap_expect(es_lease_enter(&l, 1000 + MIN - ES_GSO_MAX, ES_NO_LIMIT, true) == l.above);
-	ktap_expect(es_lease_enter(&l, 1000 + MIN - ES_GSO_MAX - 1, ES_NO_LIMIT, true) == 1000 + MIN - ES_GSO_MAX - 1);
+	ktap_expect(es_lease_enter(&l, 1000 + LMIN, ES_NO_LIMIT, true) == l.above);
+	ktap_expect(es_lease_enter(&l, 1000 + LMIN - ES_GSO_MAX, ES_NO_LIMIT, true) == l.above);
+	ktap_expect(es_lease_enter(&l, 1000 + LMIN - ES_GSO_MAX - 1, ES_NO_LIMIT, true) == 1000 + LMIN - ES_GSO_MAX - 1);
 	ktap_expect(es_lease_enter(&l, l.above + 7, ES_NO_LIMIT, true) == l.above + 7);
 	return true;
 }

@@ -14,12 +14,9 @@
  * A tick is 25 ms. A history ends without a verdict at a promotion in doubt, and
  * when a node that was replaced goes on unheard (that is fencing's business).
  *
- * UNIT_SEED=N repeats a run, UNIT_SEQUENCES=N makes it longer.
+ * UNIT_SEED=N repeats a run, UNIT_ROUNDS=N makes it longer.
  */
 // SOURCES: ../../kmod/lease.c
-#include <stdlib.h>
-#include <time.h>
-
 #include "ktap.h"
 #include "lease.h"
 
@@ -429,23 +426,15 @@ static bool history(void)
 	return true;
 }
 
-static u64 number_from(const char *name, u64 otherwise)
-{
-	const char *s = getenv(name);
-
-	return s ? strtoull(s, NULL, 0) : otherwise;
-}
-
 static bool no_number_twice(void)
 {
-	u64 seed = number_from("UNIT_SEED", (u64)time(NULL)), i;
-	u64 count = number_from("UNIT_SEQUENCES", 2000);
+	u64 seed = ktap_seed(), count = ktap_rounds(2000), i;
 
 	ktap_diag("UNIT_SEED=%llu", seed);
 	for (i = 0; i < count; i++) {
 		rng = (seed + i) * 0x9e3779b97f4a7c15ULL + 1;
 		if (!history()) {
-			ktap_diag("in history %llu, %d nodes, loss %d0 %%, delay up to %d ticks (UNIT_SEED=%llu UNIT_SEQUENCES=1)",
+			ktap_diag("in history %llu, %d nodes, loss %d0 %%, delay up to %d ticks (UNIT_SEED=%llu UNIT_ROUNDS=1)",
 				  i, n_nodes, loss, max_delay, seed + i);
 			return false;
 		}

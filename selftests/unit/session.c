@@ -12,38 +12,22 @@
  * and when the network is good again both sides come to the same session and
  * stay in it, while the playing back goes on.
  *
- * UNIT_SEED repeats a run, UNIT_RUNS says how many.
+ * UNIT_SEED=N repeats a run, UNIT_ROUNDS=N makes it longer.
  */
-#include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
-
 #include <linux/espsync.h>
 
 #include "ktap.h"
+#include "random.h"
 #include "session.h"
 
-static u64 rng;
-
-static u64 rnd(void)
-{
-	u64 z = (rng += 0x9e3779b97f4a7c15ULL);
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
-	return z ^ z >> 31;
-}
-
-static u32 below(u32 n)
-{
-	return rnd() % n;
-}
-
+/* In the kernel nonces are its own: there a seed repeats the network only. */
+#ifndef __KERNEL__
 void get_random_bytes(void *buf, size_t len)
 {
 	for (u8 *p = buf; len--; p++)
 		*p = rnd();
 }
+#endif
 
 #define DGRAM_MAX 200
 
@@ -280,7 +264,7 @@ static bool test_window(void)
 /* Every HELLO of a connection's making, played back to both, and all answers delivered. */
 static bool test_playback(void)
 {
-	struct dgram tape[64];
+	static struct dgram tape[64];
 	size_t n = 0;
 
 	begin();
@@ -515,7 +499,7 @@ static void arrive(const struct dgram *d)
 
 static void play_back(void)
 {
-	u64 n = min(w.taped, (u64)TAPE);
+	u64 n = min_t(u64, w.taped, TAPE);
 	struct dgram d;
 
 	if (!n || below(1000) >= w.playback)
@@ -651,22 +635,14 @@ static bool life(u64 seed)
 	return stay();
 }
 
-static u64 env(const char *name, u64 otherwise)
-{
-	const char *v = getenv(name);
-
-	return v ? strtoull(v, NULL, 0) : otherwise;
-}
-
 static bool test_lives(void)
 {
-	u64 seed = env("UNIT_SEED", (u64)time(NULL) << 20 ^ (u64)getpid());
-	u64 runs = env("UNIT_RUNS", 1000), sessions = 0, taken = 0;
+	u64 seed = ktap_seed(), runs = ktap_rounds(1000), sessions = 0, taken = 0;
 
 	ktap_diag("seed %llu, %llu runs", seed, runs);
 	for (u64 i = 0; i < runs; i++) {
 		if (!life(seed + i)) {
-			ktap_diag("UNIT_SEED=%llu UNIT_RUNS=1, at %llu ms: %s", seed + i, w.now,
+			ktap_diag("UNIT_SEED=%llu UNIT_ROUNDS=1, at %llu ms: %s", seed + i, w.now,
 				  w.wrong ? w.wrong : "does not come to rest");
 			return false;
 		}

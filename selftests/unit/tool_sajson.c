@@ -6,7 +6,6 @@
 // LIBS: -ljansson
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "../../user/espsync/sajson.h"
 #include "ktap.h"
@@ -148,12 +147,11 @@ static bool bounded(void)
 static bool damaged(void)
 {
 	static const char good[] = "[" SA(", \"fingerprint\": \"0123456789abcdef\", \"seq\": \"77\", \"window\": 64, \"bitmap\": \"ffff00ff\"") "]";
-	const char *given = getenv("UNIT_SEED");
-	unsigned int seed = given ? (unsigned int)strtoul(given, NULL, 0) : (unsigned int)time(NULL);
+	unsigned int seed = ktap_seed();
 
-	ktap_diag("seed %u", seed);
+	ktap_diag("UNIT_SEED=%u", seed);
 	srandom(seed);
-	for (int i = 0; i < 20000; i++) {
+	for (unsigned long long i = ktap_rounds(20000); i; i--) {
 		struct sa_counters *sas;
 		char text[sizeof(good)];
 		struct sajson in;

@@ -7,12 +7,9 @@
  * set of seen numbers and an edge, that knows nothing of bits. After every step
  * xfrm (xfrm_window.h) must accept exactly the numbers that the model does.
  *
- * UNIT_SEED=N repeats a run, UNIT_SEQUENCES=N makes it longer.
+ * UNIT_SEED=N repeats a run, UNIT_ROUNDS=N makes it longer.
  */
 // SOURCES: ../../kmod/window.c
-#include <stdlib.h>
-#include <time.h>
-
 #include "ktap.h"
 #include "xfrm_window.h"
 
@@ -255,17 +252,9 @@ static bool history(struct node *nodes)
 	return order_does_not_matter(nodes);
 }
 
-static u64 number_from(const char *name, u64 otherwise)
-{
-	const char *s = getenv(name);
-
-	return s ? strtoull(s, NULL, 0) : otherwise;
-}
-
 static bool histories_agree(void)
 {
-	u64 seed = number_from("UNIT_SEED", (u64)time(NULL)), i;
-	u64 count = number_from("UNIT_SEQUENCES", 20000);
+	u64 seed = ktap_seed(), count = ktap_rounds(20000), i;
 	static struct node nodes[NODES];
 
 	ktap_diag("UNIT_SEED=%llu", seed);
@@ -290,7 +279,7 @@ static bool replays_stay_refused(void)
 {
 	u64 accepted[64], number;
 
-	for (int round = 0; round < 20000; round++) {
+	for (u64 round = ktap_rounds(20000); round; round--) {
 		struct xw old = { .shape = random_below(3), .size = 32 }, heir = { .shape = random_below(3) };
 		struct es_replay r_old = xw_view(&old), r_heir = xw_view(&heir);
 		struct es_window w;

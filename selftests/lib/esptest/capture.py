@@ -94,17 +94,18 @@ def _record(sock, path, keep, ready):
 
 
 class Capture:
-    """Records a device of a namespace from construction to stop(). Times are the wall clock's."""
+    """Records a device of a namespace, or all ("") that are there or will be, from construction to stop(). Times are the wall clock's."""
 
     def __init__(self, ns, dev, keep=False):
         self.name = f"{ns}:{dev}"
         self.path = tempfile.mktemp(prefix="capture-")
         self.keep = keep
         self._read, self._packets, self._dropped = 0, [], None
-        sock = ns.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        sock = ns.socket(socket.AF_PACKET, socket.SOCK_RAW, 0 if dev else socket.htons(ETH_P_ALL))
         sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        sock.bind((dev, ETH_P_ALL))
+        if dev:
+            sock.bind((dev, ETH_P_ALL))
         ready, tell = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:

@@ -10,11 +10,12 @@ over a third bridge). Outside 192.0.2.0/24 and 2001:db8::/64, inside 10.1.0.0/24
 and fd01::/64, the client's inner address 10.2.0.1 and fd02::1 on its lo.
 Who is active is for the test to say: nothing here decides, elects or starts a daemon.
 """
+import errno
 import json
 import os
 import secrets
 
-from .net import Ns, bridge, impair, unimpair, veth
+from .net import Ns, address_message, bridge, impair, master_message, neighbour_message, rtnl, unimpair, veth
 from .system import defer, sh, until
 from .xfrm import Tunnel
 
@@ -27,7 +28,7 @@ SYNC = {1: "10.99.0.1", 2: "10.99.0.2"}
 
 
 class Cluster:
-    VIP, VIP6, CLIENT, CLIENT6, INNER, INNER6, LAN, LAN6 = VIP, VIP6, CLIENT, CLIENT6, INNER, INNER6, LAN, LAN6
+    VIP, VIP6, CLIENT, CLIENT6, INNER, INNER6, LAN, LAN6, SYNC = VIP, VIP6, CLIENT, CLIENT6, INNER, INNER6, LAN, LAN6, SYNC
 
     def __init__(self, prefix=""):
         self.client, self.gw1, self.gw2, self.lan, self.br = (Ns(prefix + n) for n in ("client", "gw1", "gw2", "lan", "br"))
@@ -39,24 +40,39 @@ class Cluster:
     # -- the network ---------------------------------------------------------
 
     def _wires(self):
-        for ns in (self.client, self.gw1, self.gw2):
-            veth(ns, "out", self.br, f"o-{ns}"[:15])
-        for ns in (self.gw1, self.gw2, self.lan):
-            veth(ns, "in", self.br, f"i-{ns}"[:15])
-        for ns in self.gw.values():
-            veth(ns, "sync", self.br, f"s-{ns}"[:15])
-        bridge(self.br, "outside", *(f"o-{ns}"[:15] for ns in (self.client, self.gw1, self.gw2)))
-        bridge(self.br, "inside", *(f"i-{ns}"[:15] for ns in (self.gw1, self.gw2, self.lan)))
-        bridge(self.br, "sync", *(f"s-{ns}"[:15] for ns in self.gw.values()))
+        veth(self.client, "out", self.br, f"o-{self.client}"[:15])
+        veth(self.lan, "in", self.br, f"i-{self.lan}"[:15])
+        bridge(self.br, "outside", f"o-{self.client}"[:15])
+        bridge(self.br, "inside", f"i-{self.lan}"[:15])
+        bridge(self.br, "sync")
+        for n in self.gw:
+            self._gateway_wires(n)
+
+    def _gateway_wires(self, n):
+        for dev, where in (("out", "outside"), ("in", "inside"), ("sync", "sync")):
+            port = f"{dev[0]}-{self.gw[n]}"[:15]
+            veth(self.gw[n], dev, self.br, port)
+            self.br.ip(f"link set {port} master {where}")
+
+    def _gateway_addresses(self, n):
+        gw = self.gw[n]
+        gw.forward()
+        # The routes say where the far end is; xfrm policies decide what becomes of it.
+        gw.batch([f"addr add 192.0.2.1{n}/24 dev out", f"addr add 2001:db8::1{n}/64 dev out nodad",
+                  f"addr add 10.1.0.1{n}/24 dev in", f"addr add fd01::1{n}/64 dev in nodad",
+                  f"addr add {SYNC[n]}/24 dev sync", f"addr add fd99::{n}/64 dev sync nodad",
+                  f"route add {INNER}/32 via {CLIENT} dev out", f"route add {INNER6}/128 via {CLIENT6} dev out"])
+
+    def rebuild(self, n):
+        """A gateway whose namespace is gone, with nothing but its wires and addresses."""
+        self.gw[n] = Ns(str(self.gw[n]))
+        setattr(self, f"gw{n}", self.gw[n])
+        self._gateway_wires(n)
+        self._gateway_addresses(n)
 
     def _addresses(self):
-        for n, gw in self.gw.items():
-            gw.forward()
-            # The routes say where the far end is; xfrm policies decide what becomes of it.
-            gw.batch([f"addr add 192.0.2.1{n}/24 dev out", f"addr add 2001:db8::1{n}/64 dev out nodad",
-                      f"addr add 10.1.0.1{n}/24 dev in", f"addr add fd01::1{n}/64 dev in nodad",
-                      f"addr add {SYNC[n]}/24 dev sync", f"addr add fd99::{n}/64 dev sync nodad",
-                      f"route add {INNER}/32 via {CLIENT} dev out", f"route add {INNER6}/128 via {CLIENT6} dev out"])
+        for n in self.gw:
+            self._gateway_addresses(n)
         self.client.batch([f"addr add {CLIENT}/24 dev out", f"addr add {CLIENT6}/64 dev out nodad",
                            f"addr add {INNER}/32 dev lo", f"addr add {INNER6}/128 dev lo nodad",
                            f"route add 10.1.0.0/24 via {VIP} dev out src {INNER}",
@@ -64,20 +80,21 @@ class Cluster:
         self.lan.batch([f"addr add {LAN}/24 dev in", f"addr add {LAN6}/64 dev in nodad",
                         f"route add 10.2.0.0/24 via {LAN_GW}", f"route add fd02::/64 via {LAN_GW6}"])
 
-    @staticmethod
-    def vip_lines():
-        """The group's addresses, for ip -batch on the node that gets them."""
-        return [f"addr replace {VIP}/24 dev out", f"addr replace {VIP6}/64 dev out nodad",
-                f"addr replace {LAN_GW}/24 dev in", f"addr replace {LAN_GW6}/64 dev in nodad"]
+    def add_vip(self, node, add=True):
+        """The group's addresses on the node that gets them."""
+        gw = self.gw[node]
+        out, inside = gw.index("out"), gw.index("in")
+        rtnl(gw, *(address_message(dev, a, add) for dev, a in ((out, f"{VIP}/24"), (out, f"{VIP6}/64"),
+                                                              (inside, f"{LAN_GW}/24"), (inside, f"{LAN_GW6}/64"))),
+             ok=() if add else (errno.EADDRNOTAVAIL,))
 
     def announce(self, node):
         """What gratuitous ARP and neighbour advertisements tell."""
         for ns, dev, addresses in ((self.client, "out", (VIP, VIP6)), (self.lan, "in", (LAN_GW, LAN_GW6))):
-            ns.batch([f"neigh replace {a} lladdr {self.gw[node].mac(dev)} dev {dev} nud reachable" for a in addresses])
+            rtnl(ns, *(neighbour_message(ns.index(dev), a, self.gw[node].mac(dev)) for a in addresses))
 
     def drop_vip(self, node):
-        self.gw[node].drop_address("out", f"{VIP}/24", f"{VIP6}/64")
-        self.gw[node].drop_address("in", f"{LAN_GW}/24", f"{LAN_GW6}/64")
+        self.add_vip(node, add=False)
 
     def move_vip(self, node):
         """The group's addresses, outside and inside, to node n (0: to none), as VRRP would."""
@@ -85,21 +102,22 @@ class Cluster:
             if n != node:
                 self.drop_vip(n)
         if node:
-            self.gw[node].batch(self.vip_lines())
+            self.add_vip(node)
             self.announce(node)
 
-    def _plug(self, node, wires, where):
-        self.br.batch([f"link set {wire[0]}-{self.gw[node]} {where(wire)}" for wire in wires])
+    def _plug(self, node, wires, in_):
+        index = self.br.index
+        rtnl(self.br, *(master_message(index(f"{wire[0]}-{self.gw[node]}"), index(wire) if in_ else 0) for wire in wires))
 
     def crash(self, node):
         """Pull a node's wires out of their bridges, all within a millisecond: what others see when it dies.
 
         It runs on and its devices keep their carrier: what it would still send shows in a capture on them.
         """
-        self._plug(node, ("sync", "outside", "inside"), lambda wire: "nomaster")
+        self._plug(node, ("sync", "outside", "inside"), False)
 
     def revive(self, node, wires=("sync", "outside", "inside")):
-        self._plug(node, wires, lambda wire: f"master {wire}")
+        self._plug(node, wires, True)
 
     def cut_sync(self, one_way=None):
         """No datagram between the nodes; one_way=n: only what node n sends is lost."""

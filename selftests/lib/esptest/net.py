@@ -2,7 +2,9 @@
 """Namespaces and the links between them."""
 import json
 import socket
+import struct
 
+from .netlink import ACK, CREATE, REPLACE, REQUEST, attr, message, request
 from .system import call_in, defer, sh
 
 
@@ -49,6 +51,9 @@ class Ns:
             self._macs[dev] = self.ip_json(f"link show {dev}")[0]["address"]
         return self._macs[dev]
 
+    def index(self, dev):
+        return self.call(socket.if_nametoindex, dev)
+
     def forward(self):
         self.sysctl({"ipv4/ip_forward": 1, "ipv6/conf/all/forwarding": 1})
 
@@ -69,6 +74,45 @@ class Ns:
     def drop_address(self, dev, *addresses):
         sh(["ip", "-n", self.name, "-force", "-batch", "-"], ok=None,
            stdin="".join(f"addr del {a} dev {dev}\n" for a in addresses))
+
+
+# -- a few requests without a process for each: what a failover takes would mostly be that of its test ------------
+
+RTM_SETLINK, RTM_NEWADDR, RTM_DELADDR, RTM_NEWNEIGH = 19, 20, 21, 28
+NUD_REACHABLE = 2
+
+
+def rtnl(ns, *messages, ok=()):
+    """Sends them in order; an error that is not in ok is an OSError."""
+    with ns.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as sock:
+        for m in messages:
+            request(sock, m, f"[{ns}] rtnetlink request {struct.unpack_from('=H', m, 4)[0]}", ok)
+
+
+def _packed(address):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return family, socket.inet_pton(family, address)
+
+
+def address_message(index, address, add=True):
+    """address: with its prefix's length."""
+    address, _, length = address.partition("/")
+    family, packed = _packed(address)
+    nodad = 2 if family == socket.AF_INET6 and add else 0
+    body = struct.pack("=BBBBI", family, int(length), nodad, 0, index)
+    return message(RTM_NEWADDR if add else RTM_DELADDR, body + attr(2, packed) + attr(1, packed),
+                   REQUEST | ACK | (CREATE | REPLACE if add else 0))
+
+
+def neighbour_message(index, address, mac):
+    family, packed = _packed(address)
+    body = struct.pack("=BxxxiHBB", family, index, NUD_REACHABLE, 0, 0)
+    return message(RTM_NEWNEIGH, body + attr(1, packed) + attr(2, bytes.fromhex(mac.replace(":", ""))), REQUEST | ACK | CREATE | REPLACE)
+
+
+def master_message(index, master):
+    """master: index of a bridge, 0: none."""
+    return message(RTM_SETLINK, struct.pack("=BxHiII", 0, 0, index, 0, 0) + attr(10, struct.pack("=i", master)))
 
 
 def veth(a, dev_a, b, dev_b):

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """SAs and policies by hand, with ip xfrm, and what the kernel counts about them."""
 import dataclasses
-import os
 import re
 import socket
 import struct
 
+from .netlink import ACK, DONE, DUMP, ERROR, REPLACE, REQUEST, attr, message, messages, request
 from .system import defer, sh
 
 ALGORITHMS = {
@@ -16,8 +16,7 @@ ALGORITHMS = {
     "cbc-sha512": ["enc", "cbc(aes)", "0x" + "b6" * 32, "auth-trunc", "hmac(sha512)", "0x" + "b7" * 64, "256"],
 }
 UDP_ENCAP, UDP_ENCAP_ESPINUDP = 100, 2
-NETLINK_XFRM, XFRM_MSG_NEWAE, XFRMA_REPLAY_VAL, XFRMA_REPLAY_ESN_VAL = 6, 0x1e, 10, 23
-NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE = 1, 4, 0x100
+NETLINK_XFRM, XFRM_MSG_NEWAE, XFRMA_REPLAY_VAL, XFRMA_REPLAY_ESN_VAL, XFRM_MSG_GETSA = 6, 0x1e, 10, 23, 0x12
 
 
 @dataclasses.dataclass
@@ -69,17 +68,14 @@ class Sa:
         if self.esn or self.window > 32:
             words = (self.window + 31) // 32
             value = struct.pack(f"=6I{4 * words}x", words, oseq & 0xffffffff, 0, oseq >> 32, 0, self.window)
-            attr = struct.pack("=HH", 4 + len(value), XFRMA_REPLAY_ESN_VAL) + value
+            replay = attr(XFRMA_REPLAY_ESN_VAL, value)
         else:
-            attr = struct.pack("=HHIII", 16, XFRMA_REPLAY_VAL, oseq, 0, 0)
+            replay = attr(XFRMA_REPLAY_VAL, struct.pack("=III", oseq, 0, 0))
         family = socket.AF_INET6 if ":" in self.dst else socket.AF_INET
         dst, src = (socket.inet_pton(family, a).ljust(16, b"\0") for a in (self.dst, self.src))
-        body = dst + struct.pack("!I", self.spi) + struct.pack("=HBx", family, socket.IPPROTO_ESP) + src + bytes(8) + attr
+        body = dst + struct.pack("!I", self.spi) + struct.pack("=HBx", family, socket.IPPROTO_ESP) + src + bytes(8) + replay
         with ns.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM) as sock:
-            sock.send(struct.pack("=IHHII", 16 + len(body), XFRM_MSG_NEWAE, NLM_F_REQUEST | NLM_F_ACK | NLM_F_REPLACE, 1, 0) + body)
-            error, = struct.unpack_from("=i", sock.recv(4096), 16)
-        if error:
-            raise OSError(-error, f"[{ns}] spi {self.spi:#x}: set the counter to {oseq}: {os.strerror(-error)}")
+            request(sock, message(XFRM_MSG_NEWAE, body, REQUEST | ACK | REPLACE), f"[{ns}] spi {self.spi:#x}: set the counter to {oseq}")
 
 
 def state(ns, spi, dst=None):
@@ -91,6 +87,21 @@ def states(ns):
     """All states: src, dst, spi, seq, oseq (64 bits), window, bitmap (list of words), replay (packets refused), bytes, packets."""
     text = sh(["ip", "-n", ns, "-s", "xfrm", "state"])
     return [_state(block) for block in re.split(r"(?m)^(?=src )", text) if block.startswith("src ")]
+
+
+def counts(ns):
+    """{SPI: (packets, refused)} of all states, by one request: cheap enough to ask again and again."""
+    found = {}
+    with ns.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM) as sock:
+        sock.send(message(XFRM_MSG_GETSA, b"", REQUEST | DUMP))
+        while True:
+            for kind, _, body in messages(sock.recv(65536)):
+                if kind in (ERROR, DONE):
+                    return found
+                # struct xfrm_usersa_info: the SPI at 72, packets at 168, statistics at 192
+                spi, = struct.unpack_from("!I", body, 72)
+                packets, = struct.unpack_from("=Q", body, 168)
+                found[spi] = packets, sum(struct.unpack_from("=3I", body, 192))
 
 
 def _state(block):

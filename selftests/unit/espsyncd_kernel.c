@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * espsyncd_kernel.c - user/espsyncd's kernel: what it makes of the module's answers, also of those that are cut short.
+ *
+ * Job: a module of a few lines behind a socket that is none, which answers as generic netlink does, and once says that what it shows has changed.
+ */
+// SOURCES: ../../user/espsyncd/bytes.c
+// LIBS: -lmnl -levent_core
+#include <libmnl/libmnl.h>
+#include <string.h>
+
+#define MESSAGES	8
+
+struct fake {
+	struct { char data[512]; size_t len; } queue[MESSAGES];
+	unsigned int first, n;
+};
+
+static struct fake *fake_open(int unused);
+static void fake_close(struct fake *f);
+static int fake_number(const struct fake *f, int n);
+static int fake_option(const struct fake *f, int type, const void *value, size_t len);
+static ssize_t fake_send(struct fake *f, const struct nlmsghdr *nlh, size_t len);
+static ssize_t fake_recv(struct fake *f, void *buf, size_t room);
+
+#define mnl_socket					fake
+#define mnl_socket_open2(bus, flags)			fake_open((bus) + (flags))
+#define mnl_socket_bind(nl, groups, pid)		fake_number(nl, (groups) + (pid))
+#define mnl_socket_setsockopt(nl, type, value, len)	fake_option(nl, type, value, len)
+#define mnl_socket_get_portid(nl)			((unsigned int)fake_number(nl, 0))
+#define mnl_socket_get_fd(nl)				fake_number(nl, -1)
+#define mnl_socket_close(nl)				fake_close(nl)
+#define mnl_socket_sendto(nl, nlh, len)			fake_send(nl, nlh, len)
+#define mnl_socket_recvfrom(nl, buf, room)		fake_recv(nl, buf, room)
+#include "../../user/espsyncd/kernel.c"
+#include "espsyncd_quiet.h"
+#include "ktap.h"
+
+#define FAMILY	28
+
+static unsigned int interruptions, seen[4], n_seen;
+
+static struct fake *fake_open(int unused)
+{
+	(void)unused;
+	return calloc(1, sizeof(struct fake));
+}
+
+static void fake_close(struct fake *f)
+{
+	free(f);
+}
+
+static int fake_number(const struct fake *f, int n)
+{
+	return f ? n : 0;
+}
+
+static int fake_option(const struct fake *f, int type, const void *value, size_t len)
+{
+	(void)f, (void)type, (void)value, (void)len;
+	return 0;
+}
+
+static struct nlmsghdr *answer(struct fake *f, const struct nlmsghdr *to, uint16_t type, uint16_t flags, size_t head)
+{
+	char *data = f->queue[(f->first + f->n) % MESSAGES].data;
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(data);
+
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = NLM_F_MULTI | flags;
+	nlh->nlmsg_seq = to->nlmsg_seq;
+	mnl_nlmsg_put_extra_header(nlh, head);
+	return nlh;
+}
+
+static void queue(struct fake *f, const struct nlmsghdr *nlh)
+{
+	f->queue[(f->first + f->n++) % MESSAGES].len = nlh->nlmsg_len;
+}
+
+static void done(struct fake *f, const struct nlmsghdr *to, uint16_t flags)
+{
+	queue(f, answer(f, to, NLMSG_DONE, flags, sizeof(int)));
+}
+
+static void family(struct fake *f, const struct nlmsghdr *to)
+{
+	struct nlmsghdr *nlh = answer(f, to, GENL_ID_CTRL, 0, sizeof(struct genlmsghdr));
+
+	mnl_attr_put_strz(nlh, CTRL_ATTR_FAMILY_NAME, ESPSYNC_GENL_NAME);
+	mnl_attr_put_u16(nlh, CTRL_ATTR_FAMILY_ID, FAMILY);
+	queue(f, nlh);
+	done(f, to, 0);
+}
+
+static void stale_sa(struct fake *f, const struct nlmsghdr *to, uint32_t spi, uint16_t flags)
+{
+	struct nlmsghdr *nlh = answer(f, to, FAMILY, flags, sizeof(struct genlmsghdr));
+	struct nlattr *nest = mnl_attr_nest_start(nlh, ESPSYNC_A_SA);
+
+	mnl_attr_put_u32(nlh, ESPSYNC_A_SA_SPI, htonl(spi));
+	mnl_attr_put_u8(nlh, ESPSYNC_A_SA_STATE, ESPSYNC_SA_STALE);
+	mnl_attr_nest_end(nlh, nest);
+	queue(f, nlh);
+}
+
+/* Something came or went behind the first of them. */
+static void sas(struct fake *f, const struct nlmsghdr *to)
+{
+	uint16_t flags = interruptions ? NLM_F_DUMP_INTR : 0;
+
+	interruptions -= interruptions > 0;
+	stale_sa(f, to, 7, 0);
+	stale_sa(f, to, 8, flags);
+	done(f, to, flags);
+}
+
+static void group(struct fake *f, const struct nlmsghdr *to)
+{
+	struct nlmsghdr *nlh = answer(f, to, FAMILY, 0, sizeof(struct genlmsghdr));
+	struct nlattr *nest = mnl_attr_nest_start(nlh, ESPSYNC_A_GROUP);
+
+	mnl_attr_put_u32(nlh, ESPSYNC_A_GROUP_ID, 0);
+	mnl_attr_put_u8(nlh, ESPSYNC_A_GROUP_ROLE, ESPSYNC_ROLE_ACTIVE);
+	mnl_attr_nest_end(nlh, nest);
+	queue(f, nlh);
+	done(f, to, 0);
+}
+
+static ssize_t fake_send(struct fake *f, const struct nlmsghdr *nlh, size_t len)
+{
+	const struct genlmsghdr *g = mnl_nlmsg_get_payload(nlh);
+
+	if (nlh->nlmsg_type == GENL_ID_CTRL)
+		family(f, nlh);
+	else if (g->cmd == ESPSYNC_CMD_SA_GET)
+		sas(f, nlh);
+	else if (g->cmd == ESPSYNC_CMD_GROUP_GET)
+		group(f, nlh);
+	return len;
+}
+
+static ssize_t fake_recv(struct fake *f, void *buf, size_t room)
+{
+	size_t len = f->queue[f->first].len;
+
+	if (!f->n || len > room) {
+		errno = EAGAIN;		/* a true one would wait for ever */
+		return -1;
+	}
+	memcpy(buf, f->queue[f->first].data, len);
+	f->first = (f->first + 1) % MESSAGES;
+	f->n--;
+	return len;
+}
+
+static void found(void *ctx, uint32_t spi)
+{
+	(void)ctx;
+	if (n_seen < 4)
+		seen[n_seen++] = spi;
+}
+
+static struct kernel *fresh(unsigned int times)
+{
+	static const struct kernel_ops ops;
+	static struct event_base *base;
+
+	if (!base)
+		base = event_base_new();
+	interruptions = times;
+	n_seen = 0;
+	return kernel_alloc(base, &ops, NULL);
+}
+
+static bool role_is_known(struct kernel *k)
+{
+	enum espsync_role role = ESPSYNC_ROLE_UNDECIDED;
+	int err = kernel_role(k, &role);
+
+	if (err)
+		ktap_diag("the role: %s", strerror(-err));
+	return !err && role == ESPSYNC_ROLE_ACTIVE;
+}
+
+static bool what_is_stale_is_found(void)
+{
+	struct kernel *k = fresh(0);
+
+	ktap_expect(!kernel_stale(k, found, NULL) && n_seen == 2 && seen[0] == 7 && seen[1] == 8);
+	ktap_expect(role_is_known(k));
+	kernel_free(k);
+	return true;
+}
+
+static bool a_dump_that_was_changed_under_is_repeated(void)
+{
+	struct kernel *k = fresh(1);
+
+	ktap_expect(!kernel_stale(k, found, NULL) && seen[n_seen - 1] == 8);
+	ktap_expect(role_is_known(k));
+	kernel_free(k);
+	return true;
+}
+
+/* It gives up, and what was left of the last answer is nobody's. */
+static bool nor_does_one_that_never_ends_spoil_what_follows(void)
+{
+	struct kernel *k = fresh(1000);
+
+	ktap_expect(kernel_stale(k, found, NULL) == -EINTR);
+	ktap_expect(role_is_known(k));
+	kernel_free(k);
+	return true;
+}
+
+static const struct ktap_case cases[] = {
+	{ "what is stale is found", what_is_stale_is_found },
+	{ "a dump that was changed under is repeated", a_dump_that_was_changed_under_is_repeated },
+	{ "nor does one that never ends spoil what follows", nor_does_one_that_never_ends_spoil_what_follows },
+};
+
+KTAP_MAIN(cases)

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * espsyncd_relay.c - user/espsyncd's relay: what a helper that has just started may believe of its journal, and from whom it gets it back.
+ *
+ * Job: one relay of three nodes, the other two being this program: frames by hand, and what may be made of the journal then.
+ */
+// SOURCES: ../../user/espsyncd/relay.c ../../user/espsyncd/relay_send.c ../../user/espsyncd/relay_take.c ../../user/espsyncd/journal.c
+// SOURCES: ../../user/espsyncd/config.c ../../user/espsyncd/transaction.c ../../user/espsyncd/stream.c ../../user/espsyncd/codec.c ../../user/espsyncd/bytes.c
+#include "../../user/espsyncd/relay_priv.h"
+#include "../fuzz/noevents.h"
+#include "espsyncd_charon.h"
+#include "espsyncd_messages.h"
+#include "espsyncd_quiet.h"
+#include "ktap.h"
+
+static const struct config config = {
+	.node = 1, .n_peers = 2, .peers = { { .node = 2 }, { .node = 3 } }, .held_groups = 8, .hold_s = 60, .keepalive_ms = 1000,
+	.buffer_mib = 1, .n_addrs = 1, .addrs = { { 4, { 192, 0, 2, 1 } } },
+};
+static struct relay *it;
+static unsigned int fetches[2], sync_requests;
+
+/* ---- what relay calls ---- */
+
+unsigned int charon_backlog(const struct charon *ch)
+{
+	(void)ch;
+	return 0;
+}
+
+uint64_t charon_silence_ms(const struct charon *ch)
+{
+	(void)ch;
+	return 0;
+}
+
+void charon_read_all(struct charon *ch)
+{
+	(void)ch;
+}
+
+void charon_drop_backlog(struct charon *ch)
+{
+	(void)ch;
+}
+
+void charon_inject(struct charon *ch, const uint8_t *data, size_t len, uint64_t token)
+{
+	(void)ch, (void)data, (void)len, (void)token;
+}
+
+int kernel_expect(struct kernel *k, const struct ha_addr *dst, uint32_t spi)
+{
+	(void)k, (void)dst, (void)spi;
+	return 0;
+}
+
+void sync_request(struct sync *s)
+{
+	(void)s;
+	sync_requests++;
+}
+
+bool sync_takes_live(struct sync *s)
+{
+	(void)s;
+	return true;
+}
+
+bool sync_is_done(const struct sync *s)
+{
+	(void)s;
+	return true;
+}
+
+unsigned int sync_missing(const struct sync *s, const char **why)
+{
+	(void)s;
+	*why = "";
+	return 0;
+}
+
+bool link_is_up(const struct links *l, unsigned int peer)
+{
+	(void)l, (void)peer;
+	return true;
+}
+
+size_t link_queued(const struct links *l, unsigned int peer)
+{
+	(void)l, (void)peer;
+	return 0;
+}
+
+void links_read_all(struct links *l)
+{
+	(void)l;
+}
+
+void link_send(struct links *l, unsigned int peer, uint8_t type, const void *head, size_t head_len, const void *body, size_t body_len)
+{
+	(void)l, (void)head, (void)head_len, (void)body, (void)body_len;
+	fetches[peer] += type == FRAME_FETCH;
+}
+
+/* ---- the cases' words ---- */
+
+static void fresh(void)
+{
+	if (it)
+		relay_free(it);
+	segment = CHARON_PASSIVE;
+	fetches[0] = fetches[1] = sync_requests = 0;
+	clock_ms = 1000000;
+	it = relay_alloc(NULL, &config);
+	relay_set_parts(it, &(struct relay_parts){ .c = &config });
+}
+
+static bool frame(unsigned int peer, enum frame type, const struct bytes *b)
+{
+	return relay_link_frame(it, peer, type, bytes_at(b), bytes_left(b));
+}
+
+static bool says_state(unsigned int peer, bool active, bool valid)
+{
+	struct bytes b = { 0 };
+	bool ok;
+
+	bytes_add_u8(&b, active);
+	bytes_add_u8(&b, 3);
+	bytes_add_u8(&b, valid);
+	bytes_add_u64(&b, active ? 77 : 0);
+	bytes_add_u32(&b, 1);
+	bytes_add_u32(&b, 0);
+	ok = frame(peer, FRAME_STATE, &b);
+	bytes_free(&b);
+	return ok;
+}
+
+static bool meets(unsigned int peer, bool valid)
+{
+	uint8_t hello[] = { PROTOCOL_VERSION, config.peers[peer].node };
+
+	return relay_link_frame(it, peer, FRAME_HELLO, hello, sizeof(hello)) && says_state(peer, false, valid);
+}
+
+static bool gives_none(unsigned int peer)
+{
+	return relay_link_frame(it, peer, FRAME_GIVE_BEGIN, (const uint8_t[]){ 0 }, 1);
+}
+
+static bool begins_to_give(unsigned int peer)
+{
+	return relay_link_frame(it, peer, FRAME_GIVE_BEGIN, (const uint8_t[]){ 1 }, 1);
+}
+
+static bool gives(unsigned int peer, struct wire w)
+{
+	return relay_link_frame(it, peer, FRAME_GIVE_MESSAGE, w.b, w.n);
+}
+
+static bool has_given(unsigned int peer, uint32_t n)
+{
+	struct bytes b = { 0 };
+	bool ok;
+
+	bytes_add_u32(&b, n);
+	ok = frame(peer, FRAME_GIVE_END, &b);
+	bytes_free(&b);
+	return ok;
+}
+
+static void ticks(unsigned int ms)
+{
+	clock_ms += ms;
+	event_calls(-1, 0, it);
+}
+
+static void charon_says(struct wire w)
+{
+	struct ha_msg m;
+
+	if (ha_parse(&m, w.b, w.n) == HA_OK)
+		relay_local_message(it, &m, w.b, w.n);
+}
+
+/* keepalived says MASTER to a helper that has just started, beside a charon that holds everything; the other nodes are dead. */
+static bool a_master_without_a_journal_believes_charon(void)
+{
+	fresh();
+	relay_activate(it, false);
+	ktap_expect(!relay_truth(it) && !relay_is_complete(it));
+	ticks(1001);
+	ktap_expect(relay_is_complete(it) && !relay_truth(it));
+	/* From when charon is active the journal is what it says. */
+	segment = CHARON_ACTIVE;
+	charon_says(ike_add(1, 0));
+	charon_says(ike_update(1, "office", 1));
+	ktap_expect(relay_truth(it) && journal_count(relay_truth(it)) == 1);
+	return true;
+}
+
+static bool a_master_without_a_journal_asks_for_it(void)
+{
+	fresh();
+	ktap_expect(meets(0, true));
+	relay_activate(it, false);
+	ktap_expect(fetches[0] == 1 && !relay_is_complete(it));
+	ktap_expect(begins_to_give(0) && gives(0, ike_add(1, 0)) && gives(0, ike_update(1, "office", 1)) && has_given(0, 2));
+	ktap_expect(relay_is_complete(it) && relay_truth(it) && journal_count(relay_truth(it)) == 1 && sync_requests == 1);
+	return true;
+}
+
+/* The old owner is active still when it is asked, and says so; then it is standby. */
+static bool who_had_none_is_asked_again_when_it_has_one(void)
+{
+	fresh();
+	ktap_expect(meets(0, true) && meets(1, true));
+	relay_activate(it, true);
+	ktap_expect(fetches[0] == 1 && fetches[1] == 1 && gives_none(0) && !relay_is_complete(it));
+	ktap_expect(says_state(0, false, true) && fetches[0] == 2);
+	return true;
+}
+
+static bool one_that_has_none_does_not_end_anothers_giving(void)
+{
+	fresh();
+	ktap_expect(meets(0, true) && meets(1, false));
+	relay_activate(it, true);
+	ktap_expect(begins_to_give(0) && gives(0, ike_add(1, 0)) && gives_none(1) && !relay_is_complete(it));
+	ktap_expect(gives(0, ike_update(1, "office", 1)) && has_given(0, 2));
+	ktap_expect(relay_is_complete(it) && journal_count(relay_truth(it)) == 1);
+	return true;
+}
+
+static bool nobody_has_one(void)
+{
+	fresh();
+	ktap_expect(meets(0, false) && meets(1, false));
+	relay_activate(it, true);
+	ktap_expect(gives_none(0) && !relay_is_complete(it) && gives_none(1));
+	ktap_expect(relay_is_complete(it) && !relay_truth(it));
+	return true;
+}
+
+static bool a_long_journal_gets_its_time(void)
+{
+	fresh();
+	ktap_expect(meets(0, true));
+	relay_activate(it, true);
+	ktap_expect(begins_to_give(0) && gives(0, ike_add(1, 0)));
+	ticks(3001);
+	ktap_expect(!relay_is_complete(it) && gives(0, ike_update(1, "office", 1)));
+	ticks(3001);
+	ktap_expect(!relay_is_complete(it));
+	/* It stands still. */
+	ticks(3001);
+	ktap_expect(relay_is_complete(it));
+	relay_free(it);
+	it = NULL;
+	return true;
+}
+
+static const struct ktap_case cases[] = {
+	{ "a master without a journal believes charon", a_master_without_a_journal_believes_charon },
+	{ "a master without a journal asks for it", a_master_without_a_journal_asks_for_it },
+	{ "who had none is asked again when it has one", who_had_none_is_asked_again_when_it_has_one },
+	{ "one that has none does not end another's giving", one_that_has_none_does_not_end_anothers_giving },
+	{ "nobody has one", nobody_has_one },
+	{ "a long journal gets its time", a_long_journal_gets_its_time },
+};
+
+KTAP_MAIN(cases)
