@@ -5,6 +5,8 @@
 # SETS: timeout=120
 #
 # No espsync here. What the other tests conclude rests on this.
+import threading
+
 from esptest import *
 
 VARIANTS = [
@@ -69,4 +71,27 @@ def the_link_can_be_cut(c):
     until(lambda: ping(c.gw1, "10.99.0.2", 1), 5, "an echo over the healed link")
 
 
-main([every_variant_carries_packets, load_is_counted, a_repeat_is_found, the_link_can_be_cut], Cluster)
+def a_thread_starts_programs_while_others_are_forked(c):
+    """What is forked meanwhile must not hold the pipes of a program that starts: its thread would wait for as long as that lives."""
+    started, ending = [], []
+
+    def programs():
+        while not ending:
+            sh(["true"])
+            started.append(True)
+
+    thread = threading.Thread(target=programs, daemon=True)
+    thread.start()
+    workers = [Sender(c.client, c.LAN, rate=1) for _ in range(60)]
+    before = len(started)
+    try:
+        until(lambda: len(started) > before + 1, 20, "the thread goes on while they live")
+    finally:
+        ending.append(True)
+        for worker in workers:
+            worker.stop()
+        thread.join()
+
+
+main([every_variant_carries_packets, load_is_counted, a_repeat_is_found, the_link_can_be_cut,
+      a_thread_starts_programs_while_others_are_forked], Cluster)

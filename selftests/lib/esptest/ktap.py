@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """KTAP: cases in order, one line each, kselftest's exit codes."""
+import faulthandler
 import inspect
 import os
 import random
+import signal
 import sys
 import time
 import traceback
@@ -63,6 +65,7 @@ def main(cases, setup=None):
     """Run setup, then each case with what setup returned, clean up, and exit. CASE in the environment: only those that have it in their names."""
     word = os.environ.get("CASE", "").replace("-", "_")
     cases = [case for case in cases if word in case.__name__]
+    faulthandler.register(signal.SIGINT, all_threads=True, chain=True)   # of a test that is stuck
     print("TAP version 13", flush=True)
     print(f"1..{len(cases)}", flush=True)
     try:

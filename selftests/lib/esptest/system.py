@@ -9,6 +9,11 @@ import threading
 import time
 
 _undo = []
+
+# A program is started, or this process forked, not both: what is forked by one thread while another one starts a program holds that one's
+# pipes as long as it lives, and the starting thread waits for them to be closed.
+_starting = threading.RLock()
+os.register_at_fork(before=_starting.acquire, after_in_parent=_starting.release, after_in_child=_starting.release)
 _libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
 
@@ -69,15 +74,22 @@ def sh(command, ns=None, ok=(0,), timeout=60, stdin=None):
     words = ["bash", "-c", command] if isinstance(command, str) else [str(w) for w in command]
 
     def run():
-        return subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout,
-                              **({"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}))
+        with _starting:
+            proc = subprocess.Popen(words, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE, text=True)
+        try:
+            return *proc.communicate(stdin, timeout), proc.returncode
+        finally:
+            if proc.returncode is None:
+                proc.kill()
+                proc.wait()
 
-    done = call_in(ns, run) if ns else run()
-    if ok is not None and done.returncode not in ok:
+    said, complained, status = call_in(ns, run) if ns else run()
+    if ok is not None and status not in ok:
         shown = command if isinstance(command, str) else shlex.join(words)
-        raise Failed(f"{f'[{ns}] ' if ns else ''}{shown}: status {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
-    out = Output(done.stdout)
-    out.status, out.stderr = done.returncode, done.stderr
+        raise Failed(f"{f'[{ns}] ' if ns else ''}{shown}: status {status}: {complained.strip() or said.strip()}")
+    out = Output(said)
+    out.status, out.stderr = status, complained
     return out
 
 
@@ -100,7 +112,8 @@ def spawn(command, ns=None, stop=signal.SIGTERM, **popen):
     """Start a program and go on; it is ended at the end. Returns the Popen."""
     words = ["bash", "-c", "exec " + command] if isinstance(command, str) else [str(w) for w in command]
     popen.setdefault("stdin", subprocess.DEVNULL)
-    proc = subprocess.Popen(in_ns(words, ns), **popen)
+    with _starting:
+        proc = subprocess.Popen(in_ns(words, ns), **popen)
     defer(_end, proc, stop)
     return proc
 
