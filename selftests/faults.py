@@ -438,7 +438,7 @@ class Field:
 
     def rebuild(self, node):
         self.c.rebuild(node)
-        knows_the_client(self.c, self.c.gw[node])
+        knows_the_way(self.c, self.c.gw[node])
 
     def reconcile(self, ns, gateway):
         """SAs and policies as they are to be, whatever a fault or half a rekeying made of them. Those that are there stay."""

@@ -234,11 +234,11 @@ def what_was_under_way_for_long(c):
     rekeyed(c)
 
 
-def silenced_and_alone(c, owner):
+def silenced_and_alone(c, owner, zombies=True):
     """A demoted owner hears no more of the other, which is in, and becomes active, and dies."""
     set_times(c, detect_ms=300, evict_ms=SHORT_EVICT_MS)
     ready(c, owner)
-    watch, load = Watch(c), Load(c, c.tunnels)
+    watch, load = Watch(c), Load(c, c.tunnels, zombies=zombies)
     load.flows("before its channel is made anew")
     module_anew(c, owner)
     ready(c, owner)
@@ -258,6 +258,33 @@ def a_peer_that_is_taken_away(c):
     c.heal_sync()
     c.espsync(owner, f"peer add {other} {c.SYNC[other]}")
     return_zombie(c, other)
+    set_times(c, detect_ms=2000, evict_ms=1000 * EVICT_S)
+    rekeyed(c)
+
+
+def booted_anew(c, node, watch):
+    """A dead node's machine, started again: nothing of what it was is left but its configuration and, as charon would have it, its SAs."""
+    watch.caps[node].stop()
+    watch.lowest = {(n, spi): was for (n, spi), was in watch.lowest.items() if n != node}
+    c.gw[node].delete()
+    until(lambda: f"s-{c.gw[node]}" not in c.br.ip("-br link"), 20, f"node {node} and its wires are gone", step=0.2)
+    c.rebuild(node)
+    knows_the_way(c, c.gw[node])
+    for t in c.tunnels:
+        t.install(c.gw[node])
+    c.configure(node)
+    set_times(c, detect_ms=300, evict_ms=SHORT_EVICT_MS, nodes=(node,))
+
+
+def a_peer_that_lost_its_memory(c):
+    """The node that was active last comes back and knows nothing: that it has heard of no other owner proves nothing, nor does it that an SA was in use here."""
+    owner, other = c.active, 3 - c.active
+    watch, load = silenced_and_alone(c, owner, zombies=False)
+    booted_anew(c, other, watch)
+    c.heal_sync()
+    until(lambda: c.peer_state(owner) != "down" and c.peer_state(other) != "down", 20, "they hear each other")
+    time.sleep(1)       # answers that are of now
+    taken_back_in_doubt(c, load, watch, owner)
     set_times(c, detect_ms=2000, evict_ms=1000 * EVICT_S)
     rekeyed(c)
 
@@ -290,5 +317,6 @@ def what_is_in_doubt_is_held(c):
     rekeyed(c)
 
 
-main([loss_duplication_reordering, half_is_lost_at_the_crash, acknowledgements_lost, a_long_cut_at_full_rate, what_was_under_way_for_long,
-      a_peer_that_is_taken_away, what_is_in_doubt_is_held], lambda: prepared(evict_ms=1000 * EVICT_S, window=1024))
+# The first builds a namespace anew, which must not be held by anything of the others.
+main([a_peer_that_lost_its_memory, loss_duplication_reordering, half_is_lost_at_the_crash, acknowledgements_lost, a_long_cut_at_full_rate,
+      what_was_under_way_for_long, a_peer_that_is_taken_away, what_is_in_doubt_is_held], lambda: prepared(evict_ms=1000 * EVICT_S, window=1024))

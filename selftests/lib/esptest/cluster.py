@@ -57,11 +57,13 @@ class Cluster:
     def _gateway_addresses(self, n):
         gw = self.gw[n]
         gw.forward()
-        # The routes say where the far end is; xfrm policies decide what becomes of it.
+        # The routes say where the far end is; xfrm policies decide what becomes of it. Nobody asks for its MAC: what waits for an answer
+        # has its number already, and what a zombie asked for in vain would leave when its wires come back, whatever it is by then.
         gw.batch([f"addr add 192.0.2.1{n}/24 dev out", f"addr add 2001:db8::1{n}/64 dev out nodad",
                   f"addr add 10.1.0.1{n}/24 dev in", f"addr add fd01::1{n}/64 dev in nodad",
                   f"addr add {SYNC[n]}/24 dev sync", f"addr add fd99::{n}/64 dev sync nodad",
-                  f"route add {INNER}/32 via {CLIENT} dev out", f"route add {INNER6}/128 via {CLIENT6} dev out"])
+                  f"route add {INNER}/32 via {CLIENT} dev out", f"route add {INNER6}/128 via {CLIENT6} dev out",
+                  *(f"neigh replace {a} lladdr {self.client.mac('out')} dev out nud permanent" for a in (CLIENT, CLIENT6))])
 
     def rebuild(self, n):
         """A gateway whose namespace is gone, with nothing but its wires and addresses."""
