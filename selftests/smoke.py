@@ -82,7 +82,7 @@ def a_thread_starts_programs_while_others_are_forked(c):
 
     thread = threading.Thread(target=programs, daemon=True)
     thread.start()
-    workers = [Sender(c.client, c.LAN, rate=1) for _ in range(60)]
+    workers = [Sender(c.client, c.LAN, rate=1) for _ in range(25)]
     before = len(started)
     try:
         until(lambda: len(started) > before + 1, 20, "the thread goes on while they live")
