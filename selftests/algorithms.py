@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # DESC: a failover with every anti-replay shape, mode, encapsulation and kind of algorithm; counters near their ends
-# WHERE: uml qemu
+# WHERE: uml-fast qemu
 # SETS: timeout=400
 """
 algorithms - what espsync does not look at must not matter to it.

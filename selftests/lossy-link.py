@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # DESC: loss, duplication, reordering, a long cut, lost acknowledgements between the nodes: no number twice, doubt is named
-# WHERE: uml qemu
+# WHERE: uml-fast qemu
 # SETS: timeout=400
 """
 lossy-link - invariants I1 and I2 when the nodes hear little of each other, or nothing.
