@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # DESC: no key of cluster, IKE or CHILD SA is in a core, a log, a file, an event or on the sync link; the helper's capabilities are needed
 # WHERE: uml-fast
-# SETS: timeout=200 named
+# SETS: timeout=200
 """
 no-secrets - what must not be found where an operator, a backup or a crash reporter would look.
 
