@@ -54,7 +54,7 @@ def one_crash(c, rng, load, renew, dry, lease):
 
 
 def no_number_twice(c, caps, at_client, replays):
-    twice = repeats(caps.values())
+    twice = sent_twice(c, caps.values())
     check(not twice, f"{len(twice)} numbers were sent twice, such as {next(iter(twice.items()), None)}")
     check(not repeats([at_client], out=False), "a number reached the client twice")
     equal(lost_replay(c) - replays, 0, "packets that the client refused as replays")
