@@ -16,6 +16,7 @@
 #include "ledger.h"
 #include "noevents.h"
 #include "quiet.h"
+#include "../unit/espsyncd_synced.h"
 
 #define QUEUE	512
 #define US	0	/* peer number of the other of the two */
@@ -124,25 +125,6 @@ int kernel_expect(struct kernel *k, const struct ha_addr *dst, uint32_t spi)
 void sync_request(struct sync *s)
 {
 	(void)s;
-}
-
-bool sync_takes_live(struct sync *s)
-{
-	(void)s;
-	return true;
-}
-
-bool sync_is_done(const struct sync *s)
-{
-	(void)s;
-	return true;
-}
-
-unsigned int sync_missing(const struct sync *s, const char **why)
-{
-	(void)s;
-	*why = "";
-	return 0;
 }
 
 static struct helper *helper_of(const struct links *l)

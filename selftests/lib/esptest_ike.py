@@ -385,10 +385,6 @@ class IkeCluster(Cluster):
         gw.ns.ip("xfrm policy flush")
         self.drop_vip(node)
 
-    def drop_vip(self, node):
-        self.gw[node].drop_address("out", f"{self.VIP}/24", f"{self.VIP6}/64")
-        self.gw[node].drop_address("in", "10.1.0.1/24", "fd01::1/64")
-
     def power_on(self, node):
         """It boots: keepalived finds a master and stays behind it."""
         self.revive(node)

@@ -11,6 +11,7 @@
 #include "espsyncd_charon.h"
 #include "espsyncd_messages.h"
 #include "espsyncd_quiet.h"
+#include "espsyncd_synced.h"
 #include "ktap.h"
 
 static const struct config config = {
@@ -59,25 +60,6 @@ void sync_request(struct sync *s)
 {
 	(void)s;
 	sync_requests++;
-}
-
-bool sync_takes_live(struct sync *s)
-{
-	(void)s;
-	return true;
-}
-
-bool sync_is_done(const struct sync *s)
-{
-	(void)s;
-	return true;
-}
-
-unsigned int sync_missing(const struct sync *s, const char **why)
-{
-	(void)s;
-	*why = "";
-	return 0;
 }
 
 bool link_is_up(const struct links *l, unsigned int peer)

@@ -71,10 +71,6 @@ class Ns:
     def address(self, dev, *addresses):
         self.batch([f"addr add {a} dev {dev}" + (" nodad" if ":" in a else "") for a in addresses])
 
-    def drop_address(self, dev, *addresses):
-        sh(["ip", "-n", self.name, "-force", "-batch", "-"], ok=None,
-           stdin="".join(f"addr del {a} dev {dev}\n" for a in addresses))
-
 
 # -- a few requests without a process for each: what a failover takes would mostly be that of its test ------------
 
