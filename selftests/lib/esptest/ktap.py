@@ -62,7 +62,10 @@ def _run(number, case, context):
 
 
 def main(cases, setup=None):
-    """Run setup, then each case with what setup returned, clean up, and exit. CASE in the environment: only those that have it in their names."""
+    """Run setup, then each case with what setup returned, clean up, and exit.
+
+    In the environment, CASE: only those cases that have it in their names; FAIL_FAST: none after one that failed.
+    """
     word = os.environ.get("CASE", "").replace("-", "_")
     cases = [case for case in cases if word in case.__name__]
     faulthandler.register(signal.SIGINT, all_threads=True, chain=True)   # of a test that is stuck
@@ -93,4 +96,9 @@ def _all(cases, setup):
             for i, case in enumerate(cases, 1):
                 print(f"not ok {i} {case.__name__.replace('_', '-')} # setup failed", flush=True)
             return [FAIL]
-    return [_run(i, case, context) for i, case in enumerate(cases, 1)]
+    verdicts = []
+    for i, case in enumerate(cases, 1):
+        verdicts.append(_run(i, case, context))
+        if verdicts[-1] == FAIL and os.environ.get("FAIL_FAST"):
+            break
+    return verdicts
