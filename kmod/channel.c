@@ -18,6 +18,7 @@
 #include "in.h"
 #include "km.h"
 #include "out.h"
+#include "place.h"
 #include "role.h"
 #include "sa.h"
 #include "trace.h"
@@ -42,48 +43,55 @@ u64 es_clock_us(void)
 }
 
 /* A gap between two ticks: somebody may have been promoted meanwhile. */
-static void gap(struct es_net *es, u64 passed)
+static void gap(struct es_group *g, u64 passed)
 {
+	struct es_net *es = g->es;
 	struct es_peer *p;
 	bool bound = false;
 
-	es->echo_floor_us = es->clock_us;
-	es_group_unsaid(es);
-	if (es->group.role != ESPSYNC_ROLE_ACTIVE)
+	es_group_unsaid(g);
+	if (g->role != ESPSYNC_ROLE_ACTIVE)
 		return;
 	list_for_each_entry(p, &es->peers, list)
-		bound |= es_binds(es, p);
-	if (!es_role_gap(bound, es_out_settled(es), es->cfg.node, es->group.before, es->n_nodes))
+		bound |= es_binds(g, p);
+	if (!es_role_gap(bound, es_out_settled(g), es->cfg.node, g->before, es->n_nodes))
 		return;
-	es->gap_own_us = es->own_us;
-	if (!es_any_gap(es) && !es->gap_doubt)
-		es->gap_us = es->clock_us - passed;	/* the first of several */
+	g->gap_own_us = es->own_us;
+	if (!es_any_gap(g) && !g->gap_doubt)
+		g->gap_us = es->clock_us - passed;	/* the first of several */
 	list_for_each_entry(p, &es->peers, list) {
-		if (p->after_gap)
+		struct es_peer_in *in = &p->in[g->slot];
+
+		if (in->after_gap)
 			continue;
-		p->after_gap = true;
-		p->gap_boot = p->boot;
+		in->after_gap = true;
+		in->gap_boot = p->boot;
 	}
 }
 
 static void tick(struct es_net *es)
 {
 	u64 now = es_clock_us(), passed;
+	struct es_group *g;
 
 	now = max(now, es->clock_us);
 	passed = es->tick_at_us ? now - es->tick_at_us : 0;
 	es->clock_us = now;
 	es->tick_at_us = now;
 	WRITE_ONCE(es->own_us, es->own_us + min_t(u64, passed, ES_OWN_STEP_US));
-	if (passed > es->cfg.detect_ms * 1000ull)
-		gap(es, passed);
+	if (passed <= es->cfg.detect_ms * 1000ull)
+		return;
+	es->echo_floor_us = now;
+	es_each_group(g, es)
+		gap(g, passed);
 }
 
 /* Nobody has it. sa_lock held. */
-static void entomb(struct es_net *es, struct es_sa *sa)
+static void entomb(struct es_net *es, struct es_sa *sa, bool orphan)
 {
 	if (test_and_set_bit(ES_SA_DEAD, &sa->flags))
 		return;
+	assign_bit(ES_SA_ORPHAN, &sa->flags, orphan);
 	sa->died_ms = div_u64(es->clock_us, 1000);
 	es->n_tombs++;
 	trace_espsync_lease(es, sa, ES_TURN_ENTOMBED, sa->l.target);
@@ -106,7 +114,7 @@ static void lost(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	if (gone) {
 		WRITE_ONCE(sa->x, NULL);
 		if (!sa->ann)
-			entomb(es, sa);
+			entomb(es, sa, false);
 		if (!kept)
 			es_out_forgotten(sa, oseq);
 	}
@@ -165,9 +173,10 @@ static void follow(struct es_net *es)
 /* Nobody needs a tombstone any more whose time is over. */
 static bool buried(struct es_net *es, struct es_sa *sa)
 {
+	bool orphan = test_bit(ES_SA_ORPHAN, &sa->flags) && !es->full;
 	struct es_peer *p;
 
-	if (!test_bit(ES_SA_DEAD, &sa->flags) || div_u64(es->clock_us, 1000) - sa->died_ms < ES_TOMB_MS)
+	if (!test_bit(ES_SA_DEAD, &sa->flags) || div_u64(es->clock_us, 1000) - sa->died_ms < (orphan ? ES_ORPHAN_MS : ES_TOMB_MS))
 		return false;
 	list_for_each_entry(p, &es->peers, list)
 		if (test_bit(sa->handle, p->named) && es_peer_heard(p))
@@ -199,10 +208,13 @@ static void short_of(struct es_net *es, struct es_sa *sa)
 
 	es->n_waiting += !sa->x;
 	list_for_each_entry(p, &es->peers, list) {
+		struct es_peer_in *in = &p->in[sa->g->slot];
+
 		if (!(sa->ann & BIT(p->index)))
 			continue;
-		p->n_waiting += !sa->x;
-		p->n_mismatched += clash;
+		in->n_waiting += !sa->x;
+		in->n_mismatched += clash;
+		in->n_astray += !!(sa->astray & BIT(p->index));
 	}
 }
 
@@ -215,9 +227,20 @@ static void tidy(struct es_net *es, struct es_sa *sa)
 		return;
 	spin_lock_bh(&es->sa_lock);
 	if (!sa->x)
-		entomb(es, sa);
+		entomb(es, sa, true);
 	spin_unlock_bh(&es->sa_lock);
 	es_sa_set_dirty(es, sa);
+}
+
+static void count_anew(struct es_peer *p)
+{
+	struct es_peer_in *in;
+
+	for (in = p->in; in < p->in + ES_MAX_GROUPS; in++) {
+		in->n_waiting = 0;
+		in->n_mismatched = 0;
+		in->n_astray = 0;
+	}
 }
 
 /* All SAs, once a second: deaths that nobody told, tombstones, what announced SAs lack. */
@@ -233,10 +256,8 @@ static void scan(struct es_net *es)
 	es->scan_us = es->clock_us;
 	es->full = es->n_sas >= ES_MAX_SAS - 1;
 	es->n_waiting = 0;
-	list_for_each_entry(p, &es->peers, list) {
-		p->n_waiting = 0;
-		p->n_mismatched = 0;
-	}
+	list_for_each_entry(p, &es->peers, list)
+		count_anew(p);
 	xa_for_each(&es->sas, i, sa) {
 		x = READ_ONCE(sa->x);
 		if (x && es_x_dead(x)) {
@@ -252,32 +273,48 @@ static void scan(struct es_net *es)
 	}
 }
 
+/* First looks after a promote, and limits. An inbound SA's whole window is told once, too. */
+static void look(struct es_net *es, struct es_sa *sa)
+{
+	struct es_group *g = sa->g;
+
+	if (g->role == ESPSYNC_ROLE_ACTIVE && sa->dir == ESPSYNC_DIR_IN && sa->gen != g->gen) {
+		sa->gen = g->gen;
+		es_sa_set_todo(es, sa);
+	}
+	if (g->gap_doubt)
+		es_out_gap(es, sa);
+	es_out_update(es, sa);
+}
+
 static void walk(struct es_net *es)
 {
+	struct es_group *g;
 	struct es_sa *sa;
 	unsigned long i;
 	unsigned int n = 0;
 
-	if (es->group.role == ESPSYNC_ROLE_ACTIVE && !es->group.settled && es_out_settled(es)) {
-		es->group.settled = true;	/* who did not answer has had its time: SAs leave their slots */
-		es->walk = 1;
+	es_each_group(g, es) {
+		if (g->role == ESPSYNC_ROLE_ACTIVE && !g->settled && es_out_settled(g)) {
+			g->settled = true;	/* who did not answer has had its time: SAs leave their slots */
+			es->walk = 1;
+		}
 	}
 	if (!es->walk)
 		return;
-	if (es->walk == 1)
-		es->behind = false;
+	es_each_group(g, es)
+		g->behind &= es->walk != 1;
 	xa_for_each_start(&es->sas, i, sa, es->walk) {
 		if (n++ == ES_WALK_STEP) {
 			es->walk = i;
 			WRITE_ONCE(es->kick, true);
 			return;
 		}
-		if (es->gap_doubt)
-			es_out_gap(es, sa);
-		es_out_update(es, sa);
+		look(es, sa);
 	}
 	es->walk = 0;
-	es->gap_doubt = false;
+	es_each_group(g, es)
+		g->gap_doubt = false;
 }
 
 static void release(struct es_net *es, struct es_sa *sa, bool open)
@@ -305,7 +342,7 @@ static void dismiss(struct es_net *es, struct es_sa *sa)
 	x = sa->x;
 	WRITE_ONCE(sa->x, NULL);
 	if (!sa->ann)
-		entomb(es, sa);
+		entomb(es, sa, false);
 	spin_unlock_bh(&es->sa_lock);
 	es_sa_set_todo(es, sa);
 	if (x)
@@ -314,8 +351,10 @@ static void dismiss(struct es_net *es, struct es_sa *sa)
 
 static void rescan(struct es_net *es)
 {
+	struct es_group *g;
 	struct es_sa *sa;
 	unsigned long i;
+	u8 dir;
 
 	if (!es->keyed || (!es->rescan && es->clock_us - es->rescan_us < ES_RESCAN_US))
 		return;
@@ -323,14 +362,19 @@ static void rescan(struct es_net *es)
 	es->rescan_us = es->clock_us;
 	if (es_km_walk(es))
 		es->rescan = true;
-	xa_for_each(&es->sas, i, sa)
-		if (sa->x && !es_km_placed(es, sa->x))
+	xa_for_each(&es->sas, i, sa) {
+		if (!sa->x)
+			continue;
+		g = es_place_state(es, sa->x, &dir);
+		if (!g)
 			dismiss(es, sa);
+	}
 }
 
 /* A snapshot was restored: everything that this node knows may be old. */
 static void rolled_back(struct es_net *es)
 {
+	struct es_group *g;
 	struct es_peer *p;
 	struct es_sa *sa;
 	unsigned long i;
@@ -347,11 +391,13 @@ static void rolled_back(struct es_net *es)
 	es->echo_floor_us = es->clock_us;
 	xa_for_each(&es->sas, i, sa)
 		clear_bit(ES_SA_FOUND, &sa->flags);
-	es->group.own_epoch = ES_EPOCH_NONE;
-	if (es->group.role == ESPSYNC_ROLE_ACTIVE)
-		es_group_stand_down(es, "this machine was restored from a snapshot: promote it again if it is to be active");
-	es_group_unsaid(es);
-	es->group.epoch_node = 0;
+	es_each_group(g, es) {
+		g->own_epoch = ES_EPOCH_NONE;
+		if (g->role == ESPSYNC_ROLE_ACTIVE)
+			es_group_stand_down(g, "this machine was restored from a snapshot: promote it again if it is to be active");
+		es_group_unsaid(g);
+		g->epoch_node = 0;
+	}
 }
 
 static void refused(struct es_net *es)
@@ -473,6 +519,7 @@ static void release_all(struct es_net *es, bool open)
 	}
 	es_km_put_old(es);
 	es->n_tombs = 0;
+	es->n_astray = 0;
 	es->n_hot = 0;
 	es_km_expect_purge(es, true);
 }
@@ -546,13 +593,12 @@ static int new_socket(struct es_net *es, const struct es_config *cfg, struct net
  */
 int es_channel_start(struct es_net *es, const struct es_config *cfg, struct netlink_ext_ack *extack)
 {
+	struct es_group *g;
 	int err;
 
 	es->cfg = *cfg;
 	es->clock_us = es_clock_us();
 	es->echo_floor_us = es->clock_us;
-	es->unguarded = false;
-	es->gap_doubt = false;
 	es->walk = 0;
 	es->tick_at_us = 0;
 	es->own_us = 1;
@@ -574,7 +620,8 @@ int es_channel_start(struct es_net *es, const struct es_config *cfg, struct netl
 		NL_SET_ERR_MSG(extack, "cannot listen to xfrm's events: is xfrm_user missing from this kernel?");
 		goto fail;
 	}
-	es_group_reset(es);
+	es_each_group(g, es)
+		es_group_reset(g);
 	es_group_ranks(es);
 	es->up = true;
 	err = run_thread(es);
@@ -590,13 +637,15 @@ fail:
 /* Who was told "in" goes by the time that he was told with it. */
 static void keep_promises(struct es_net *es, const struct es_config *cfg)
 {
+	struct es_peer_in *in;
 	struct es_peer *p;
 
 	if (cfg->evict_ms >= es->cfg.evict_ms)
 		return;
 	list_for_each_entry(p, &es->peers, list)
-		if (p->last_in_own_us)
-			p->last_in_own_us += (es->cfg.evict_ms - cfg->evict_ms) * 1000ull;
+		for (in = p->in; in < p->in + ES_MAX_GROUPS; in++)
+			if (in->last_in_own_us)
+				in->last_in_own_us += (es->cfg.evict_ms - cfg->evict_ms) * 1000ull;
 }
 
 /**
@@ -643,6 +692,7 @@ int es_channel_rebind(struct es_net *es, const struct es_config *cfg, struct net
  */
 int es_channel_key(struct es_net *es, const u8 *key)
 {
+	struct es_group *g;
 	struct es_peer *p;
 
 	if (es->keyed && es_keys_are(&es->keys, key))
@@ -652,7 +702,8 @@ int es_channel_key(struct es_net *es, const u8 *key)
 	release_all(es, false);
 	es_keys_set(&es->keys, key);
 	es->echo_floor_us = es->clock_us;
-	es_group_unsaid(es);
+	es_each_group(g, es)
+		es_group_unsaid(g);
 	list_for_each_entry(p, &es->peers, list) {
 		es_tx_reset(p);
 		es_session_wipe(&p->session);
@@ -676,6 +727,8 @@ int es_channel_key(struct es_net *es, const u8 *key)
  */
 void es_channel_stop(struct es_net *es, bool release)
 {
+	struct es_group *g;
+
 	while (es->closing) {	/* a rebind is at work */
 		mutex_unlock(&es->lock);
 		usleep_range(1000, 2000);
@@ -692,5 +745,6 @@ void es_channel_stop(struct es_net *es, bool release)
 	es_guard_remove(es);
 	es_aevent_put(es);
 	free_all(es);
-	es_group_reset(es);
+	es_each_group(g, es)
+		es_group_reset(g);
 }

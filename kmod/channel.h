@@ -23,9 +23,10 @@ bool es_peer_heard(const struct es_peer *p);
 bool es_peer_answered(const struct es_peer *p);
 void es_peer_resync(struct es_peer *p);
 void es_peer_unheard(struct es_net *es, struct es_peer *p, bool forget);
+void es_peer_out(struct es_peer *p);
 u8 es_peer_state(const struct es_peer *p);
+u8 es_peer_state_in(const struct es_group *g, const struct es_peer *p);
 u32 es_peer_unsynced(const struct es_peer *p);
-void es_peer_shortfall(struct es_net *es, struct es_peer *p, u32 *waiting, u32 *mismatched);
 void es_peer_tick(struct es_net *es, struct es_peer *p);
 
 /* tx.c */

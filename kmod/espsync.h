@@ -43,18 +43,21 @@
  * Order: es->lock, x->lock, xfrm_state_lock (xfrm's), es->sa_lock. es->sa_lock is a leaf. So nothing takes x->lock inside
  * a walk of xfrm's states, and nothing takes es->lock inside a notification.
  *
- * RCU: group addresses (read by the guard and by notifications). Role and addresses are read locklessly by the guard.
+ * RCU: what belongs to a group (read by the guard and by notifications). Roles are read locklessly by the guard. Groups themselves live as long as
+ * their namespace: sa->g points to one whatever becomes of it; it changes under es->lock, x->lock and es->sa_lock.
  *
  * Contexts: notifications of the key manager come in process context or softirq, for NEWAE of the packet path and EXPIRE with x->lock
  * held. They adopt an SA, note a death, stop or wake an SA; the rest is the thread's.
  */
 
+#define ES_MAX_GROUPS	16		/* every datagram says of each what this node is */
 #define ES_MAX_SAS	(1u << 18)	/* of one namespace: handles, and the bits of a peer's bitmaps */
 #define ES_HASH_BITS	14
 #define ES_INFLIGHT	64		/* datagrams of a peer that wait for an acknowledgement */
 #define ES_MAX_RECS	96		/* records of one datagram */
 #define ES_SETTLE_MS	5000		/* after promote: SAs that appear may be mirrors that come late */
 #define ES_TOMB_MS	60000		/* how long a dead SA's numbers are kept at least */
+#define ES_ORPHAN_MS	86400000	/* ... and those of one that nobody said is gone: longer than SAs live */
 #define ES_EVICT_MAX_MS	600000u
 #define ES_TICK_MAX_US	10000u
 #define ES_NOTICE_MIN_MS	50	/* dead_ms and detect_ms: some of the longest sleeps between two ticks */
@@ -74,7 +77,10 @@ struct es_net;
 enum es_sa_flag {
 	ES_SA_MIRROR,		/* its numbers come from another node */
 	ES_SA_STOPPED,		/* we set XFRM_STATE_ERROR */
-	ES_SA_DEAD,		/* no state here, and none to come: a tombstone */
+	ES_SA_DEAD,		/* no state here, and no node has one: a tombstone */
+	ES_SA_ORPHAN,		/* ... because all that had one were lost: it may come back, and is told to who joins */
+	ES_SA_OURS,		/* had a state here */
+	ES_SA_NAMED,		/* a peer had it in its kernel and said so */
 	ES_SA_STALE,		/* in doubt */
 	ES_SA_INEXACT,		/* thresholds of its own: cannot be stopped */
 	ES_SA_OFFLOAD,		/* counts in the NIC */
@@ -139,7 +145,7 @@ enum es_lease_turn {
 };
 
 /**
- * enum es_role_turn - the same of the group's role, espsync_role; 0-2: enum espsync_role
+ * enum es_role_turn - the same of a group's role, espsync_role; 0-2: enum espsync_role
  * @ES_TURN_CLAIM: an owner that is heard is told to be silent
  * @ES_TURN_CLAIMED: it is silent, or was never heard
  * @ES_TURN_REFUSED: it does not become silent, or somebody else decided meanwhile
@@ -171,6 +177,7 @@ struct es_kept {
  * @hot: es->hot; es->lock
  * @x: the state, with a reference; written under sa_lock and es->lock or in notifications under sa_lock
  * @rcu: freeing
+ * @g: its group: of the addresses of @x, else as a peer names it
  * @flags: enum es_sa_flag, atomic bits
  * @handle: index in es->sas
  * @serial: which of the SAs that ever had @handle
@@ -183,6 +190,8 @@ struct es_kept {
  * @rank: of this node when the ceiling was stored
  * @ann: peers that have the SA in their kernel, a bit for each es_peer.index
  * @ann_seen: those of them that said so in their present session
+ * @astray: those of them that count it to another group: what they say of "in" does not cover it
+ * @passed: outbound, of one that was the owner: peers that had not agreed to all that it sent
  * @daddr: destination, informational: not part of the identity
  * @fp: fingerprint
  * @l: outbound lease. A standby stores the owner's ceiling in @l.target. @l.limit under x->lock when @x
@@ -203,6 +212,7 @@ struct es_sa {
 	struct list_head hot;
 	struct xfrm_state *x;
 	struct rcu_head rcu;
+	struct es_group *g;
 	unsigned long flags;
 	u32 handle;
 	u32 serial;
@@ -215,6 +225,8 @@ struct es_sa {
 	u8 rank;
 	u16 ann;
 	u16 ann_seen;
+	u16 astray;
+	u16 passed;
 	xfrm_address_t daddr;
 	u64 fp;
 	struct es_lease l;
@@ -251,34 +263,51 @@ struct es_old {
 };
 
 /**
- * struct es_addrs - the addresses of a group, replaced as a whole
- * @rcu: freeing
- * @n: how many
- * @a: addresses
+ * struct es_prefix - addresses that begin alike
+ * @a: one of them
+ * @len: how many bits count
  */
-struct es_addrs {
-	struct rcu_head rcu;
-	unsigned int n;
-	struct es_addr a[];
+struct es_prefix {
+	struct es_addr a;
+	u8 len;
 };
 
 /**
- * struct es_group - a set of local addresses with a role; es->lock, but @addrs and @role are read locklessly
- * @id: 0
- * @addrs: RCU
+ * struct es_scope - what belongs to a group, replaced as a whole
+ * @rcu: freeing
+ * @n_local: local addresses: the first of @p
+ * @n_remote: prefixes of remote addresses, behind them; none: any
+ * @p: both
+ */
+struct es_scope {
+	struct rcu_head rcu;
+	unsigned int n_local;
+	unsigned int n_remote;
+	struct es_prefix p[];
+};
+
+/**
+ * struct es_group - a set of local addresses with a role; es->lock, but @scope, @role and what notifications look at is read locklessly
+ * @es: namespace
+ * @id: 0-65535
+ * @slot: its place in es->groups, and in es_peer.in
+ * @used: it exists; group 0 always does
+ * @scope: RCU; NULL: it has no address
  * @role: enum espsync_role
  * @claiming: promote waits for the old owner's silence
  * @silent: the guard is up and everything under way has left
  * @doubt: enum espsync_doubt
  * @go_on: option overrun go-on
  * @evict_never: option
+ * @store: option role store: this node is never promoted
  * @epoch: highest counter seen
  * @epoch_node: and its node
  * @before: as active: node of the epoch before, which may be this one; 0 none
  * @own_epoch: counter of the newest promotion here that nobody has forgotten anything since; 0 before the first, ES_EPOCH_NONE if somebody has
  * @in_doubt: that promotion was out of sync: what appears late is in doubt too
  * @owner: node that says that it is active in that epoch; 0 unknown
- * @gen: counts promotions here; never 0 after the first
+ * @gen: es->promotions at the last one here; 0 before the first
+ * @rank: this node's among the standbys
  * @promoted_own_us: own time of the last promote
  * @settled: evict_ms have passed since, and limits were computed anew
  * @takeover: wall clock of it; 0 never
@@ -287,16 +316,25 @@ struct es_addrs {
  * @rested: the owner became silent while it held
  * @lent_ms: evict_ms of the owner, as it last said
  * @heard_us: clock when the owner was last heard
+ * @gap_own_us: own time when this active node's last gap was noticed
+ * @gap_us: clock of the last tick before it, or before the first of those that no peer has answered yet
+ * @gap_doubt: no peer gave its word after it in time: the walk puts what it meets in doubt
+ * @behind: the walk met an SA beyond its limit
+ * @unguarded: the guard could not be registered: SAs stay stopped
  */
 struct es_group {
+	struct es_net *es;
 	u32 id;
-	struct es_addrs __rcu *addrs;
+	u8 slot;
+	bool used;
+	struct es_scope __rcu *scope;
 	u8 role;
 	bool claiming;
 	bool silent;
 	u8 doubt;
 	bool go_on;
 	bool evict_never;
+	bool store;
 	u64 epoch;
 	u8 epoch_node;
 	u8 before;
@@ -312,26 +350,58 @@ struct es_group {
 	bool rested;
 	u32 lent_ms;
 	u64 heard_us;
+	u8 rank;
+	u64 gap_own_us;
+	u64 gap_us;
+	bool gap_doubt;
+	bool behind;
+	bool unguarded;
 };
 
 /**
  * struct es_sent - a datagram that waits for its acknowledgement
  * @seq: its number; 0: free
  * @sent_us: clock
- * @promo_gen: es_group.gen when it was built; grants of another one count for nothing
+ * @promotions: es->promotions when it was built; grants of a group that was promoted since count for nothing
  * @n: records
  * @rec: what it said
  */
 struct es_sent {
 	u64 seq;
 	u64 sent_us;
-	u32 promo_gen;
+	u32 promotions;
 	u16 n;
 	struct {
 		u32 handle;
 		u8 type;
 		u64 value;
 	} rec[ES_MAX_RECS];
+};
+
+/**
+ * struct es_peer_in - what is known of a peer in one group; es->lock
+ * @w: what it last said; zero if it did not mention the group
+ * @speaks: it did: it has the group
+ * @enforcing: limits hold as if it were in; last step of joining
+ * @is_in: as owner: told so
+ * @last_in_own_us: own time of the last "in" sent; 0 never
+ * @after_gap: has not acknowledged since this node's last gap
+ * @gap_boot: its boot id before the gap
+ * @n_waiting: SAs that it announced and that have no state here
+ * @n_mismatched: SAs of its that are here with another key
+ * @n_astray: SAs of its that are in another group here
+ */
+struct es_peer_in {
+	struct es_wire_group w;
+	bool speaks;
+	bool enforcing;
+	bool is_in;
+	u64 last_in_own_us;
+	bool after_gap;
+	u64 gap_boot;
+	u32 n_waiting;
+	u32 n_mismatched;
+	u32 n_astray;
 };
 
 /**
@@ -358,21 +428,15 @@ struct es_sent {
  * @sent_us: clock of the last datagram to it
  * @synced: it has heard of every SA in this session
  * @synced_sent: that it has is said, and not yet acknowledged
- * @enforcing: limits hold as if it were in; last step of joining
- * @is_in: as owner: told so
- * @last_in_own_us: own time of the last "in" sent; 0 never
- * @after_gap: has not acknowledged since this node's last gap
- * @gap_boot: its boot id before the gap
- * @g: what it last said of group 0
+ * @in: what it is in each group, by es_group.slot
  * @peer_synced: it said SYNCED in this session
- * @n_waiting: SAs that it announced as owner and that have no state here
- * @n_mismatched: SAs of its that are here with another key
  * @cursor: next handle to look at when sending
  * @dirty: handles with something to say, bits
  * @named: handles whose name it has acknowledged
  * @todo: handles of which it has acknowledged nothing since it joined, or since they appeared
  * @unknown: its handles that mean nothing here: it is to name them again
  * @n_unknown: how many
+ * @ask_names: it is to name all of its SAs again: groups have changed here
  * @acked: handle to acknowledged ceiling, as xa_mk_value
  * @map: its handles to ours, as es_sa_ref()
  * @inflight: ES_INFLIGHT datagrams, slot seq % ES_INFLIGHT
@@ -407,21 +471,15 @@ struct es_peer {
 	u64 sent_us;
 	bool synced;
 	bool synced_sent;
-	bool enforcing;
-	bool is_in;
-	u64 last_in_own_us;
-	bool after_gap;
-	u64 gap_boot;
-	struct es_wire_group g;
+	struct es_peer_in in[ES_MAX_GROUPS];
 	bool peer_synced;
-	u32 n_waiting;
-	u32 n_mismatched;
 	u32 cursor;
 	unsigned long *dirty;
 	unsigned long *named;
 	unsigned long *todo;
 	u32 unknown[ES_UNKNOWN];
 	unsigned int n_unknown;
+	bool ask_names;
 	struct xarray acked;
 	struct xarray map;
 	struct es_sent *inflight;
@@ -498,7 +556,8 @@ struct es_expect {
  * @thread: the channel's
  * @wait: what it sleeps on
  * @kick: it has work
- * @group: group 0
+ * @groups: by slot; the first is group 0
+ * @promotions: of all groups here; never 0 after the first
  * @guard_up: the hook is registered
  * @peers: list, es->lock
  * @n_peers: how many
@@ -524,12 +583,7 @@ struct es_expect {
  * @sample_us: clock of the last sampling of @hot
  * @counter_us: clock of the last multicast of counters
  * @interval_us: how long between two samplings
- * @gap_own_us: own time when the last gap was noticed
- * @gap_us: clock of the last tick before it, or before the first of those that no peer has answered yet
- * @gap_doubt: no peer gave its word after it in time: the walk puts what it meets in doubt
  * @walk: handle from which limits are computed anew; 0: no walk is due
- * @behind: the walk met an SA beyond its limit
- * @unguarded: the guard could not be registered: SAs stay stopped
  * @counter_cursor: handle at which a round of marking goes on
  * @counter_next: handle at which the stream of counters goes on
  * @full: something could not be stored
@@ -539,6 +593,7 @@ struct es_expect {
  * @helper: espsyncd's newest report
  * @counter_dirty: handles whose counters are to be multicast, bits
  * @n_sas: SAs in the table
+ * @n_astray: SAs that some peer counts to another group
  * @n_tombs: of these, those whose state is gone and whose numbers are kept
  * @drops: enum espsync_drop, of datagrams that are from nobody known
  * @renewals: leases renewed
@@ -555,7 +610,6 @@ struct es_expect {
  * @saved_rseqth: net.core.xfrm_aevent_rseqth as it was
  * @saved_etime: net.core.xfrm_aevent_etime as it was
  * @thresholds: both are saved and changed
- * @rank: this node's among the standbys
  * @n_nodes: peers and this one
  */
 struct es_net {
@@ -569,7 +623,8 @@ struct es_net {
 	struct task_struct *thread;
 	wait_queue_head_t wait;
 	bool kick;
-	struct es_group group;
+	struct es_group groups[ES_MAX_GROUPS];
+	u32 promotions;
 	bool guard_up;
 	struct list_head peers;
 	unsigned int n_peers;
@@ -595,12 +650,7 @@ struct es_net {
 	u64 sample_us;
 	u64 counter_us;
 	u32 interval_us;
-	u64 gap_own_us;
-	u64 gap_us;
-	bool gap_doubt;
 	u32 walk;
-	bool behind;
-	bool unguarded;
 	u32 counter_cursor;
 	u32 counter_next;
 	bool full;
@@ -610,6 +660,7 @@ struct es_net {
 	struct es_helper helper;
 	unsigned long *counter_dirty;
 	u32 n_sas;
+	u32 n_astray;
 	u32 n_tombs;
 	u64 drops[__ESPSYNC_DROP_MAX];
 	u64 renewals;
@@ -626,9 +677,21 @@ struct es_net {
 	u32 saved_rseqth;
 	u32 saved_etime;
 	bool thresholds;
-	u8 rank;
 	u8 n_nodes;
 };
+
+/* The group that exists behind @g; the first one behind NULL. */
+static inline struct es_group *es_group_next(const struct es_net *es, const struct es_group *g)
+{
+	unsigned int i;
+
+	for (i = g ? g->slot + 1 : 0; i < ES_MAX_GROUPS; i++)
+		if (es->groups[i].used)
+			return (struct es_group *)&es->groups[i];
+	return NULL;
+}
+
+#define es_each_group(g, es)	for ((g) = es_group_next(es, NULL); (g); (g) = es_group_next(es, g))
 
 extern unsigned int espsync_net_id;
 
@@ -641,17 +704,17 @@ static inline void es_wake(struct es_net *es)
 }
 
 /* This active node stood still, and waits for a peer's word since: for all it knows somebody was promoted meanwhile. */
-static inline bool es_any_gap(const struct es_net *es)
+static inline bool es_any_gap(const struct es_group *g)
 {
 	const struct es_peer *p;
 
-	list_for_each_entry(p, &es->peers, list)
-		if (p->after_gap)
+	list_for_each_entry(p, &g->es->peers, list)
+		if (p->in[g->slot].after_gap)
 			return true;
 	return false;
 }
 
-/* Tell every peer; @todo: none of them is in sync before it has acknowledged it. */
+/* Tell every peer, and none of them is in sync before it has acknowledged it. */
 static inline void es_sa_set_todo(struct es_net *es, struct es_sa *sa)
 {
 	struct es_peer *p;
@@ -661,6 +724,15 @@ static inline void es_sa_set_todo(struct es_net *es, struct es_sa *sa)
 		__set_bit(sa->handle, p->todo);
 	}
 	__set_bit(sa->handle, es->counter_dirty);
+}
+
+/* Whether a peer counts it to another group. */
+static inline void es_sa_astray(struct es_net *es, struct es_sa *sa, const struct es_peer *p, bool astray)
+{
+	u16 bits = astray ? sa->astray | BIT(p->index) : sa->astray & ~BIT(p->index);
+
+	es->n_astray += !!bits - !!sa->astray;
+	sa->astray = bits;
 }
 
 static inline void es_sa_set_dirty(struct es_net *es, struct es_sa *sa)

@@ -16,7 +16,8 @@
 #define ES_COUNTER_BATCH	256
 #define ES_COUNTER_SCAN		4096
 
-static struct sk_buff *begin(struct es_net *es, enum espsync_event type, void **hdr, struct nlattr **nest)
+/* @g: NULL: it concerns no group, or all */
+static struct sk_buff *begin(struct es_net *es, enum espsync_event type, const struct es_group *g, void **hdr, struct nlattr **nest)
 {
 	struct sk_buff *skb;
 
@@ -27,7 +28,7 @@ static struct sk_buff *begin(struct es_net *es, enum espsync_event type, void **
 		return NULL;
 	*hdr = genlmsg_put(skb, 0, 0, &es_family, 0, ESPSYNC_CMD_EVENT);
 	*nest = *hdr ? nla_nest_start(skb, ESPSYNC_A_EVENT) : NULL;
-	if (*nest && !nla_put_u8(skb, ESPSYNC_A_EVENT_TYPE, type) && !nla_put_u32(skb, ESPSYNC_A_EVENT_GROUP, es->group.id))
+	if (*nest && !nla_put_u8(skb, ESPSYNC_A_EVENT_TYPE, type) && (!g || !nla_put_u32(skb, ESPSYNC_A_EVENT_GROUP, g->id)))
 		return skb;
 	nlmsg_free(skb);
 	return NULL;
@@ -60,7 +61,7 @@ void es_event_sa(struct es_net *es, enum espsync_event type, const struct es_sa 
 
 	if (type != ESPSYNC_EVENT_SA)
 		pr_warn_ratelimited("espsync: SA spi 0x%08x: %s\n", be32_to_cpu(sa->spi), text);
-	skb = begin(es, type, &hdr, &nest);
+	skb = begin(es, type, READ_ONCE(sa->g), &hdr, &nest);
 	if (!skb)
 		return;
 	if (es_nl_addr(skb, ESPSYNC_A_EVENT_DST, sa->family, &sa->daddr) || nla_put_be32(skb, ESPSYNC_A_EVENT_SPI, sa->spi) ||
@@ -72,21 +73,25 @@ void es_event_sa(struct es_net *es, enum espsync_event type, const struct es_sa 
 
 /**
  * es_event_peer() - a peer's state changed
- * @es: namespace, locked
- * @p: the peer
+ * @p: the peer, locked
+ * @g: group in which it did, or NULL
  * @text: or NULL
  * Context: process
  */
-void es_event_peer(struct es_net *es, const struct es_peer *p, const char *text)
+void es_event_peer(const struct es_peer *p, const struct es_group *g, const char *text)
 {
 	static const char * const name[] = { "down", "joining", "up", "out" };
-	u8 state = es_peer_state(p);
+	u8 state = g ? es_peer_state_in(g, p) : es_peer_state(p);
+	struct es_net *es = p->es;
 	struct nlattr *nest;
 	struct sk_buff *skb;
 	void *hdr;
 
-	pr_info_ratelimited("espsync: peer %u is %s\n", p->node, text ?: name[state]);
-	skb = begin(es, ESPSYNC_EVENT_PEER, &hdr, &nest);
+	if (g && g->slot)
+		pr_info_ratelimited("espsync: peer %u in group %u is %s\n", p->node, g->id, text ?: name[state]);
+	else
+		pr_info_ratelimited("espsync: peer %u is %s\n", p->node, text ?: name[state]);
+	skb = begin(es, ESPSYNC_EVENT_PEER, g, &hdr, &nest);
 	if (!skb)
 		return;
 	if (nla_put_u8(skb, ESPSYNC_A_EVENT_PEER, p->node) || nla_put_u8(skb, ESPSYNC_A_EVENT_PEER_STATE, state))
@@ -97,20 +102,20 @@ void es_event_peer(struct es_net *es, const struct es_peer *p, const char *text)
 
 /**
  * es_event_role() - this node's role changed
- * @es: namespace, locked
+ * @g: group, locked
  * @text: why
  * Context: process
  */
-void es_event_role(struct es_net *es, const char *text)
+void es_event_role(const struct es_group *g, const char *text)
 {
 	static const char * const name[] = { "undecided", "standby", "active" };
-	const struct es_group *g = &es->group;
+	struct es_net *es = g->es;
 	struct nlattr *nest;
 	struct sk_buff *skb;
 	void *hdr;
 
 	pr_info("espsync: group %u is %s here, epoch %llu: %s\n", g->id, name[g->role], g->epoch, text);
-	skb = begin(es, ESPSYNC_EVENT_ROLE, &hdr, &nest);
+	skb = begin(es, ESPSYNC_EVENT_ROLE, g, &hdr, &nest);
 	if (!skb)
 		return;
 	if (nla_put_u8(skb, ESPSYNC_A_EVENT_ROLE, g->role) ||
@@ -118,6 +123,39 @@ void es_event_role(struct es_net *es, const char *text)
 		nlmsg_free(skb);
 	else
 		end(es, skb, hdr, nest, text);
+}
+
+static void tell(struct es_net *es, enum espsync_event type, const struct es_group *g, u8 node, const char *text)
+{
+	struct nlattr *nest;
+	struct sk_buff *skb;
+	void *hdr;
+
+	if (node && g && g->slot)
+		pr_warn_ratelimited("espsync: peer %u in group %u: %s\n", node, g->id, text);
+	else if (node)
+		pr_warn_ratelimited("espsync: peer %u: %s\n", node, text);
+	else
+		pr_warn_ratelimited("espsync: %s\n", text);
+	skb = begin(es, type, g, &hdr, &nest);
+	if (!skb)
+		return;
+	if (node && nla_put_u8(skb, ESPSYNC_A_EVENT_PEER, node))
+		nlmsg_free(skb);
+	else
+		end(es, skb, hdr, nest, text);
+}
+
+/**
+ * es_event_conflict() - two nodes are active in a group
+ * @g: group, locked
+ * @node: the other one
+ * @text: one sentence
+ * Context: process
+ */
+void es_event_conflict(const struct es_group *g, u8 node, const char *text)
+{
+	tell(g->es, ESPSYNC_EVENT_CONFLICT, g, node, text);
 }
 
 /**
@@ -130,21 +168,7 @@ void es_event_role(struct es_net *es, const char *text)
  */
 void es_event_text(struct es_net *es, enum espsync_event type, u8 node, const char *text)
 {
-	struct nlattr *nest;
-	struct sk_buff *skb;
-	void *hdr;
-
-	if (node)
-		pr_warn_ratelimited("espsync: peer %u: %s\n", node, text);
-	else
-		pr_warn_ratelimited("espsync: %s\n", text);
-	skb = begin(es, type, &hdr, &nest);
-	if (!skb)
-		return;
-	if (node && nla_put_u8(skb, ESPSYNC_A_EVENT_PEER, node))
-		nlmsg_free(skb);
-	else
-		end(es, skb, hdr, nest, text);
+	tell(es, type, NULL, node, text);
 }
 
 static bool tell_counters(struct es_net *es, struct es_sa *sa)

@@ -8,8 +8,9 @@
 #include "espsync.h"
 
 void es_event_sa(struct es_net *es, enum espsync_event type, const struct es_sa *sa, const char *text);
-void es_event_peer(struct es_net *es, const struct es_peer *p, const char *text);
-void es_event_role(struct es_net *es, const char *text);
+void es_event_peer(const struct es_peer *p, const struct es_group *g, const char *text);
+void es_event_role(const struct es_group *g, const char *text);
+void es_event_conflict(const struct es_group *g, u8 node, const char *text);
 void es_event_text(struct es_net *es, enum espsync_event type, u8 node, const char *text);
 void es_event_counters(struct es_net *es);
 

@@ -3,7 +3,7 @@
  * guard.c - a standby is silent.
  *
  * Job: a netfilter hook that drops what a guarded group's address would send: packets that one of its SAs would transform, ESP, ESP in UDP
- * and IKE. Registered only while the group is standby.
+ * and IKE. Registered only while some group is standby.
  * What may not enter: anything that a packet does not need.
  *
  * It stands at NF_IP_PRI_LAST - 1, behind SNAT, which attaches the IPsec bundle at priority 100 inside POST_ROUTING; it walks the whole bundle, because
@@ -17,18 +17,26 @@
 
 #include "events.h"
 #include "group.h"
+#include "place.h"
 #include "trace.h"
 
 #define ES_IKE_PORT	500
 #define ES_NATT_PORT	4500
 
-/* The state of the bundle that is the group's, or NULL. */
-static const struct xfrm_state *guarded(const struct es_group *g, const struct sk_buff *skb)
+static bool is_standby(struct es_net *es, u16 family, const xfrm_address_t *local, const xfrm_address_t *remote)
+{
+	const struct es_group *g = es_place(es, family, local, remote);
+
+	return g && READ_ONCE(g->role) == ESPSYNC_ROLE_STANDBY;
+}
+
+/* The state of the bundle that is a standby group's, or NULL. */
+static const struct xfrm_state *guarded(struct es_net *es, const struct sk_buff *skb)
 {
 	const struct dst_entry *dst = skb_dst(skb);
 
 	for (; dst && dst->xfrm; dst = xfrm_dst_child(dst))
-		if (es_group_has(g, dst->xfrm->props.family, &dst->xfrm->props.saddr))
+		if (is_standby(es, dst->xfrm->props.family, &dst->xfrm->props.saddr, &dst->xfrm->id.daddr))
 			return dst->xfrm;
 	return NULL;
 }
@@ -47,14 +55,14 @@ static bool is_tunnel_traffic(const struct sk_buff *skb, u8 proto, unsigned int 
 	return uh && (uh->source == htons(ES_IKE_PORT) || uh->source == htons(ES_NATT_PORT));
 }
 
-static bool sent_from_group(const struct es_group *g, const struct sk_buff *skb, u8 pf)
+static bool sent_from_group(struct es_net *es, const struct sk_buff *skb, u8 pf)
 {
 	unsigned int at = skb_network_offset(skb);
 
 	if (pf == NFPROTO_IPV4) {
 		const struct iphdr *ip = ip_hdr(skb);
 
-		return es_group_has(g, AF_INET, (const xfrm_address_t *)&ip->saddr) &&
+		return is_standby(es, AF_INET, (const xfrm_address_t *)&ip->saddr, (const xfrm_address_t *)&ip->daddr) &&
 		       is_tunnel_traffic(skb, ip->protocol, at + ip->ihl * 4, ip->frag_off & htons(IP_OFFSET));
 	}
 	if (pf == NFPROTO_IPV6) {
@@ -63,7 +71,7 @@ static bool sent_from_group(const struct es_group *g, const struct sk_buff *skb,
 		__be16 frag = 0;
 		int off;
 
-		if (!es_group_has(g, AF_INET6, (const xfrm_address_t *)&ip->saddr))
+		if (!is_standby(es, AF_INET6, (const xfrm_address_t *)&ip->saddr, (const xfrm_address_t *)&ip->daddr))
 			return false;
 		off = ipv6_skip_exthdr(skb, at + sizeof(*ip), &next, &frag);
 		return off > 0 && is_tunnel_traffic(skb, next, off, frag & htons(~7));
@@ -76,10 +84,10 @@ static unsigned int drop_guarded(void *priv, struct sk_buff *skb, const struct n
 	struct es_net *es = es_net_of(state->net);
 	const struct xfrm_state *x;
 
-	if (!es || READ_ONCE(es->group.role) != ESPSYNC_ROLE_STANDBY)
+	if (!es)
 		return NF_ACCEPT;
-	x = guarded(&es->group, skb);
-	if (!x && !sent_from_group(&es->group, skb, state->pf))
+	x = guarded(es, skb);
+	if (!x && !sent_from_group(es, skb, state->pf))
 		return NF_ACCEPT;
 	atomic64_inc(&es->refused);
 	trace_espsync_refuse(es, state->pf == NFPROTO_IPV4 ? AF_INET : AF_INET6, x ? x->id.spi : 0, skb->len);
@@ -93,14 +101,24 @@ static const struct nf_hook_ops guard_ops = {
 	.priority = NF_IP_PRI_LAST - 1,
 };
 
+static bool wanted(struct es_net *es)
+{
+	const struct es_group *g;
+
+	es_each_group(g, es)
+		if (es->up && g->role == ESPSYNC_ROLE_STANDBY && es_placed(g))
+			return true;
+	return false;
+}
+
 /**
- * es_guard_update() - have the hook if and only if the group is standby and has addresses
+ * es_guard_update() - have the hook if and only if some group is standby and has addresses
  * @es: namespace, locked
  * Return: 0, or why it could not be registered. Context: process, sleeps
  */
 int es_guard_update(struct es_net *es)
 {
-	bool want = es->up && es->group.role == ESPSYNC_ROLE_STANDBY && es_group_named(&es->group);
+	bool want = wanted(es);
 	int err = 0;
 
 	if (want && !es->guard_up) {

@@ -144,10 +144,19 @@ bool es_in_merge(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *
 	return true;
 }
 
+static void kept(struct es_net *es, const struct es_sa *sa, struct es_wire_rec *r)
+{
+	spin_lock_bh(&es->sa_lock);
+	r->win = sa->kept->win;
+	r->bytes = sa->kept->bytes;
+	r->packets = sa->kept->packets;
+	spin_unlock_bh(&es->sa_lock);
+}
+
 /**
  * es_in_fill() - what to tell a peer about an inbound SA
  * @es: namespace, locked
- * @sa: the SA, with a state
+ * @sa: the SA, with a state or numbers that were kept
  * @r: record; handle is the caller's
  *
  * The whole window: a late packet sets a bit anywhere in it, and a datagram before this one may have been lost.
@@ -157,6 +166,10 @@ void es_in_fill(struct es_net *es, struct es_sa *sa, struct es_wire_rec *r)
 	struct xfrm_state *x = READ_ONCE(sa->x);
 
 	r->type = ES_WIRE_IN;
+	if (!x) {
+		kept(es, sa, r);
+		return;
+	}
 	spin_lock_bh(&x->lock);
 	es_x_read(x, &r->win, ES_WINDOW_MAX);
 	r->bytes = x->curlft.bytes;

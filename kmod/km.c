@@ -16,25 +16,12 @@
 #include "in.h"
 #include "km.h"
 #include "out.h"
+#include "place.h"
 #include "sa.h"
 #include "xstate.h"
 
 #define ES_WALK_BATCH	64
 #define ES_MAX_EXPECT	4096
-
-/* Direction of a state and whether its local address is the group's. rcu_read_lock held, or es->lock. */
-static bool placed(struct es_net *es, const struct xfrm_state *x, u8 *dir)
-{
-	bool in = es_group_has(&es->group, x->props.family, &x->id.daddr);
-	bool out = es_group_has(&es->group, x->props.family, &x->props.saddr);
-
-	*dir = es_x_dir(x);
-	if (!es_group_named(&es->group))
-		return true;
-	if (*dir == ESPSYNC_DIR_UNKNOWN && in != out)
-		*dir = in ? ESPSYNC_DIR_IN : ESPSYNC_DIR_OUT;
-	return *dir == ESPSYNC_DIR_IN ? in : *dir == ESPSYNC_DIR_OUT ? out : in || out;
-}
 
 /* Thresholds that neither we nor the defaults set belong to somebody else. */
 static bool own_thresholds(const struct es_net *es, const struct xfrm_state *x)
@@ -59,12 +46,13 @@ static bool expected(struct es_net *es, const struct xfrm_state *x)
  * Whose numbers a state that appears has: another node's, unless this node is active and has been for settle time, or the state
  * was already in use here. One that is found in ERROR is what a standby's module left, whatever its number. sa_lock held.
  */
-static bool is_mirror(struct es_net *es, const struct xfrm_state *x, bool told)
+static bool is_mirror(const struct es_group *g, const struct xfrm_state *x, bool told)
 {
-	if (READ_ONCE(es->group.role) != ESPSYNC_ROLE_ACTIVE)
-		return told || READ_ONCE(es->group.role) == ESPSYNC_ROLE_STANDBY || !es_x_oseq(x) || !es_x_used(x) ||
-		       x->km.state == XFRM_STATE_ERROR;
-	return (READ_ONCE(es->group.owner) && es_group_settling(es)) || expected(es, x);
+	u8 role = READ_ONCE(g->role);
+
+	if (role != ESPSYNC_ROLE_ACTIVE)
+		return told || role == ESPSYNC_ROLE_STANDBY || !es_x_oseq(x) || !es_x_used(x) || x->km.state == XFRM_STATE_ERROR;
+	return (READ_ONCE(g->owner) && es_group_settling(g)) || expected(g->es, x);
 }
 
 /*
@@ -104,8 +92,7 @@ static void inherit(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, s
 	spin_lock(&es->sa_lock);
 	k = sa->kept;
 	sa->kept = NULL;
-	if (test_and_clear_bit(ES_SA_DEAD, &sa->flags))
-		es->n_tombs--;
+	es_sa_revive(es, sa);
 	spin_unlock(&es->sa_lock);
 	if (!k)
 		return;
@@ -163,15 +150,17 @@ static bool followed(struct es_net *es, struct xfrm_state *x, u8 dir)
 void es_km_adopt(struct es_net *es, struct xfrm_state *x, bool locked, bool told)
 {
 	struct es_old *o = NULL;
+	struct es_group *g;
 	struct es_sa *sa;
 	bool known, mirror;
 	u8 dir;
 	u64 fp;
 
 	/* with smp_store_release() of es_channel_key(): the keys are there */
-	if (!smp_load_acquire(&es->keyed) || x->id.proto != IPPROTO_ESP || !es_x_live(x) || !placed(es, x, &dir))
+	if (!smp_load_acquire(&es->keyed) || x->id.proto != IPPROTO_ESP || !es_x_live(x))
 		return;
-	if (followed(es, x, dir))
+	g = es_place_state(es, x, &dir);
+	if (!g || followed(es, x, dir))
 		return;
 	fp = es_x_fingerprint(&es->keys, x);
 	if (!locked)
@@ -197,12 +186,14 @@ void es_km_adopt(struct es_net *es, struct xfrm_state *x, bool locked, bool told
 	if (sa->x != x)		/* else only its direction is news: the group has an address now */
 		xfrm_state_hold(x);
 	WRITE_ONCE(sa->x, x);
+	WRITE_ONCE(sa->g, g);
 	sa->family = x->props.family;
 	sa->daddr = x->id.daddr;
 	if (!known || dir != ESPSYNC_DIR_UNKNOWN)
 		sa->dir = dir;
-	mirror = is_mirror(es, x, told);
+	mirror = is_mirror(g, x, told);
 	set_bit(ES_SA_FRESH, &sa->flags);
+	set_bit(ES_SA_OURS, &sa->flags);
 	es_sa_queue(es, sa);
 	spin_unlock(&es->sa_lock);
 	begin(es, sa, x, o, known, mirror);
@@ -255,7 +246,7 @@ static void moved(struct es_net *es, struct xfrm_state *x, u32 aevent)
 
 	spin_lock_bh(&es->sa_lock);
 	sa = es_sa_by_state(es, x);
-	mirror = sa && sa->dir == ESPSYNC_DIR_UNKNOWN && is_mirror(es, x, false);
+	mirror = sa && sa->dir == ESPSYNC_DIR_UNKNOWN && is_mirror(sa->g, x, false);
 	if (sa && user)
 		es_sa_queue(es, sa);
 	spin_unlock_bh(&es->sa_lock);
@@ -419,19 +410,6 @@ int es_km_walk(struct es_net *es)
 	xfrm_state_walk_done(&walk, es->net);
 	kfree(b);
 	return 0;
-}
-
-/**
- * es_km_placed() - whether a state still belongs to the group
- * @es: namespace, locked
- * @x: the state
- * Return: false if the group's addresses were changed and do not cover it any more
- */
-bool es_km_placed(struct es_net *es, const struct xfrm_state *x)
-{
-	u8 dir;
-
-	return placed(es, x, &dir);
 }
 
 /**

@@ -15,10 +15,10 @@
 
 #include "aevent.h"
 #include "channel.h"
-#include "group.h"
 #include "km.h"
 #include "netlink.h"
 #include "params.h"
+#include "place.h"
 
 unsigned int espsync_net_id __read_mostly;
 
@@ -46,6 +46,7 @@ static int __net_init es_net_init(struct net *net)
 	INIT_LIST_HEAD(&es->hot);
 	INIT_LIST_HEAD(&es->expect);
 	xa_init_flags(&es->sas, XA_FLAGS_ALLOC);
+	es_place_init(es);
 	es_aevent_net_init(es);
 	return 0;
 }
@@ -57,7 +58,7 @@ static void __net_exit es_net_exit(struct net *net)
 	mutex_lock(&es->lock);
 	es_channel_stop(es, false);
 	mutex_unlock(&es->lock);
-	es_group_free(es);
+	es_place_free(es);
 	xa_destroy(&es->sas);
 }
 

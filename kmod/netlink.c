@@ -17,6 +17,7 @@
 #include "netlink.h"
 #include "nl_fill.h"
 #include "out.h"
+#include "place.h"
 #include "ready.h"
 #include "sa.h"
 
@@ -44,13 +45,22 @@ static const struct nla_policy peer_policy[ESPSYNC_A_PEER_MAX + 1] = {
 /* More than a policy's own s16 holds. */
 static struct netlink_range_validation timeout_range = { .max = 60000 };
 
+static struct netlink_range_validation group_range = { .max = ESPSYNC_MAX_GROUP };
+
+static const struct nla_policy prefix_policy[ESPSYNC_A_PREFIX_MAX + 1] = {
+	[ESPSYNC_A_PREFIX_ADDR] = { .type = NLA_BINARY, .len = 16 },
+	[ESPSYNC_A_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 128),
+};
+
 static const struct nla_policy group_policy[ESPSYNC_A_GROUP_MAX + 1] = {
-	[ESPSYNC_A_GROUP_ID] = { .type = NLA_U32 },
+	[ESPSYNC_A_GROUP_ID] = NLA_POLICY_FULL_RANGE(NLA_U32, &group_range),
 	[ESPSYNC_A_GROUP_ADDRS] = { .type = NLA_NESTED },
 	[ESPSYNC_A_GROUP_DOUBT] = NLA_POLICY_MAX(NLA_U8, ESPSYNC_DOUBT_HOLD),
 	[ESPSYNC_A_GROUP_OVERRUN] = NLA_POLICY_MAX(NLA_U8, 1),
 	[ESPSYNC_A_GROUP_EVICT_NEVER] = NLA_POLICY_MAX(NLA_U8, 1),
 	[ESPSYNC_A_GROUP_TIMEOUT_MS] = NLA_POLICY_FULL_RANGE(NLA_U32, &timeout_range),
+	[ESPSYNC_A_GROUP_REMOTES] = { .type = NLA_NESTED },
+	[ESPSYNC_A_GROUP_STORE] = NLA_POLICY_MAX(NLA_U8, 1),
 };
 
 static const struct nla_policy sa_policy[ESPSYNC_A_SA_MAX + 1] = {
@@ -379,78 +389,167 @@ static int resync(struct sk_buff *req, struct genl_info *info)
 	return err;
 }
 
-static int is_group_0(struct genl_info *info, struct nlattr **tb)
+static u32 group_id(struct nlattr **tb)
 {
-	if (!tb[ESPSYNC_A_GROUP_ID] || !nla_get_u32(tb[ESPSYNC_A_GROUP_ID]))
-		return 0;
-	GENL_SET_ERR_MSG(info, "this version of the module has group 0 only");
-	return -ENOENT;
+	return tb[ESPSYNC_A_GROUP_ID] ? nla_get_u32(tb[ESPSYNC_A_GROUP_ID]) : 0;
 }
 
-static int group_addrs(struct genl_info *info, struct nlattr *nest, struct es_addr *a, unsigned int *n)
+static struct es_group *group_of(struct es_net *es, struct netlink_ext_ack *extack, struct nlattr **tb)
+{
+	struct es_group *g = es_place_find(es, group_id(tb));
+
+	if (!g)
+		NL_SET_ERR_MSG(extack, "no such group: espsync show groups, or make it with espsync group set N addr ADDR");
+	return g;
+}
+
+static int read_locals(struct genl_info *info, struct nlattr *nest, struct es_scope *s)
 {
 	struct nlattr *i;
 	int rem, err;
 
-	*n = 0;
 	nla_for_each_nested(i, nest, rem) {
+		struct es_prefix *p = &s->p[s->n_local];
+
 		if (nla_type(i) != ESPSYNC_A_ADDR)
 			continue;
-		if (*n == ESPSYNC_MAX_ADDRS) {
+		if (s->n_local == ESPSYNC_MAX_ADDRS) {
 			NL_SET_ERR_MSG_ATTR(info->extack, i, "a group has at most 64 addresses");
 			return -E2BIG;
 		}
-		err = get_addr(info, i, &a[(*n)++]);
+		err = get_addr(info, i, &p->a);
+		if (err)
+			return err;
+		p->len = es_addr_len(&p->a) * 8;
+		s->n_local++;
+	}
+	return 0;
+}
+
+static int read_prefix(struct genl_info *info, struct nlattr *nest, struct es_prefix *p)
+{
+	struct nlattr *tb[ESPSYNC_A_PREFIX_MAX + 1];
+	int err = nla_parse_nested(tb, ESPSYNC_A_PREFIX_MAX, nest, prefix_policy, info->extack);
+
+	if (err)
+		return err;
+	if (!tb[ESPSYNC_A_PREFIX_ADDR] || !tb[ESPSYNC_A_PREFIX_LEN] ||
+	    es_addr_set(&p->a, nla_data(tb[ESPSYNC_A_PREFIX_ADDR]), nla_len(tb[ESPSYNC_A_PREFIX_ADDR])) ||
+	    nla_get_u8(tb[ESPSYNC_A_PREFIX_LEN]) > es_addr_len(&p->a) * 8) {
+		NL_SET_ERR_MSG_ATTR(info->extack, nest, "not a prefix: an IPv4 address and 0 to 32, or an IPv6 address and 0 to 128");
+		return -EINVAL;
+	}
+	p->len = nla_get_u8(tb[ESPSYNC_A_PREFIX_LEN]);
+	return 0;
+}
+
+static int read_remotes(struct genl_info *info, struct nlattr *nest, struct es_scope *s)
+{
+	struct nlattr *i;
+	int rem, err;
+
+	nla_for_each_nested(i, nest, rem) {
+		if (nla_type(i) != ESPSYNC_A_PREFIX)
+			continue;
+		if (s->n_remote == ESPSYNC_MAX_ADDRS) {
+			NL_SET_ERR_MSG_ATTR(info->extack, i, "a group has at most 64 remote prefixes");
+			return -E2BIG;
+		}
+		err = read_prefix(info, i, &s->p[s->n_local + s->n_remote]);
+		if (err)
+			return err;
+		s->n_remote++;
+	}
+	return 0;
+}
+
+/* What is to belong to a group; NULL: nothing. */
+static int read_scope(struct genl_info *info, struct nlattr **tb, struct es_scope **scope)
+{
+	struct es_scope *s = kzalloc(struct_size(s, p, 2 * ESPSYNC_MAX_ADDRS), GFP_KERNEL);
+	int err;
+
+	*scope = NULL;
+	if (!s)
+		return -ENOMEM;
+	err = read_locals(info, tb[ESPSYNC_A_GROUP_ADDRS], s);
+	if (!err && tb[ESPSYNC_A_GROUP_REMOTES])
+		err = read_remotes(info, tb[ESPSYNC_A_GROUP_REMOTES], s);
+	if (!err && s->n_local)
+		*scope = s;
+	else
+		kfree(s);
+	return err;
+}
+
+/* Which of a group's options a request has; the group exists. */
+static void set_options(struct es_group *g, struct nlattr **tb)
+{
+	if (tb[ESPSYNC_A_GROUP_DOUBT])
+		g->doubt = nla_get_u8(tb[ESPSYNC_A_GROUP_DOUBT]);
+	if (tb[ESPSYNC_A_GROUP_OVERRUN])
+		WRITE_ONCE(g->go_on, nla_get_u8(tb[ESPSYNC_A_GROUP_OVERRUN]));
+	if (tb[ESPSYNC_A_GROUP_EVICT_NEVER])
+		g->evict_never = nla_get_u8(tb[ESPSYNC_A_GROUP_EVICT_NEVER]);
+	if (tb[ESPSYNC_A_GROUP_STORE])
+		g->store = nla_get_u8(tb[ESPSYNC_A_GROUP_STORE]);
+	g->es->walk = g->es->up;
+}
+
+static int group_apply(struct es_net *es, struct genl_info *info, struct nlattr **tb, struct es_scope *scope)
+{
+	struct es_group *g;
+	int err;
+
+	if (tb[ESPSYNC_A_GROUP_ADDRS]) {
+		err = es_place_set(es, group_id(tb), scope, info->extack);
 		if (err)
 			return err;
 	}
+	g = group_of(es, info->extack, tb);
+	if (!g)
+		return -ENOENT;
+	if (g->role == ESPSYNC_ROLE_ACTIVE && tb[ESPSYNC_A_GROUP_STORE] && nla_get_u8(tb[ESPSYNC_A_GROUP_STORE])) {
+		GENL_SET_ERR_MSG(info, "this node is active in this group: demote it first, then it can be told to store only");
+		return -EBUSY;
+	}
+	set_options(g, tb);
 	return 0;
 }
 
 static int group_set(struct sk_buff *req, struct genl_info *info)
 {
 	struct nlattr *tb[ESPSYNC_A_GROUP_MAX + 1];
-	struct es_addr *a;
+	struct es_scope *scope = NULL;
 	struct es_net *es;
-	unsigned int n = 0;
 	int err = open_nest(info, ESPSYNC_A_GROUP, tb, ESPSYNC_A_GROUP_MAX, group_policy);
 
-	if (!err)
-		err = is_group_0(info, tb);
+	if (!err && tb[ESPSYNC_A_GROUP_REMOTES] && !tb[ESPSYNC_A_GROUP_ADDRS])
+		err = refuse(info, -EINVAL, "remote prefixes are given together with the group's addresses");
+	if (!err && tb[ESPSYNC_A_GROUP_ADDRS])
+		err = read_scope(info, tb, &scope);
+	if (!err && !scope && tb[ESPSYNC_A_GROUP_ADDRS] && group_id(tb))
+		err = refuse(info, -EINVAL, "a group needs an address: espsync group set N addr ADDR, or espsync group del N");
 	if (err)
 		return err;
-	a = kcalloc(ESPSYNC_MAX_ADDRS, sizeof(*a), GFP_KERNEL);
-	if (!a)
-		return -ENOMEM;
-	if (tb[ESPSYNC_A_GROUP_ADDRS])
-		err = group_addrs(info, tb[ESPSYNC_A_GROUP_ADDRS], a, &n);
 	es = lock_net(info);
-	if (!err && tb[ESPSYNC_A_GROUP_ADDRS])
-		err = es_group_set_addrs(es, a, n);
-	if (!err && tb[ESPSYNC_A_GROUP_DOUBT])
-		es->group.doubt = nla_get_u8(tb[ESPSYNC_A_GROUP_DOUBT]);
-	if (!err && tb[ESPSYNC_A_GROUP_OVERRUN])
-		WRITE_ONCE(es->group.go_on, nla_get_u8(tb[ESPSYNC_A_GROUP_OVERRUN]));
-	if (!err && tb[ESPSYNC_A_GROUP_EVICT_NEVER])
-		es->group.evict_never = nla_get_u8(tb[ESPSYNC_A_GROUP_EVICT_NEVER]);
-	es->walk = es->up && es->group.role == ESPSYNC_ROLE_ACTIVE;
+	err = group_apply(es, info, tb, scope);
 	mutex_unlock(&es->lock);
-	kfree(a);
 	return err;
 }
 
 static int group_del(struct sk_buff *req, struct genl_info *info)
 {
 	struct nlattr *tb[ESPSYNC_A_GROUP_MAX + 1];
+	struct es_group *g;
 	struct es_net *es;
 	int err = open_nest(info, ESPSYNC_A_GROUP, tb, ESPSYNC_A_GROUP_MAX, group_policy);
 
-	if (!err)
-		err = is_group_0(info, tb);
 	if (err)
 		return err;
 	es = lock_net(info);
-	err = es_group_set_addrs(es, NULL, 0);
+	g = group_of(es, info->extack, tb);
+	err = g ? es_place_del(es, g, info->extack) : -ENOENT;
 	mutex_unlock(&es->lock);
 	return err;
 }
@@ -485,6 +584,8 @@ static int role_set(struct sk_buff *req, struct genl_info *info)
 {
 	struct nlattr *tb[ESPSYNC_A_GROUP_MAX + 1];
 	bool up = info->genlhdr->cmd == ESPSYNC_CMD_PROMOTE;
+	struct es_census c[ES_MAX_GROUPS];
+	struct es_group *g;
 	struct sk_buff *skb;
 	struct es_net *es;
 	u32 doubtful = 0;
@@ -492,8 +593,6 @@ static int role_set(struct sk_buff *req, struct genl_info *info)
 	void *hdr;
 	int err = open_nest(info, ESPSYNC_A_GROUP, tb, ESPSYNC_A_GROUP_MAX, group_policy);
 
-	if (!err)
-		err = is_group_0(info, tb);
 	if (err)
 		return err;
 	skb = reply_new(info, &hdr);
@@ -504,17 +603,22 @@ static int role_set(struct sk_buff *req, struct genl_info *info)
 		nlmsg_free(skb);
 		return -ENOTCONN;
 	}
-	if (!es->keyed) {
+	g = group_of(es, info->extack, tb);
+	if (!g) {
+		err = -ENOENT;
+	} else if (!es->keyed) {
 		GENL_SET_ERR_MSG(info, "the channel has no key: espsync channel set ... psk-file FILE");
 		err = -ENOKEY;
 	} else if (up) {
-		err = es_group_promote(es, &doubtful, info->extack);
+		err = es_group_promote(g, &doubtful, info->extack);
 	} else {
-		es_group_stand_down(es, "demoted");
+		es_group_stand_down(g, "demoted");
 		flushed = flush(es, tb[ESPSYNC_A_GROUP_TIMEOUT_MS] ? nla_get_u32(tb[ESPSYNC_A_GROUP_TIMEOUT_MS]) : ES_FLUSH_MS);
 	}
-	if (!err)
-		err = es_nl_group(es, skb, doubtful, flushed);
+	if (!err) {
+		es_sa_census(es, c);
+		err = es_nl_group(g, skb, &c[g->slot], doubtful, flushed);
+	}
 	mutex_unlock(&es->lock);
 	return reply_send(info, skb, hdr, err);
 }
@@ -585,6 +689,7 @@ static void merge(struct es_net *es, struct es_sa *sa, struct nlattr **tb)
 
 	r->bytes = tb[ESPSYNC_A_SA_BYTES] ? nla_get_u64(tb[ESPSYNC_A_SA_BYTES]) : 0;
 	r->packets = tb[ESPSYNC_A_SA_PACKETS] ? nla_get_u64(tb[ESPSYNC_A_SA_PACKETS]) : 0;
+	r->flags = 0;
 	r->ceiling = max(oseq, ceiling);
 	r->lease = sa->l.lease;
 	if (r->ceiling && sa->dir != ESPSYNC_DIR_IN) {
@@ -715,9 +820,16 @@ static int fill_peer(struct es_net *es, void *p, struct sk_buff *skb)
 	return es_nl_peer(es, p, skb);
 }
 
-static int fill_group(struct es_net *es, void *none, struct sk_buff *skb)
+struct group_row {
+	const struct es_group *g;
+	const struct es_census *c;
+};
+
+static int fill_group(struct es_net *es, void *obj, struct sk_buff *skb)
 {
-	return es_nl_group(es, skb, 0, -1);
+	const struct group_row *row = obj;
+
+	return es_nl_group(row->g, skb, row->c, 0, -1);
 }
 
 static int fill_sa(struct es_net *es, void *sa, struct sk_buff *skb)
@@ -730,7 +842,7 @@ static int fill_reason(struct es_net *es, void *obj, struct sk_buff *skb)
 	const struct es_reason *r = obj;
 	struct nlattr *nest = nla_nest_start(skb, ESPSYNC_A_REASON);
 
-	if (!nest || nla_put_u8(skb, ESPSYNC_A_REASON_CODE, r->code) || nla_put_u32(skb, ESPSYNC_A_REASON_GROUP, es->group.id) ||
+	if (!nest || nla_put_u8(skb, ESPSYNC_A_REASON_CODE, r->code) || nla_put_u32(skb, ESPSYNC_A_REASON_GROUP, r->group) ||
 	    (r->peer && nla_put_u8(skb, ESPSYNC_A_REASON_PEER, r->peer)) ||
 	    (r->spi && nla_put_be32(skb, ESPSYNC_A_REASON_SPI, r->spi)) ||
 	    (r->count && nla_put_u32(skb, ESPSYNC_A_REASON_COUNT, r->count)) ||
@@ -762,10 +874,20 @@ static int peer_dump(struct sk_buff *skb, struct netlink_callback *cb)
 static int group_dump(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	struct es_net *es = es_net_of(sock_net(skb->sk));
+	struct es_census c[ES_MAX_GROUPS];
+	struct es_group *g;
 
 	mutex_lock(&es->lock);
-	if (!cb->args[0] && !dump_one(skb, cb, ESPSYNC_CMD_GROUP_GET, fill_group, es, NULL))
-		cb->args[0] = 1;
+	es_sa_census(es, c);
+	es_each_group(g, es) {
+		struct group_row row = { .g = g, .c = &c[g->slot] };
+
+		if (g->slot < cb->args[0])
+			continue;
+		if (dump_one(skb, cb, ESPSYNC_CMD_GROUP_GET, fill_group, es, &row))
+			break;
+		cb->args[0] = g->slot + 1;
+	}
 	mutex_unlock(&es->lock);
 	return skb->len;
 }
@@ -789,14 +911,34 @@ static int sa_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	return skb->len;
 }
 
+/* Reasons of all groups, or of the one that is asked for. */
+static int reasons(struct es_net *es, struct netlink_callback *cb, struct nlattr **attrs, struct es_reason *r)
+{
+	struct nlattr *tb[ESPSYNC_A_GROUP_MAX + 1];
+	struct es_group *g = NULL;
+	int err = 0;
+
+	if (!es->up) {
+		NL_SET_ERR_MSG(cb->extack, "no channel in this network namespace: espsync channel set node N local ADDR");
+		return -ENOTCONN;
+	}
+	if (attrs[ESPSYNC_A_GROUP]) {
+		err = nla_parse_nested(tb, ESPSYNC_A_GROUP_MAX, attrs[ESPSYNC_A_GROUP], group_policy, cb->extack);
+		g = err ? NULL : group_of(es, cb->extack, tb);
+		if (!g)
+			return err ?: -ENOENT;
+	}
+	es->clock_us = max(es->clock_us, es_clock_us());
+	return es_ready(es, g, attrs[ESPSYNC_A_LOCAL], r);
+}
+
 /* Few and short: they fit one message, and are one moment's truth. */
 static int ready_dump(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	const struct genl_dumpit_info *info = genl_dumpit_info(cb);
 	struct es_net *es = es_net_of(sock_net(skb->sk));
 	struct es_reason *r;
-	unsigned int n, i;
-	int err = 0;
+	int n, i;
 
 	if (cb->args[0])
 		return skb->len;
@@ -804,20 +946,14 @@ static int ready_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	if (!r)
 		return -ENOMEM;
 	mutex_lock(&es->lock);
-	if (es->up) {
-		es->clock_us = max(es->clock_us, es_clock_us());
-		n = es_ready(es, es_dump_attrs(info)[ESPSYNC_A_LOCAL], r);
-		for (i = 0; i < n && !err; i++)
-			err = dump_one(skb, cb, ESPSYNC_CMD_READY, fill_reason, es, &r[i]);
-		err = 0;	/* what does not fit is left out; one reason is enough to be not ready */
-	} else {
-		NL_SET_ERR_MSG(cb->extack, "no channel in this network namespace: espsync channel set node N local ADDR");
-		err = -ENOTCONN;
-	}
+	n = reasons(es, cb, es_dump_attrs(info), r);
+	for (i = 0; i < n; i++)		/* what does not fit is left out; one reason is enough to be not ready */
+		if (dump_one(skb, cb, ESPSYNC_CMD_READY, fill_reason, es, &r[i]))
+			break;
 	mutex_unlock(&es->lock);
 	kfree(r);
 	cb->args[0] = 1;
-	return err ?: skb->len;
+	return n < 0 ? n : skb->len;
 }
 
 #define ES_OP_PERM(_cmd, _do, _dump, _perm) {	\

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * nl_fill.c - what userspace is shown of channel, peers, group, SAs and counters.
+ * nl_fill.c - what userspace is shown of channel, peers, groups, SAs and counters.
  *
  * Job: objects to attributes. Reads, never changes.
  * What may not enter: requests, the cluster key.
@@ -10,6 +10,7 @@
 #include "channel.h"
 #include "group.h"
 #include "nl_fill.h"
+#include "place.h"
 #include "sa.h"
 #include "xstate.h"
 
@@ -80,8 +81,11 @@ static int put_hist(struct sk_buff *skb, int type, const u64 *hist)
 /* SAs of ours that the peer has in its kernel. */
 static u32 synced(struct es_peer *p, u32 total)
 {
-	u64 lacks = (u64)es_peer_unsynced(p) + p->g.waiting + p->g.mismatched;
+	u64 lacks = es_peer_unsynced(p);
+	const struct es_group *g;
 
+	es_each_group(g, p->es)
+		lacks += p->in[g->slot].w.waiting + p->in[g->slot].w.mismatched;
 	return p->heard_us && es_peer_heard(p) && p->synced ? total - min_t(u64, total, lacks) : 0;
 }
 
@@ -160,7 +164,7 @@ enum espsync_sa_state es_sa_state(struct es_net *es, struct es_sa *sa)
 
 static bool owner_has(struct es_net *es, const struct es_sa *sa)
 {
-	struct es_peer *p = es_peer_find(es, es->group.owner);
+	struct es_peer *p = es_peer_find(es, sa->g->owner);
 
 	return p && sa->ann & BIT(p->index);
 }
@@ -170,84 +174,105 @@ static bool backed(struct es_net *es, const struct es_sa *sa)
 {
 	struct es_peer *p;
 
-	if (es->group.role == ESPSYNC_ROLE_STANDBY)
-		return owner_has(es, sa) && es_group_in(es);
+	if (sa->g->role == ESPSYNC_ROLE_STANDBY)
+		return owner_has(es, sa) && !sa->astray && es_group_in(sa->g);
 	list_for_each_entry(p, &es->peers, list)
-		if (p->is_in && test_bit(sa->handle, p->named))
+		if (p->in[sa->g->slot].is_in && test_bit(sa->handle, p->named) && !(sa->astray & BIT(p->index)))
 			return true;
 	return false;
 }
 
-/**
- * es_sa_census() - how many SAs would survive this node or its owner
- * @es: namespace, locked
- * @total: result: SAs of the group
- * @protected: result
- */
-void es_sa_census(struct es_net *es, u32 *total, u32 *protected)
+/* The least that a peer which is in lacks in its kernel. */
+static u32 lacking(const struct es_group *g)
 {
-	u32 lacks = U32_MAX;
-	struct es_peer *p;
+	const struct es_peer *p;
+	u32 least = U32_MAX;
+
+	list_for_each_entry(p, &g->es->peers, list)
+		if (p->in[g->slot].is_in)
+			least = min(least, p->in[g->slot].w.waiting + p->in[g->slot].w.mismatched);
+	return least;
+}
+
+/**
+ * es_sa_census() - how many SAs would survive this node or their owner
+ * @es: namespace, locked
+ * @c: result, by slot
+ */
+void es_sa_census(struct es_net *es, struct es_census *c)
+{
+	struct es_group *g;
 	struct es_sa *sa;
 	unsigned long i;
 
-	*total = 0;
-	*protected = 0;
+	memset(c, 0, ES_MAX_GROUPS * sizeof(*c));
 	xa_for_each(&es->sas, i, sa) {
+		enum espsync_sa_state state;
+
 		if (test_bit(ES_SA_DEAD, &sa->flags) || (!sa->x && !owner_has(es, sa)))
 			continue;
-		(*total)++;
-		switch (es_sa_state(es, sa)) {
-		case ESPSYNC_SA_COLD:
-		case ESPSYNC_SA_HOT:
-			*protected += backed(es, sa);
-			break;
-		default:
-			break;
-		}
+		c[sa->g->slot].total++;
+		state = es_sa_state(es, sa);
+		if (state == ESPSYNC_SA_COLD || state == ESPSYNC_SA_HOT)
+			c[sa->g->slot].protected += backed(es, sa);
 	}
-	if (es->group.role != ESPSYNC_ROLE_ACTIVE)
-		return;
-	list_for_each_entry(p, &es->peers, list)
-		if (p->is_in)
-			lacks = min(lacks, p->g.waiting + p->g.mismatched);
-	*protected -= min(*protected, lacks);
+	es_each_group(g, es)
+		if (g->role == ESPSYNC_ROLE_ACTIVE)
+			c[g->slot].protected -= min(c[g->slot].protected, lacking(g));
 }
 
-static int put_addrs(struct es_net *es, struct sk_buff *skb)
+static int put_prefix(struct sk_buff *skb, const struct es_prefix *p)
 {
-	const struct es_addrs *set = rcu_dereference_protected(es->group.addrs, lockdep_is_held(&es->lock));
+	struct nlattr *nest = nla_nest_start(skb, ESPSYNC_A_PREFIX);
+
+	if (!nest || es_nl_addr(skb, ESPSYNC_A_PREFIX_ADDR, p->a.family, &p->a.v6) ||
+	    nla_put_u8(skb, ESPSYNC_A_PREFIX_LEN, p->len))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static int put_scope(const struct es_group *g, struct sk_buff *skb)
+{
+	const struct es_scope *s = rcu_dereference_protected(g->scope, lockdep_is_held(&g->es->lock));
 	struct nlattr *nest;
 	unsigned int i;
 
-	if (!set)
+	if (!s)
 		return 0;
 	nest = nla_nest_start(skb, ESPSYNC_A_GROUP_ADDRS);
 	if (!nest)
 		return -EMSGSIZE;
-	for (i = 0; i < set->n; i++)
-		if (es_nl_addr(skb, ESPSYNC_A_ADDR, set->a[i].family, &set->a[i].v6))
+	for (i = 0; i < s->n_local; i++)
+		if (es_nl_addr(skb, ESPSYNC_A_ADDR, s->p[i].a.family, &s->p[i].a.v6))
+			return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	if (!s->n_remote)
+		return 0;
+	nest = nla_nest_start(skb, ESPSYNC_A_GROUP_REMOTES);
+	if (!nest)
+		return -EMSGSIZE;
+	for (; i < s->n_local + s->n_remote; i++)
+		if (put_prefix(skb, &s->p[i]))
 			return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	return 0;
 }
 
 /**
- * es_nl_group() - group 0's nest
- * @es: namespace, locked
+ * es_nl_group() - a group's nest
+ * @g: group, locked
  * @skb: message
+ * @c: its SAs
  * @doubtful: of a promote
  * @flushed: of a demote; negative: not one
  * Return: 0 or -EMSGSIZE
  */
-int es_nl_group(struct es_net *es, struct sk_buff *skb, u32 doubtful, int flushed)
+int es_nl_group(const struct es_group *g, struct sk_buff *skb, const struct es_census *c, u32 doubtful, int flushed)
 {
-	const struct es_group *g = &es->group;
 	struct nlattr *nest = nla_nest_start(skb, ESPSYNC_A_GROUP);
-	u32 total, protected;
 
-	es_sa_census(es, &total, &protected);
-	if (!nest || nla_put_u32(skb, ESPSYNC_A_GROUP_ID, g->id) || put_addrs(es, skb) ||
+	if (!nest || nla_put_u32(skb, ESPSYNC_A_GROUP_ID, g->id) || put_scope(g, skb) ||
 	    nla_put_u8(skb, ESPSYNC_A_GROUP_ROLE, g->role) ||
 	    nla_put_u64_64bit(skb, ESPSYNC_A_GROUP_EPOCH, g->epoch, ESPSYNC_A_GROUP_PAD) ||
 	    nla_put_u8(skb, ESPSYNC_A_GROUP_EPOCH_NODE, g->epoch_node) ||
@@ -255,12 +280,13 @@ int es_nl_group(struct es_net *es, struct sk_buff *skb, u32 doubtful, int flushe
 	    nla_put_u8(skb, ESPSYNC_A_GROUP_DOUBT, g->doubt) ||
 	    nla_put_u8(skb, ESPSYNC_A_GROUP_OVERRUN, g->go_on) ||
 	    nla_put_u8(skb, ESPSYNC_A_GROUP_EVICT_NEVER, g->evict_never) ||
-	    nla_put_u32(skb, ESPSYNC_A_GROUP_SAS_TOTAL, total) ||
-	    nla_put_u32(skb, ESPSYNC_A_GROUP_SAS_PROTECTED, protected) ||
+	    nla_put_u8(skb, ESPSYNC_A_GROUP_STORE, g->store) ||
+	    nla_put_u32(skb, ESPSYNC_A_GROUP_SAS_TOTAL, c->total) ||
+	    nla_put_u32(skb, ESPSYNC_A_GROUP_SAS_PROTECTED, c->protected) ||
 	    (g->takeover && nla_put_s64(skb, ESPSYNC_A_GROUP_TAKEOVER, g->takeover, ESPSYNC_A_GROUP_PAD)) ||
 	    nla_put_u32(skb, ESPSYNC_A_GROUP_DOUBTFUL, doubtful) ||
 	    (flushed >= 0 && nla_put_u8(skb, ESPSYNC_A_GROUP_FLUSHED, flushed)) ||
-	    (g->role == ESPSYNC_ROLE_STANDBY && nla_put_u8(skb, ESPSYNC_A_GROUP_IN, es_group_in(es))))
+	    (g->role == ESPSYNC_ROLE_STANDBY && nla_put_u8(skb, ESPSYNC_A_GROUP_IN, es_group_in(g))))
 		return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	return 0;
@@ -300,16 +326,16 @@ static int put_numbers(struct es_net *es, struct es_sa *sa, struct sk_buff *skb)
 	    nla_put_u64_64bit(skb, ESPSYNC_A_SA_PACKETS, packets, ESPSYNC_A_SA_PAD) ||
 	    nla_put_u32(skb, ESPSYNC_A_SA_WINDOW, es_x_window_size(x)) || put_bitmap(skb, &es->win))
 		return -EMSGSIZE;
-	if (es->group.role != ESPSYNC_ROLE_ACTIVE || sa->dir != ESPSYNC_DIR_IN)
+	if (sa->g->role != ESPSYNC_ROLE_ACTIVE || sa->dir != ESPSYNC_DIR_IN)
 		return 0;
 	return nla_put_u64_64bit(skb, ESPSYNC_A_SA_LAG_PACKETS, es->win.seq - min(es->win.seq, sa->sent_seq), ESPSYNC_A_SA_PAD);
 }
 
 static u8 owner_of(struct es_net *es, const struct es_sa *sa)
 {
-	if (es->group.role == ESPSYNC_ROLE_ACTIVE)
+	if (sa->g->role == ESPSYNC_ROLE_ACTIVE)
 		return es->cfg.node;
-	return es->group.owner;
+	return sa->g->owner;
 }
 
 /**
@@ -328,7 +354,7 @@ int es_nl_sa(struct es_net *es, struct es_sa *sa, struct sk_buff *skb)
 	if (!nest || es_nl_addr(skb, ESPSYNC_A_SA_DST, sa->family, &sa->daddr) ||
 	    nla_put_be32(skb, ESPSYNC_A_SA_SPI, sa->spi) || nla_put_u8(skb, ESPSYNC_A_SA_PROTO, sa->proto) ||
 	    nla_put(skb, ESPSYNC_A_SA_FINGERPRINT, sizeof(fp), &fp) || nla_put_u8(skb, ESPSYNC_A_SA_DIR, sa->dir) ||
-	    nla_put_u8(skb, ESPSYNC_A_SA_STATE, es_sa_state(es, sa)) || nla_put_u32(skb, ESPSYNC_A_SA_GROUP, es->group.id) ||
+	    nla_put_u8(skb, ESPSYNC_A_SA_STATE, es_sa_state(es, sa)) || nla_put_u32(skb, ESPSYNC_A_SA_GROUP, sa->g->id) ||
 	    (sa->dir == ESPSYNC_DIR_OUT && sa->l.target &&
 	     (nla_put_u64_64bit(skb, ESPSYNC_A_SA_CEILING, sa->l.target, ESPSYNC_A_SA_PAD) ||
 	      nla_put_u32(skb, ESPSYNC_A_SA_LEASE, sa->l.lease))) ||

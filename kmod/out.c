@@ -21,7 +21,7 @@ static u64 slot_of(const struct es_net *es, const struct es_sa *sa)
 	if (sa->l.target)
 		return es_lease_slot(sa->l.target, sa->l.lease, sa->owner ? sa->rank : max_t(int, es->n_nodes, 1) - 1);
 	/* Never told: its creator may have used a slot. */
-	return es_lease_slot(ES_LEASE_MIN, ES_LEASE_MIN, READ_ONCE(es->rank));
+	return es_lease_slot(ES_LEASE_MIN, ES_LEASE_MIN, READ_ONCE(sa->g->rank));
 }
 
 static u64 above_all(const struct es_net *es, const struct es_sa *sa)
@@ -39,7 +39,7 @@ static u64 cap(const struct xfrm_state *x, u64 n)
 /* Not while undecided: a state found in ERROR is one that a standby's module left guarded. */
 static void go(const struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 {
-	if (READ_ONCE(es->group.role) == ESPSYNC_ROLE_UNDECIDED)
+	if (READ_ONCE(sa->g->role) == ESPSYNC_ROLE_UNDECIDED)
 		return;
 	if (!test_and_clear_bit(ES_SA_STOPPED, &sa->flags))
 		return;
@@ -62,7 +62,7 @@ static bool arm(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	u64 oseq = es_x_oseq(x), limit = sa->l.limit, hard;
 	bool late = oseq >= sa->mid;
 
-	if (test_bit(ES_SA_HELD, &sa->flags) || READ_ONCE(es->unguarded)) {
+	if (test_bit(ES_SA_HELD, &sa->flags) || READ_ONCE(sa->g->unguarded)) {
 		hold(sa, x);
 		return false;
 	}
@@ -76,7 +76,7 @@ static bool arm(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 		return late;
 	}
 	hard = limit > ES_GSO_MAX ? limit - ES_GSO_MAX : 0;
-	if (oseq >= hard && !READ_ONCE(es->group.go_on)) {
+	if (oseq >= hard && !READ_ONCE(sa->g->go_on)) {
 		if (es_x_stop(x)) {
 			set_bit(ES_SA_STOPPED, &sa->flags);
 			es->stalls++;
@@ -99,7 +99,7 @@ static void stand_by(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	u64 slot = cap(x, slot_of(es, sa));
 
 	es_x_raise(x, slot);
-	sa->l.limit = READ_ONCE(es->group.role) == ESPSYNC_ROLE_UNDECIDED ? ES_NO_LIMIT : cap(x, slot + ES_LEASE_MIN);
+	sa->l.limit = READ_ONCE(sa->g->role) == ESPSYNC_ROLE_UNDECIDED ? ES_NO_LIMIT : cap(x, slot + ES_LEASE_MIN);
 	sa->mid = slot + ES_LEASE_MIN / 2;
 	arm(es, sa, x);
 }
@@ -116,7 +116,7 @@ static void create(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 		.lease = ES_LEASE_MIN,
 	};
 	sa->implicit = ES_LEASE_MIN;
-	sa->gen = READ_ONCE(es->group.gen);
+	sa->gen = READ_ONCE(sa->g->gen);
 	sa->owner = 0;
 	sa->mid = sa->l.start + ES_LEASE_MIN / 2;
 	sa->renewed_at = oseq;
@@ -149,11 +149,11 @@ static u64 unknown_use(const struct es_net *es, const struct es_sa *sa, u64 hear
  */
 static void doubt(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, bool known)
 {
-	u64 heard = es->group.heard_us ?: sa->moved_us;
+	u64 heard = sa->g->heard_us ?: sa->moved_us;
 
 	if (known) {
 		set_bit(ES_SA_STALE, &sa->flags);
-		if (es->group.doubt == ESPSYNC_DOUBT_HOLD)
+		if (sa->g->doubt == ESPSYNC_DOUBT_HOLD)
 			set_bit(ES_SA_HELD, &sa->flags);
 	} else if (!heard) {
 		stand_by(es, sa, x);	/* and nobody ever said that he had it */
@@ -178,16 +178,16 @@ static void doubt(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, boo
  */
 void es_out_adopt(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, bool known, bool mirror)
 {
-	u8 role = READ_ONCE(es->group.role);
+	u8 role = READ_ONCE(sa->g->role);
 
 	trace_espsync_lease(es, sa, ES_TURN_ADOPTED, es_x_oseq(x));
 	assign_bit(ES_SA_FOUND, &sa->flags, !mirror && role != ESPSYNC_ROLE_ACTIVE);
 	if (mirror)
 		set_bit(ES_SA_MIRROR, &sa->flags);
-	if (role == ESPSYNC_ROLE_ACTIVE && known && sa->gen == READ_ONCE(es->group.gen)) {
+	if (role == ESPSYNC_ROLE_ACTIVE && known && sa->gen == READ_ONCE(sa->g->gen)) {
 		arm(es, sa, x);
 	} else if (mirror || (known && sa->l.target)) {
-		if (READ_ONCE(es->group.in_doubt))
+		if (READ_ONCE(sa->g->in_doubt))
 			doubt(es, sa, x, known && sa->l.target);
 		else
 			stand_by(es, sa, x);
@@ -218,24 +218,26 @@ void es_out_event(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 
 /**
  * es_binds() - whether a ceiling may not be passed without a peer
- * @es: namespace, locked
+ * @g: group, locked
  * @p: the peer
  * Return: it is in, may still believe so, or is never evicted
  */
-bool es_binds(const struct es_net *es, const struct es_peer *p)
+bool es_binds(const struct es_group *g, const struct es_peer *p)
 {
-	return p->is_in || p->enforcing || es->group.evict_never ||
-	       (p->last_in_own_us && es->own_us <= p->last_in_own_us + es->cfg.evict_ms * 1000ull);
+	const struct es_peer_in *in = &p->in[g->slot];
+
+	return in->is_in || in->enforcing || g->evict_never ||
+	       (in->last_in_own_us && g->es->own_us <= in->last_in_own_us + g->es->cfg.evict_ms * 1000ull);
 }
 
 /**
  * es_out_settled() - enough time has passed since the promote for every peer to have had its say
- * @es: namespace, locked
+ * @g: group, locked
  * Return: evict_ms have passed, and what the owner before this one lent others
  */
-bool es_out_settled(const struct es_net *es)
+bool es_out_settled(const struct es_group *g)
 {
-	return es->own_us - es->group.promoted_own_us > max(es->cfg.evict_ms, es->group.lent_ms) * 1000ull;
+	return g->es->own_us - g->promoted_own_us > max(g->es->cfg.evict_ms, g->lent_ms) * 1000ull;
 }
 
 static unsigned int voices(struct es_net *es, struct es_sa *sa, struct es_voice *v, bool *bound, bool *unheard,
@@ -250,7 +252,7 @@ static unsigned int voices(struct es_net *es, struct es_sa *sa, struct es_voice 
 	list_for_each_entry(p, &es->peers, list) {
 		void *e = xa_load(&p->acked, sa->handle);
 
-		v[n].binding = es_binds(es, p);
+		v[n].binding = es_binds(sa->g, p);
 		v[n].heard = e || sa->implicit;
 		v[n].acked = e ? (u64)xa_to_value(e) : sa->implicit;
 		*bound |= v[n].binding;
@@ -271,7 +273,7 @@ static void begin(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 		start = max(start, es_x_oseq(x));
 	if (!test_bit(ES_SA_MIRROR, &sa->flags) && !sa->gen) {
 		create(es, sa, x);	/* was used here before anybody decided */
-		sa->gen = es->group.gen;
+		sa->gen = sa->g->gen;
 		return;
 	}
 	es_x_raise(x, cap(x, start));
@@ -281,14 +283,14 @@ static void begin(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	sa->l.lease = max_t(u32, sa->l.lease, ES_LEASE_MIN);
 	sa->l.target = cap(x, sa->l.above + ES_LEASE_MIN);
 	sa->implicit = 0;
-	sa->gen = es->group.gen;
+	sa->passed = 0;
+	sa->gen = sa->g->gen;
 	sa->owner = 0;
 	sa->renewed_us = es->clock_us;
 	sa->renewed_at = es_x_oseq(x);
 	clear_bit(ES_SA_MIRROR, &sa->flags);
 	clear_bit(ES_SA_GRANTED, &sa->flags);
 	trace_espsync_lease(es, sa, ES_TURN_BEGUN, sa->l.target);
-	es_sa_set_dirty(es, sa);
 }
 
 static void renew(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, bool bound)
@@ -328,7 +330,7 @@ static void near_end(struct es_net *es, struct es_sa *sa, bool esn, u64 oseq)
 /* Numbers that nobody agreed to, and the group's option says to go on. */
 static void overrun(struct es_net *es, struct es_sa *sa, u64 oseq)
 {
-	if (!es->group.go_on || sa->l.limit == ES_NO_LIMIT || oseq + ES_GSO_MAX < sa->l.limit)
+	if (!sa->g->go_on || sa->l.limit == ES_NO_LIMIT || oseq + ES_GSO_MAX < sa->l.limit)
 		return;
 	es_event_sa(es, ESPSYNC_EVENT_OVERRUN, sa, "passed its ceiling because the group says overrun go-on");
 }
@@ -348,6 +350,16 @@ static void jump(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, u64 
 	trace_espsync_lease(es, sa, ES_TURN_DOUBT, sa->l.target);
 }
 
+/* What peers agreed to in an epoch before this one counts for nothing, and they are told anew. */
+static void forget_agreed(struct es_net *es, struct es_sa *sa)
+{
+	struct es_peer *p;
+
+	list_for_each_entry(p, &es->peers, list)
+		xa_erase(&p->acked, sa->handle);
+	es_sa_set_todo(es, sa);
+}
+
 /**
  * es_out_update() - compute an SA's limit anew and renew its lease if it is due
  * @es: namespace, locked
@@ -362,23 +374,25 @@ void es_out_update(struct es_net *es, struct es_sa *sa)
 	u64 oseq, limit;
 	unsigned int n;
 
-	if (!x || es->group.role != ESPSYNC_ROLE_ACTIVE || sa->dir != ESPSYNC_DIR_OUT)
+	if (!x || sa->g->role != ESPSYNC_ROLE_ACTIVE || sa->dir != ESPSYNC_DIR_OUT)
 		return;
+	if (sa->gen != sa->g->gen)
+		forget_agreed(es, sa);
 	spin_lock_bh(&x->lock);
 	if (!es_x_live(x)) {
 		spin_unlock_bh(&x->lock);
 		return;
 	}
-	if (sa->gen != es->group.gen)
+	if (sa->gen != sa->g->gen)
 		begin(es, sa, x);
-	if (es->group.doubt != ESPSYNC_DOUBT_HOLD)
+	if (sa->g->doubt != ESPSYNC_DOUBT_HOLD)
 		clear_bit(ES_SA_HELD, &sa->flags);	/* it has jumped: it may go on */
 	n = voices(es, sa, v, &bound, &unheard, &agreed);
 	oseq = es_x_oseq(x);
-	limit = es_lease_limit(&sa->l, v, n, !es_out_settled(es));
-	if (es_any_gap(es))
+	limit = es_lease_limit(&sa->l, v, n, !es_out_settled(sa->g));
+	if (es_any_gap(sa->g))
 		limit = min(limit, sa->l.limit);
-	if (es_lease_enter(&sa->l, oseq, limit, unheard && !es_out_settled(es)) > oseq) {
+	if (es_lease_enter(&sa->l, oseq, limit, unheard && !es_out_settled(sa->g)) > oseq) {
 		es_x_raise(x, cap(x, sa->l.above));
 		sa->renewed_at += es_x_oseq(x) - oseq;	/* skipped, not used: no rate */
 		oseq = es_x_oseq(x);
@@ -391,10 +405,29 @@ void es_out_update(struct es_net *es, struct es_sa *sa)
 	sa->mid = oseq < sa->l.above ? sa->l.start + ES_LEASE_MIN / 2 : sa->l.target - sa->l.lease / 2;
 	arm(es, sa, x);
 	if (limit != ES_NO_LIMIT && cap(x, oseq) > limit && !test_bit(ES_SA_INEXACT, &sa->flags))
-		es->behind = true;
+		sa->g->behind = true;
 	spin_unlock_bh(&x->lock);
 	overrun(es, sa, oseq);
 	near_end(es, sa, es_x_esn(x), oseq);
+}
+
+static void name_doubt(struct es_net *es, struct es_sa *sa, const char *text)
+{
+	if (test_bit(ES_SA_HELD, &sa->flags))
+		text = "its number is in doubt: it is held until it is rekeyed, or the group says doubt jump";
+	es_event_sa(es, ESPSYNC_EVENT_STALE, sa, text);
+	if (!test_and_set_bit(ES_SA_REKEY_TOLD, &sa->flags))
+		es_event_sa(es, ESPSYNC_EVENT_REKEY_NEEDED, sa, "its number is in doubt: rekey it");
+}
+
+/* Another node was active too, and went further than this one had let it: what it sent and what was sent here may be the same. */
+static void overlapped(struct es_net *es, struct es_sa *sa)
+{
+	if (test_and_set_bit(ES_SA_STALE, &sa->flags))
+		return;
+	if (sa->g->doubt == ESPSYNC_DOUBT_HOLD)
+		set_bit(ES_SA_HELD, &sa->flags);
+	name_doubt(es, sa, "another node was active too: both may have used the same numbers");
 }
 
 /**
@@ -406,14 +439,15 @@ void es_out_update(struct es_net *es, struct es_sa *sa)
  * @grant: it is the owner's promise; otherwise what some node knows to have been granted or sent
  *
  * A standby stores it at once in the state's own counter, so that taking over needs no arithmetic. An owner that hears of a
- * grant in its name that it does not know moves up to it.
+ * grant in its name that it does not know moves up to it. What another one promises that is active too counts for nothing, or both would drive each
+ * other up for as long as nobody yields; it tells how far it came once it has become silent.
  */
 void es_out_store(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *r, u8 from, bool grant)
 {
-	bool active = es->group.role == ESPSYNC_ROLE_ACTIVE && sa->gen == es->group.gen;
+	bool active = sa->g->role == ESPSYNC_ROLE_ACTIVE && sa->gen == sa->g->gen;
 	struct xfrm_state *x = READ_ONCE(sa->x);
 
-	if (r->ceiling > ES_CEILING_MAX)
+	if (r->ceiling > ES_CEILING_MAX || (active && r->flags & ES_OUT_GRANT))
 		return;
 	trace_espsync_merge(es, sa, ESPSYNC_DIR_OUT, r->ceiling);
 	if (x)
@@ -432,7 +466,7 @@ void es_out_store(struct es_net *es, struct es_sa *sa, const struct es_wire_rec 
 		sa->l.lease = clamp_t(u32, r->lease, ES_LEASE_MIN, ES_LEASE_MAX64);
 		if (grant)
 			sa->owner = from;
-		sa->rank = es->rank;
+		sa->rank = sa->g->rank;
 		set_bit(ES_SA_MIRROR, &sa->flags);
 		es->merges++;
 		trace_espsync_lease(es, sa, ES_TURN_STORED, r->ceiling);
@@ -444,13 +478,15 @@ void es_out_store(struct es_net *es, struct es_sa *sa, const struct es_wire_rec 
 	}
 	if (x) {
 		es_x_merge_life(x, r->bytes, r->packets);
-		if (!active && es_x_live(x) && es->group.role == ESPSYNC_ROLE_STANDBY)
+		if (!active && es_x_live(x) && sa->g->role == ESPSYNC_ROLE_STANDBY)
 			stand_by(es, sa, x);
 		else if (!active && es_x_raise(x, cap(x, r->ceiling)))
 			arm(es, sa, x);
 		spin_unlock_bh(&x->lock);
 	}
 	sa->moved_us = es->clock_us;
+	if (active && r->flags & ES_OUT_PASSED && r->ceiling > sa->l.start)
+		overlapped(es, sa);
 	if (active)
 		es_out_update(es, sa);
 }
@@ -508,6 +544,22 @@ void es_out_acked(struct es_net *es, struct es_peer *p, struct es_sa *sa, u64 ce
 	es_out_update(es, sa);
 }
 
+/* The peers that did not let this node come so far, behind the slot that is its own. */
+static u16 not_agreed(struct es_net *es, struct es_sa *sa, u64 oseq)
+{
+	u64 own = max(sa->implicit, sa->l.start + ES_LEASE_MIN);
+	struct es_peer *p;
+	u16 bits = 0;
+
+	list_for_each_entry(p, &es->peers, list) {
+		void *e = xa_load(&p->acked, sa->handle);
+
+		if (oseq > max_t(u64, own, e ? xa_to_value(e) : 0))
+			bits |= BIT(p->index);
+	}
+	return bits;
+}
+
 /**
  * es_out_demoted() - this node is no longer the owner
  * @es: namespace, locked
@@ -523,8 +575,10 @@ void es_out_demoted(struct es_net *es, struct es_sa *sa)
 		return;
 	spin_lock_bh(&x->lock);
 	if (es_x_live(x)) {
-		if (!test_bit(ES_SA_MIRROR, &sa->flags) || sa->gen == es->group.gen)
+		if (!test_bit(ES_SA_MIRROR, &sa->flags) || sa->gen == sa->g->gen) {
 			sa->l.target = max(sa->l.target, es_x_oseq(x));
+			sa->passed = not_agreed(es, sa, es_x_oseq(x));
+		}
 		set_bit(ES_SA_MIRROR, &sa->flags);
 		clear_bit(ES_SA_FOUND, &sa->flags);	/* from now on others may send */
 		sa->renewed_at = 0;
@@ -548,15 +602,6 @@ void es_out_forgotten(struct es_sa *sa, u64 oseq)
 	sa->l.target = max(sa->l.target, oseq);
 	sa->gen = 0;
 	set_bit(ES_SA_MIRROR, &sa->flags);	/* the next one begins in a slot above it */
-}
-
-static void name_doubt(struct es_net *es, struct es_sa *sa, const char *text)
-{
-	if (test_bit(ES_SA_HELD, &sa->flags))
-		text = "its number is in doubt: it is held until it is rekeyed, or the group says doubt jump";
-	es_event_sa(es, ESPSYNC_EVENT_STALE, sa, text);
-	if (!test_and_set_bit(ES_SA_REKEY_TOLD, &sa->flags))
-		es_event_sa(es, ESPSYNC_EVENT_REKEY_NEEDED, sa, "its number is in doubt: rekey it");
 }
 
 /**
@@ -590,7 +635,7 @@ bool es_out_doubt(struct es_net *es, struct es_sa *sa, bool spare)
  */
 void es_out_named(struct es_net *es, struct es_sa *sa)
 {
-	if (es->group.role == ESPSYNC_ROLE_ACTIVE && test_bit(ES_SA_STALE, &sa->flags))
+	if (sa->g->role == ESPSYNC_ROLE_ACTIVE && test_bit(ES_SA_STALE, &sa->flags))
 		name_doubt(es, sa, "it came after this node was promoted while out of sync: its number is in doubt");
 }
 
@@ -603,14 +648,14 @@ void es_out_gap(struct es_net *es, struct es_sa *sa)
 {
 	struct xfrm_state *x = READ_ONCE(sa->x);
 
-	if (!x || sa->dir != ESPSYNC_DIR_OUT || sa->gen != es->group.gen)
+	if (!x || sa->dir != ESPSYNC_DIR_OUT || sa->gen != sa->g->gen)
 		return;
 	spin_lock_bh(&x->lock);
 	if (es_x_live(x)) {
 		set_bit(ES_SA_STALE, &sa->flags);
-		if (es->group.doubt == ESPSYNC_DOUBT_HOLD)
+		if (sa->g->doubt == ESPSYNC_DOUBT_HOLD)
 			set_bit(ES_SA_HELD, &sa->flags);
-		jump(es, sa, x, es->gap_us);
+		jump(es, sa, x, sa->g->gap_us);
 	}
 	spin_unlock_bh(&x->lock);
 	es_sa_set_dirty(es, sa);
@@ -653,9 +698,9 @@ void es_out_release(struct es_net *es, struct es_sa *sa, bool open)
 		x->replay_maxage = es->saved_etime * HZ / XFRM_AE_ETH_M;
 	}
 	held = test_bit(ES_SA_HELD, &sa->flags);
-	if (open || (es->group.role == ESPSYNC_ROLE_ACTIVE && !held))
+	if (open || (sa->g->role == ESPSYNC_ROLE_ACTIVE && !held))
 		es_x_go(x);
-	else if (held || (es->group.role == ESPSYNC_ROLE_STANDBY && sa->dir == ESPSYNC_DIR_OUT))
+	else if (held || (sa->g->role == ESPSYNC_ROLE_STANDBY && sa->dir == ESPSYNC_DIR_OUT))
 		es_x_stop(x);
 	spin_unlock_bh(&x->lock);
 }
@@ -663,17 +708,20 @@ void es_out_release(struct es_net *es, struct es_sa *sa, bool open)
 /**
  * es_out_fill() - what to tell a peer about an outbound SA
  * @es: namespace, locked
+ * @p: the peer
  * @sa: the SA
  * @r: record; handle is the caller's
  */
-void es_out_fill(struct es_net *es, struct es_sa *sa, struct es_wire_rec *r)
+void es_out_fill(struct es_net *es, const struct es_peer *p, struct es_sa *sa, struct es_wire_rec *r)
 {
 	struct xfrm_state *x = READ_ONCE(sa->x);
 
-	if (es->group.role == ESPSYNC_ROLE_ACTIVE && sa->gen != es->group.gen)
+	if (sa->g->role == ESPSYNC_ROLE_ACTIVE && sa->gen != sa->g->gen)
 		es_out_update(es, sa);
 	r->type = ES_WIRE_OUT;
-	r->flags = es->group.role == ESPSYNC_ROLE_ACTIVE && x ? ES_OUT_GRANT : 0;
+	r->flags = sa->g->role == ESPSYNC_ROLE_ACTIVE && x ? ES_OUT_GRANT : 0;
+	if (sa->g->role != ESPSYNC_ROLE_ACTIVE && sa->passed & BIT(p->index))
+		r->flags |= ES_OUT_PASSED;
 	r->ceiling = sa->l.target;
 	r->lease = sa->l.lease;
 	r->bytes = 0;
@@ -682,7 +730,7 @@ void es_out_fill(struct es_net *es, struct es_sa *sa, struct es_wire_rec *r)
 		spin_lock_bh(&x->lock);
 		r->bytes = x->curlft.bytes;
 		r->packets = x->curlft.packets;
-		if (es->group.role == ESPSYNC_ROLE_UNDECIDED && !test_bit(ES_SA_MIRROR, &sa->flags))
+		if (sa->g->role == ESPSYNC_ROLE_UNDECIDED && !test_bit(ES_SA_MIRROR, &sa->flags))
 			r->ceiling = max(r->ceiling, es_x_oseq(x));
 		spin_unlock_bh(&x->lock);
 	}

@@ -10,9 +10,9 @@
 #include <linux/slab.h>
 
 #include "channel.h"
-#include "group.h"
 #include "netlink.h"
 #include "params.h"
+#include "place.h"
 
 static uint node;
 static char *local;
@@ -184,6 +184,21 @@ int __init es_params_check(void)
 	return err ?: each_word(vip, read_vip);
 }
 
+static int __init set_vip(struct es_net *es)
+{
+	struct es_scope *s = kzalloc(struct_size(s, p, want.n_vips), GFP_KERNEL);
+	unsigned int i;
+
+	if (!s)
+		return -ENOMEM;
+	s->n_local = want.n_vips;
+	for (i = 0; i < want.n_vips; i++) {
+		s->p[i].a = want.vip[i];
+		s->p[i].len = es_addr_len(&want.vip[i]) * 8;
+	}
+	return es_place_set(es, 0, s, NULL);
+}
+
 /**
  * es_params_apply() - make the initial namespace's channel as asked
  * @es: the initial namespace
@@ -205,7 +220,7 @@ int __init es_params_apply(struct es_net *es)
 	for (i = 0; !err && i < want.n_peers; i++)
 		err = es_peer_add(es, want.peer[i].node, &want.peer[i].addr, NULL);
 	if (!err && want.n_vips)
-		err = es_group_set_addrs(es, want.vip, want.n_vips);
+		err = set_vip(es);
 	mutex_unlock(&es->lock);
 	return err;
 }

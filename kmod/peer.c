@@ -89,8 +89,11 @@ void es_peer_unheard(struct es_net *es, struct es_peer *p, bool forget)
 
 	xa_for_each(&es->sas, i, sa) {
 		sa->ann_seen &= ~BIT(p->index);
-		if (forget)
-			sa->ann &= ~BIT(p->index);
+		if (!forget)
+			continue;
+		sa->ann &= ~BIT(p->index);
+		sa->passed &= ~BIT(p->index);
+		es_sa_astray(es, sa, p, false);
 	}
 }
 
@@ -137,17 +140,20 @@ int es_peer_add(struct es_net *es, u8 node, const struct es_addr *addr, struct n
  */
 void es_peer_del(struct es_net *es, struct es_peer *p)
 {
+	struct es_group *g;
+
 	es_tx_leave(es, p);
 	es_group_forgotten(es);		/* nobody will say what it has done since it was heard */
 	es_peer_unheard(es, p, true);
 	list_del(&p->list);
 	es->n_peers--;
 	es->generation++;
-	if (es->group.owner == p->node)
-		es->group.owner = 0;
+	es_each_group(g, es)
+		if (g->owner == p->node)
+			g->owner = 0;
 	es_group_ranks(es);
 	peer_free(p);
-	es->walk = es->group.role == ESPSYNC_ROLE_ACTIVE;
+	es->walk = 1;
 	es_wake(es);
 }
 
@@ -188,6 +194,20 @@ u32 es_peer_unsynced(const struct es_peer *p)
 }
 
 /**
+ * es_peer_out() - it is in no group any more; while it may believe that it is, it binds
+ * @p: the peer
+ */
+void es_peer_out(struct es_peer *p)
+{
+	struct es_peer_in *in;
+
+	for (in = p->in; in < p->in + ES_MAX_GROUPS; in++) {
+		in->is_in = false;
+		in->enforcing = false;
+	}
+}
+
+/**
  * es_peer_resync() - tell it everything again
  * @p: the peer
  */
@@ -197,97 +217,110 @@ void es_peer_resync(struct es_peer *p)
 	bitmap_copy(p->todo, p->es->used, ES_MAX_SAS);
 	p->synced = false;
 	p->synced_sent = false;
-	p->is_in = false;
-	p->enforcing = false;
+	es_peer_out(p);
 }
 
 /**
- * es_peer_state() - as shown
+ * es_peer_state_in() - as shown, in one group
+ * @g: group, locked
  * @p: the peer
  * Return: enum espsync_peer_state
  */
-u8 es_peer_state(const struct es_peer *p)
+u8 es_peer_state_in(const struct es_group *g, const struct es_peer *p)
 {
-	const struct es_group *g = &p->es->group;
+	const struct es_peer_in *in = &p->in[g->slot];
 	struct es_peer_view v = {
 		.heard = es_peer_heard(p), .answers = answers(p), .synced = p->synced, .told_all = p->peer_synced,
-		.full = p->g.flags & ES_GROUP_FULL, .is_in = p->is_in, .owner = g->owner == p->node,
-		.self_in = es_group_in(p->es),
+		.full = in->w.flags & ES_GROUP_FULL, .is_in = in->is_in, .owner = g->owner == p->node,
+		.self_in = es_group_in(g),
 	};
 
 	return es_role_peer_state(g->role, &v);
 }
 
 /**
- * es_peer_shortfall() - SAs that a peer announced and this kernel does not have as announced
- * @es: namespace, locked
+ * es_peer_state() - as shown: in the group where it is worst
  * @p: the peer
- * @waiting: result: no state here
- * @mismatched: result: another key here
+ * Return: enum espsync_peer_state
  */
-void es_peer_shortfall(struct es_net *es, struct es_peer *p, u32 *waiting, u32 *mismatched)
+u8 es_peer_state(const struct es_peer *p)
 {
-	*waiting = p->n_waiting;
-	*mismatched = p->n_mismatched;
+	static const u8 bad[] = { [ESPSYNC_PEER_UP] = 0, [ESPSYNC_PEER_JOINING] = 1, [ESPSYNC_PEER_OUT] = 2, [ESPSYNC_PEER_DOWN] = 3 };
+	const struct es_group *g;
+	u8 worst = ESPSYNC_PEER_UP;
+
+	es_each_group(g, p->es) {
+		u8 state = es_peer_state_in(g, p);
+
+		if (bad[state] > bad[worst])
+			worst = state;
+	}
+	return worst;
 }
 
 /* As owner: whether this peer has everything and may be told that it is in. */
-static void join_or_leave(struct es_net *es, struct es_peer *p)
+static void join_or_leave(struct es_group *g, struct es_peer *p)
 {
-	bool able = answers(p) && p->synced && !(p->g.flags & ES_GROUP_FULL) && p->g.role != ESPSYNC_ROLE_ACTIVE;
+	struct es_peer_in *in = &p->in[g->slot];
+	struct es_net *es = g->es;
+	bool able = answers(p) && p->synced && in->speaks && !(in->w.flags & ES_GROUP_FULL) && in->w.role != ESPSYNC_ROLE_ACTIVE;
 	struct es_join j = {
 		.able = able,
-		.unsynced = able && !p->is_in ? es_peer_unsynced(p) : 0,
+		.unsynced = able && !in->is_in ? es_peer_unsynced(p) : 0,
 		.walking = es->walk,
-		.behind = es->behind,
+		.behind = g->behind,
 	};
 
-	switch (es_role_join(&j, p->is_in, p->enforcing)) {
+	switch (es_role_join(&j, in->is_in, in->enforcing)) {
 	case ES_JOIN_STAY:
 		break;
 	case ES_JOIN_LEAVE:
-		es_event_peer(es, p, "out: it does not acknowledge");
+		es_event_peer(p, g, "out: it does not acknowledge");
 		trace_espsync_peer(p, ES_PEER_NOT_IN);
-		p->is_in = false;
-		p->enforcing = false;
+		in->is_in = false;
+		in->enforcing = false;
 		break;
 	case ES_JOIN_ENFORCE:
-		p->enforcing = true;
+		in->enforcing = true;
 		trace_espsync_peer(p, ES_PEER_ENFORCING);
 		fallthrough;
 	case ES_JOIN_AGAIN:
 		es->walk = 1;
 		break;
 	case ES_JOIN_IN:
-		p->is_in = true;
-		p->enforcing = false;
-		es_event_peer(es, p, "in: it has every SA");
+		in->is_in = true;
+		in->enforcing = false;
+		es_event_peer(p, g, "in: it has every SA");
 		trace_espsync_peer(p, ES_PEER_IN);
 		break;
 	}
 }
 
 /* The time in which a peer that is not in any more still binds has passed: limits are computed anew, once. */
-static void evict(struct es_net *es, struct es_peer *p)
+static void evict(struct es_group *g, struct es_peer *p)
 {
-	if (p->is_in || p->enforcing || !p->last_in_own_us || es_binds(es, p))
+	struct es_peer_in *in = &p->in[g->slot];
+
+	if (in->is_in || in->enforcing || !in->last_in_own_us || es_binds(g, p))
 		return;
-	p->last_in_own_us = 0;
-	es->walk = 1;
+	in->last_in_own_us = 0;
+	g->es->walk = 1;
 	trace_espsync_peer(p, ES_PEER_EVICTED);
 }
 
 /* Gaps: no word from it for evict_ms in the session that it had. */
-static void gap_over(struct es_net *es, struct es_peer *p)
+static void gap_over(struct es_group *g, struct es_peer *p)
 {
-	if (!p->after_gap || es->own_us - es->gap_own_us <= es->cfg.evict_ms * 1000ull)
+	struct es_peer_in *in = &p->in[g->slot];
+
+	if (!in->after_gap || g->es->own_us - g->gap_own_us <= g->es->cfg.evict_ms * 1000ull)
 		return;
-	p->after_gap = false;
-	es->gap_doubt = true;
-	es->walk = 1;
+	in->after_gap = false;
+	g->gap_doubt = true;
+	g->es->walk = 1;
 }
 
-static void told_state(struct es_net *es, struct es_peer *p)
+static void told_state(struct es_peer *p)
 {
 	u8 state = es_peer_state(p);
 
@@ -295,7 +328,7 @@ static void told_state(struct es_net *es, struct es_peer *p)
 		return;
 	p->state = state;
 	trace_espsync_peer(p, state);
-	es_event_peer(es, p, NULL);
+	es_event_peer(p, NULL, NULL);
 }
 
 /**
@@ -305,11 +338,15 @@ static void told_state(struct es_net *es, struct es_peer *p)
  */
 void es_peer_tick(struct es_net *es, struct es_peer *p)
 {
+	struct es_group *g;
+
 	es_tx_timeout(es, p);
-	if (es->group.role == ESPSYNC_ROLE_ACTIVE) {
-		join_or_leave(es, p);
-		evict(es, p);
-		gap_over(es, p);
+	es_each_group(g, es) {
+		if (g->role != ESPSYNC_ROLE_ACTIVE)
+			continue;
+		join_or_leave(g, p);
+		evict(g, p);
+		gap_over(g, p);
 	}
-	told_state(es, p);
+	told_state(p);
 }

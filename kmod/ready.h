@@ -11,6 +11,7 @@
  * struct es_reason - why not
  * @code: enum espsync_reason
  * @peer: node, 0 none
+ * @group: number
  * @spi: an example, big endian, 0 none
  * @count: how many, 0 unknown
  * @text: one sentence with the remedy
@@ -18,6 +19,7 @@
 struct es_reason {
 	u8 code;
 	u8 peer;
+	u32 group;
 	__be32 spi;
 	u32 count;
 	const char *text;
@@ -25,6 +27,6 @@ struct es_reason {
 
 #define ES_MAX_REASONS 64
 
-unsigned int es_ready(struct es_net *es, bool local, struct es_reason *r);
+unsigned int es_ready(struct es_net *es, const struct es_group *only, bool local, struct es_reason *r);
 
 #endif /* ESPSYNC_READY_H */

@@ -13,15 +13,37 @@
 #include "group.h"
 #include "in.h"
 #include "out.h"
+#include "place.h"
 #include "sa.h"
 #include "trace.h"
 
 #define ES_RX_BATCH	256
 
+static bool any_epoch(struct es_net *es)
+{
+	const struct es_group *g;
+
+	es_each_group(g, es)
+		if (g->epoch)
+			return true;
+	return false;
+}
+
+/* What it said of groups counts for nothing; what it was told still binds. */
+static void unspoken(struct es_peer *p)
+{
+	struct es_peer_in *in;
+
+	for (in = p->in; in < p->in + ES_MAX_GROUPS; in++) {
+		in->speaks = false;
+		memset(&in->w, 0, sizeof(in->w));
+	}
+}
+
 /* The peer has lost its memory: what it said and what it was told counts for nothing. */
 static void new_memory(struct es_net *es, struct es_peer *p)
 {
-	if (p->boot || es->group.epoch)		/* else it is met for the first time, when there has been no owner */
+	if (p->boot || any_epoch(es))		/* else it is met for the first time, when there has been no owner */
 		es_group_forgotten(es);
 	p->boot = p->session.peer_boot;
 	es_tx_reset(p);
@@ -29,6 +51,7 @@ static void new_memory(struct es_net *es, struct es_peer *p)
 	p->ack_high = 0;
 	p->ack_bits = 0;
 	p->n_unknown = 0;
+	p->ask_names = false;
 	xa_destroy(&p->map);
 	/* acked stays: while the peer may still believe that it is in, what it agreed to binds */
 	bitmap_zero(p->named, ES_MAX_SAS);
@@ -37,9 +60,22 @@ static void new_memory(struct es_net *es, struct es_peer *p)
 	p->peer_synced = false;
 	p->echo_ts = 0;
 	p->rt_us = 0;
-	memset(&p->g, 0, sizeof(p->g));
+	unspoken(p);
 	trace_espsync_peer(p, ES_PEER_NEW_MEMORY);
 	es_event_text(es, ESPSYNC_EVENT_RESYNC, p->node, "new session: everything is told again");
+}
+
+/* It has answered what this node said after it stood still, in the session that it had before: nobody has been promoted meanwhile, or it would say so. */
+static void after_gap(struct es_net *es, struct es_peer *p)
+{
+	struct es_peer_in *in;
+
+	for (in = p->in; in < p->in + ES_MAX_GROUPS; in++) {
+		if (!in->after_gap || p->boot != in->gap_boot)
+			continue;
+		in->after_gap = false;
+		es->walk = 1;
+	}
 }
 
 static void note_echo(struct es_net *es, struct es_peer *p, const struct es_wire_head *h)
@@ -59,10 +95,8 @@ static void note_echo(struct es_net *es, struct es_peer *p, const struct es_wire
 
 		p->rtt_us = p->rtt_us ? (7 * p->rtt_us + rtt) / 8 : max(rtt, 1u);
 	}
-	if (p->after_gap && p->boot == p->gap_boot && e >= es->echo_floor_us) {
-		p->after_gap = false;
-		es->walk = 1;
-	}
+	if (e >= es->echo_floor_us)
+		after_gap(es, p);
 }
 
 static void acknowledge(struct es_peer *p, u64 seq)
@@ -95,6 +129,7 @@ void es_rx_mismatch(struct es_net *es, struct es_sa *sa)
 
 static bool apply_name(struct es_net *es, struct es_peer *p, const struct es_wire_rec *r)
 {
+	struct es_group *g = es_place_find(es, r->group);
 	__be32 spi = cpu_to_be32(r->spi);
 	struct es_sa *sa;
 
@@ -103,8 +138,9 @@ static bool apply_name(struct es_net *es, struct es_peer *p, const struct es_wir
 	if (!sa)
 		sa = es_sa_new(es, r->proto, spi, r->fp);
 	if (sa && !sa->x) {
-		if (r->flags & ES_NAME_HELD && test_and_clear_bit(ES_SA_DEAD, &sa->flags))
-			es->n_tombs--;
+		if (r->flags & ES_NAME_HELD)
+			es_sa_revive(es, sa);
+		sa->g = g ?: &es->groups[0];
 		sa->dir = r->dir;
 		sa->family = r->family;
 		memcpy(&sa->daddr, r->daddr, sizeof(sa->daddr));
@@ -118,20 +154,27 @@ static bool apply_name(struct es_net *es, struct es_peer *p, const struct es_wir
 	if (r->flags & ES_NAME_HELD) {
 		sa->ann |= BIT(p->index);
 		sa->ann_seen |= BIT(p->index);
+		set_bit(ES_SA_NAMED, &sa->flags);
 	}
+	es_sa_astray(es, sa, p, r->group != sa->g->id);
 	if (!sa->x)
 		es->scan_us = min(es->scan_us, es->clock_us - 900000);
 	es_rx_mismatch(es, sa);
 	return true;
 }
 
-/* The peer has it no more. Its numbers stay for a while: charon deletes and adds again when an address changes. */
-static void apply_gone(struct es_net *es, struct es_peer *p, struct es_sa *sa)
+/*
+ * The peer has it no more. Its numbers stay for a while: charon deletes and adds again when an address changes. Longer if it did not say so, but has
+ * lost its memory: then its charon may be given the SA again.
+ */
+static void apply_gone(struct es_net *es, struct es_peer *p, struct es_sa *sa, bool said)
 {
 	sa->ann &= ~BIT(p->index);
 	sa->ann_seen &= ~BIT(p->index);
+	es_sa_astray(es, sa, p, false);
 	spin_lock_bh(&es->sa_lock);
 	if (!sa->x && !sa->ann && !test_and_set_bit(ES_SA_DEAD, &sa->flags)) {
+		assign_bit(ES_SA_ORPHAN, &sa->flags, !said);
 		sa->died_ms = div_u64(es->clock_us, 1000);
 		es->n_tombs++;
 	}
@@ -147,14 +190,18 @@ static void apply_synced(struct es_net *es, struct es_peer *p)
 	p->peer_synced = true;
 	xa_for_each(&es->sas, i, sa)
 		if (sa->ann & ~sa->ann_seen & BIT(p->index))
-			apply_gone(es, p, sa);
+			apply_gone(es, p, sa, false);
 }
 
-/* A handle of ours that means nothing to the peer: named again. */
+/* A handle of ours that means nothing to the peer: named again. Handle 0: all of them, its groups have changed. */
 static void apply_unknown(struct es_net *es, struct es_peer *p, u32 handle)
 {
 	struct es_sa *sa = es_sa_get(es, handle);
 
+	if (!handle) {
+		bitmap_zero(p->named, ES_MAX_SAS);
+		bitmap_or(p->dirty, p->dirty, es->used, ES_MAX_SAS);
+	}
 	if (!sa)
 		return;
 	__clear_bit(handle, p->named);
@@ -162,7 +209,8 @@ static void apply_unknown(struct es_net *es, struct es_peer *p, u32 handle)
 	__set_bit(handle, p->todo);
 }
 
-static bool apply(struct es_net *es, struct es_peer *p, const struct es_wire_rec *r, bool from_owner)
+/* @owned: bit for each slot of a group whose owner says this */
+static bool apply(struct es_net *es, struct es_peer *p, const struct es_wire_rec *r, unsigned long owned)
 {
 	struct es_sa *sa;
 
@@ -188,7 +236,7 @@ static bool apply(struct es_net *es, struct es_peer *p, const struct es_wire_rec
 	switch (r->type) {
 	case ES_WIRE_OUT:	/* the same key is the same direction on every node */
 		if (sa->dir != ESPSYNC_DIR_IN)
-			es_out_store(es, sa, r, p->node, from_owner && r->flags & ES_OUT_GRANT);
+			es_out_store(es, sa, r, p->node, owned & BIT(sa->g->slot) && r->flags & ES_OUT_GRANT);
 		break;
 	case ES_WIRE_IN:
 		if (sa->dir != ESPSYNC_DIR_OUT && !es_in_merge(es, sa, r)) {
@@ -198,7 +246,7 @@ static bool apply(struct es_net *es, struct es_peer *p, const struct es_wire_rec
 		break;
 	case ES_WIRE_GONE:
 		xa_erase(&p->map, r->handle);
-		apply_gone(es, p, sa);
+		apply_gone(es, p, sa, true);
 		break;
 	}
 	return true;
@@ -232,44 +280,74 @@ static bool well_formed(struct es_net *es, struct es_cursor c)
 	return !more;
 }
 
+/* It goes away in order: it stalls nobody, and what it said holds no longer. */
+static void leaves(struct es_net *es, struct es_peer *p)
+{
+	struct es_group *g;
+
+	es_peer_out(p);
+	p->synced = false;
+	p->synced_sent = false;
+	p->heard_us = 0;
+	es->walk = 1;
+	es_each_group(g, es) {
+		p->in[g->slot].last_in_own_us = 0;
+		if (g->owner == p->node)
+			es_group_unsaid(g);
+	}
+	es->echo_floor_us = es->clock_us;	/* what it sent before, and was overtaken, is of before */
+	trace_espsync_peer(p, ES_PEER_LEFT);
+}
+
+/* What a peer says of each group. Returns the slots of those whose owner it is; groups that this node does not have are passed over. */
+static unsigned long groups(struct es_net *es, struct es_peer *p, struct es_cursor *c, const struct es_wire_head *h, bool newest, bool *left)
+{
+	unsigned long owned = 0, named = 0;
+	struct es_wire_group w;
+	struct es_group *g;
+	unsigned int i;
+
+	for (i = 0; i < h->ngroups; i++) {
+		es_wire_get_group(c, &w);
+		*left |= w.flags & ES_GROUP_LEAVE;
+		g = es_place_find(es, w.id);
+		if (!g)
+			continue;
+		named |= BIT(g->slot);
+		es_group_heard(g, p, &w, h->echo, newest);
+		if (w.role == ESPSYNC_ROLE_ACTIVE && w.epoch == g->epoch && w.node == g->epoch_node)
+			owned |= BIT(g->slot);
+	}
+	for (i = 0; newest && i < ES_MAX_GROUPS; i++) {
+		p->in[i].speaks = named & BIT(i);
+		if (!p->in[i].speaks)
+			memset(&p->in[i].w, 0, sizeof(p->in[i].w));
+	}
+	return owned;
+}
+
 static void content(struct es_net *es, struct es_peer *p, const struct es_opened *o)
 {
 	struct es_cursor c = { .p = o->data, .end = o->data + o->len };
-	bool newest = o->seq >= p->ack_high, stored = true, from_owner = false, records = false;
-	struct es_wire_group g;
+	bool newest = o->seq >= p->ack_high, stored = true, records = false, left = false;
 	struct es_wire_head h;
+	unsigned long owned;
 
 	if (!well_formed(es, c)) {
 		p->drops[ESPSYNC_DROP_TRUNCATED]++;
 		return;
 	}
 	es_wire_get_head(&c, &h);
-	while (h.ngroups--) {
-		es_wire_get_group(&c, &g);
-		if (g.id)
-			continue;	/* groups beyond 0 are another version's */
-		es_group_heard(es, p, &g, h.echo, newest);
-		from_owner = g.role == ESPSYNC_ROLE_ACTIVE && g.epoch == es->group.epoch && g.node == es->group.epoch_node;
-		if (g.flags & ES_GROUP_LEAVE) {
-			p->is_in = false;
-			p->enforcing = false;
-			p->last_in_own_us = 0;
-			p->synced = false;
-			p->synced_sent = false;
-			p->heard_us = 0;
-			es->walk = 1;
-			if (es->group.owner == p->node)
-				es_group_unsaid(es);
-			es->echo_floor_us = es->clock_us;	/* what it sent before, and was overtaken, is of before */
-			trace_espsync_peer(p, ES_PEER_LEFT);
-			return;
-		}
+	owned = groups(es, p, &c, &h, newest, &left);
+	if (left) {
+		leaves(es, p);
+		return;
 	}
 	note_echo(es, p, &h);
 	es_tx_acked(es, p, h.ack_seq, h.ack_bits);
 	while (es_wire_get_rec(&c, &es->rec) > 0) {
 		records = true;
-		stored &= apply(es, p, &es->rec, from_owner);
+		stored &= apply(es, p, &es->rec, owned);
 	}
 	if (stored)
 		acknowledge(p, o->seq);

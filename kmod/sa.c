@@ -148,6 +148,7 @@ struct es_sa *es_sa_new(struct es_net *es, u8 proto, __be32 spi, u64 fp)
 		return NULL;
 	INIT_LIST_HEAD(&sa->work);
 	INIT_LIST_HEAD(&sa->hot);
+	sa->g = &es->groups[0];
 	sa->proto = proto;
 	sa->spi = spi;
 	sa->fp = fp;
@@ -202,6 +203,19 @@ struct es_sa *es_sa_deref(struct es_net *es, void *ref)
 }
 
 /**
+ * es_sa_revive() - somebody has it (again)
+ * @es: namespace
+ * @sa: the SA
+ * Context: es->sa_lock held, any
+ */
+void es_sa_revive(struct es_net *es, struct es_sa *sa)
+{
+	clear_bit(ES_SA_ORPHAN, &sa->flags);
+	if (test_and_clear_bit(ES_SA_DEAD, &sa->flags))
+		es->n_tombs--;
+}
+
+/**
  * es_sa_free() - forget an SA that has no state
  * @es: namespace, locked
  * @sa: the SA
@@ -222,6 +236,7 @@ void es_sa_free(struct es_net *es, struct es_sa *sa)
 		es->n_hot--;
 	}
 	__clear_bit(sa->handle, es->counter_dirty);
+	es->n_astray -= !!sa->astray;
 	spin_lock_bh(&es->sa_lock);
 	WARN_ON_ONCE(sa->x);
 	hlist_del_init(&sa->node);	/* may be out already: see bury() */

@@ -156,8 +156,8 @@ TRACE_EVENT(espsync_merge,
 
 /* This node is active from now on. */
 TRACE_EVENT(espsync_promote,
-	TP_PROTO(const struct es_net *es, u32 doubtful),
-	TP_ARGS(es, doubtful),
+	TP_PROTO(const struct es_group *g, u32 doubtful),
+	TP_ARGS(g, doubtful),
 	TP_STRUCT__entry(
 		__field(u32, netns)
 		__field(u32, group)
@@ -166,10 +166,10 @@ TRACE_EVENT(espsync_promote,
 		__field(u32, doubtful)
 	),
 	TP_fast_assign(
-		__entry->netns = es->net->ns.inum;
-		__entry->group = es->group.id;
-		__entry->epoch = es->group.epoch;
-		__entry->sas = es->n_sas;
+		__entry->netns = g->es->net->ns.inum;
+		__entry->group = g->id;
+		__entry->epoch = g->epoch;
+		__entry->sas = g->es->n_sas;
 		__entry->doubtful = doubtful;
 	),
 	TP_printk("netns=%u group=%u epoch=%llu sas=%u doubtful=%u", __entry->netns, __entry->group, __entry->epoch, __entry->sas,
@@ -255,21 +255,23 @@ TRACE_EVENT(espsync_lease,
 				   { ES_TURN_ENTOMBED, "entombed" }), __entry->value)
 );
 
-/* The group's role, or a claim to it, has changed here. @what: enum espsync_role or enum es_role_turn. */
+/* A group's role, or a claim to it, has changed here. @what: enum espsync_role or enum es_role_turn. */
 TRACE_EVENT(espsync_role,
-	TP_PROTO(const struct es_net *es, u8 what),
-	TP_ARGS(es, what),
+	TP_PROTO(const struct es_group *g, u8 what),
+	TP_ARGS(g, what),
 	TP_STRUCT__entry(
 		__field(u32, netns)
+		__field(u32, group)
 		__field(u8, what)
 		__field(u64, epoch)
 	),
 	TP_fast_assign(
-		__entry->netns = es->net->ns.inum;
+		__entry->netns = g->es->net->ns.inum;
+		__entry->group = g->id;
 		__entry->what = what;
-		__entry->epoch = es->group.epoch;
+		__entry->epoch = g->epoch;
 	),
-	TP_printk("netns=%u %s epoch=%llu", __entry->netns,
+	TP_printk("netns=%u group=%u %s epoch=%llu", __entry->netns, __entry->group,
 		  __print_symbolic(__entry->what, { ESPSYNC_ROLE_UNDECIDED, "undecided" },
 				   { ESPSYNC_ROLE_STANDBY, "standby" },
 				   { ESPSYNC_ROLE_ACTIVE, "active" },

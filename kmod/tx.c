@@ -51,19 +51,23 @@ static void start(struct es_net *es, struct es_peer *p, struct es_cursor *c, u8 
 		.hold_us = min_t(u64, now - min(now, p->echo_at_us), U32_MAX),
 		.ack_seq = p->ack_high,
 		.ack_bits = p->ack_bits,
-		.ngroups = 1,
 	};
-	struct es_wire_group g;
+	struct es_wire_group w;
+	struct es_group *g;
 
+	es_each_group(g, es)
+		h.ngroups++;
 	c->p = es->buf + ES_SESSION_HEAD;
 	c->end = c->p + room;
 	c->bad = false;
-	es_group_tell(es, p, &g);
-	g.flags |= extra_flags;
-	if (extra_flags & ES_GROUP_LEAVE)
-		g.flags &= ~ES_GROUP_IN;
 	es_wire_put_head(c, &h);
-	es_wire_put_group(c, &g);
+	es_each_group(g, es) {
+		es_group_tell(g, p, &w);
+		w.flags |= extra_flags;
+		if (extra_flags & ES_GROUP_LEAVE)
+			w.flags &= ~ES_GROUP_IN;
+		es_wire_put_group(c, &w);
+	}
 	p->ack_due = false;
 }
 
@@ -130,27 +134,38 @@ static void fill_name(struct es_sa *sa, struct es_wire_rec *r)
 	r->proto = sa->proto;
 	r->dir = sa->dir;
 	r->family = sa->family;
-	r->group = 0;
+	r->group = sa->g->id;
 	r->spi = be32_to_cpu(sa->spi);
 	memcpy(r->daddr, &sa->daddr, sizeof(r->daddr));
 	r->fp = sa->fp;
 }
 
-/* Held here, or a number known of it that its owner may have forgotten. */
+/* Held here, or numbers known of it that those who had it may have forgotten. Numbers from hearsay are not passed on: nobody would ever forget them. */
 static bool tellable(const struct es_sa *sa)
 {
-	return sa->x || (sa->dir == ESPSYNC_DIR_OUT && sa->l.target && !test_bit(ES_SA_DEAD, &sa->flags));
+	if (sa->x)
+		return true;
+	if (test_bit(ES_SA_DEAD, &sa->flags) && !test_bit(ES_SA_ORPHAN, &sa->flags))
+		return false;
+	return (test_bit(ES_SA_OURS, &sa->flags) || test_bit(ES_SA_NAMED, &sa->flags)) && (sa->dir == ESPSYNC_DIR_OUT ? sa->l.target : !!sa->kept);
+}
+
+/* The peer was told that it is in this kernel, and it is not. */
+static bool is_gone(const struct es_peer *p, const struct es_sa *sa)
+{
+	return !sa->x && test_bit(sa->handle, p->named) && (test_bit(ES_SA_OURS, &sa->flags) || !tellable(sa));
 }
 
 /* The record that says how an SA is; ES_WIRE_END if there is nothing to say. Returns the value to remember. */
 static u64 fill_state(struct es_net *es, struct es_peer *p, struct es_sa *sa, struct es_wire_rec *r)
 {
 	r->type = ES_WIRE_END;
-	if (!sa->x && (test_bit(sa->handle, p->named) || !tellable(sa))) {
-		if (test_bit(sa->handle, p->named))
-			r->type = ES_WIRE_GONE;
+	if (is_gone(p, sa)) {
+		r->type = ES_WIRE_GONE;
+	} else if (!tellable(sa)) {
+		;
 	} else if (sa->dir == ESPSYNC_DIR_OUT) {
-		es_out_fill(es, sa, r);
+		es_out_fill(es, p, sa, r);
 		return r->ceiling;
 	} else if (sa->dir == ESPSYNC_DIR_IN) {
 		es_in_fill(es, sa, r);
@@ -223,10 +238,13 @@ static void fill(struct es_net *es, struct es_peer *p, struct es_cursor *c)
 	p->cursor = 1;
 }
 
-/* Handles of the peer that mean nothing here. Said once; it uses them again if that is lost. */
+/* Handles of the peer that mean nothing here. Said once; it uses them again if that is lost. But that all are to be named is said until it is heard. */
 static void fill_unknown(struct es_net *es, struct es_peer *p, struct es_cursor *c)
 {
 	es->rec.type = ES_WIRE_UNKNOWN;
+	es->rec.handle = 0;
+	if (p->ask_names && note(es->draft, 0, ES_WIRE_UNKNOWN, 0) && es_wire_put_rec(c, &es->rec))
+		p->ask_names = false;
 	while (p->n_unknown) {
 		es->rec.handle = p->unknown[p->n_unknown - 1];
 		if (!es_wire_put_rec(c, &es->rec))
@@ -252,10 +270,8 @@ static void lost(struct es_net *es, struct es_peer *p, struct es_sent *s)
 	unsigned int i;
 
 	for (i = 0; i < s->n; i++) {
-		if (s->rec[i].type == ES_WIRE_SYNCED) {
-			p->synced_sent = false;
-			continue;
-		}
+		p->synced_sent &= s->rec[i].type != ES_WIRE_SYNCED;
+		p->ask_names |= s->rec[i].type == ES_WIRE_UNKNOWN;
 		sa = es_sa_get(es, s->rec[i].handle);
 		if (sa)
 			__set_bit(sa->handle, p->dirty);
@@ -274,7 +290,7 @@ static void remember(struct es_net *es, struct es_peer *p, u64 seq)
 	*s = *es->draft;
 	s->seq = seq;
 	s->sent_us = es->clock_us;
-	s->promo_gen = es->group.gen;
+	s->promotions = es->promotions;
 	p->n_inflight++;
 	p->n_recs += s->n;
 	if (!seq) {			/* could not be sealed */
@@ -296,7 +312,7 @@ void es_tx_data(struct es_net *es, struct es_peer *p)
 	if (!es_session_ready(&p->session))
 		return;
 	for (i = 0; i < ES_BURST && p->n_inflight < ES_INFLIGHT; i++) {
-		bool ask = p->n_unknown;
+		bool ask = p->n_unknown || p->ask_names;
 
 		if (!ask && find_next_bit(p->dirty, ES_MAX_SAS, 1) >= ES_MAX_SAS &&
 		    (p->synced || p->synced_sent || es_peer_unsynced(p)))
@@ -327,6 +343,15 @@ static void named(struct es_peer *p, const struct es_sa *sa, bool held)
 		__set_bit(sa->handle, p->dirty);
 }
 
+/* It has stored a promise of this epoch: one that has the group and is not active in it itself. */
+static bool agreed(const struct es_peer *p, const struct es_sa *sa, const struct es_sent *s)
+{
+	const struct es_peer_in *in = &p->in[sa->g->slot];
+
+	return sa->g->role == ESPSYNC_ROLE_ACTIVE && (s32)(s->promotions - sa->g->gen) >= 0 && in->speaks &&
+	       in->w.role != ESPSYNC_ROLE_ACTIVE;
+}
+
 static void acked(struct es_net *es, struct es_peer *p, struct es_sent *s)
 {
 	unsigned int i;
@@ -352,7 +377,7 @@ static void acked(struct es_net *es, struct es_peer *p, struct es_sent *s)
 			__clear_bit(h, p->named);
 			break;
 		case ES_WIRE_OUT:
-			if (es->group.role == ESPSYNC_ROLE_ACTIVE && s->promo_gen == es->group.gen)
+			if (agreed(p, sa, s))
 				es_out_acked(es, p, sa, s->rec[i].value);
 			break;
 		case ES_WIRE_IN:

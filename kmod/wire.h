@@ -34,6 +34,7 @@ struct es_wire_head {
 #define ES_GROUP_LEAVE	0x08	/* sender goes away in order */
 #define ES_GROUP_HELPER	0x10	/* sender's espsyncd reports */
 #define ES_GROUP_IKE	0x20	/* ... and has every IKE SA */
+#define ES_GROUP_STORE	0x40	/* sender is never promoted */
 
 /* A role on the wire is an enum espsync_role, or a claim to be active that waits for the old owner's silence. */
 #define ES_ROLE_CLAIM	3
@@ -72,6 +73,7 @@ enum es_wire_type {
 
 #define ES_NAME_HELD	0x01	/* the sender has the SA in its kernel, not only numbers of it */
 #define ES_OUT_GRANT	0x01	/* from the owner: it will not pass it before the receiver agreed to more */
+#define ES_OUT_PASSED	0x02	/* from one that was the owner: it has passed what the receiver had agreed to */
 
 /**
  * struct es_wire_rec - one record

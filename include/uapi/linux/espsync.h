@@ -20,7 +20,9 @@
 #define ESPSYNC_KEY_LEN		32	/* the cluster key */
 #define ESPSYNC_MAX_NODE	255
 #define ESPSYNC_MAX_PEERS	15	/* sixteen nodes */
-#define ESPSYNC_MAX_ADDRS	64	/* of a group */
+#define ESPSYNC_MAX_ADDRS	64	/* of a group; as many prefixes of remote addresses */
+#define ESPSYNC_MAX_GROUPS	16	/* of a namespace */
+#define ESPSYNC_MAX_GROUP	65535
 
 /**
  * enum espsync_cmd - requests; a reply has its request's number
@@ -31,13 +33,14 @@
  * @ESPSYNC_CMD_PEER_ADD: add, or change the address of, a peer
  * @ESPSYNC_CMD_PEER_DEL: forget a peer; it stalls nobody any more
  * @ESPSYNC_CMD_GROUP_GET: dump
- * @ESPSYNC_CMD_GROUP_SET: make or change a group; ADDRS replaces the set of addresses
- * @ESPSYNC_CMD_GROUP_DEL: forget a group (group 0: its addresses)
- * @ESPSYNC_CMD_PROMOTE: this node is active from now on. Waits at most dead_ms for an old owner that is heard to be silent. The reply is
- *	the group, with DOUBTFUL. ETIMEDOUT: the old owner is heard and did not answer (ask again)
+ * @ESPSYNC_CMD_GROUP_SET: make or change a group; ADDRS replaces what belongs to it, together with REMOTES. A new group begins with the
+ *	role and epoch of the group that its first address and prefix were in. EBUSY: SAs would come into a group that has another role here
+ * @ESPSYNC_CMD_GROUP_DEL: forget a group (group 0: its addresses); EBUSY as above
+ * @ESPSYNC_CMD_PROMOTE: this node is active in a group (GROUP_ID; without it group 0) from now on. Waits at most dead_ms for an old owner that is
+ *	heard to be silent. The reply is the group, with DOUBTFUL. ETIMEDOUT: the old owner is heard and did not answer (ask again)
  * @ESPSYNC_CMD_DEMOTE: this node is standby. Waits until it is silent and its last numbers are acknowledged, at most TIMEOUT_MS. The
  *	reply is the group with FLUSHED
- * @ESPSYNC_CMD_READY: dump of ESPSYNC_A_REASON; none means ready
+ * @ESPSYNC_CMD_READY: dump of ESPSYNC_A_REASON, of all groups or of that of ESPSYNC_A_GROUP; none means ready
  * @ESPSYNC_CMD_SA_GET: do: one SA by DST, SPI, PROTO; dump: all
  * @ESPSYNC_CMD_SA_PUT: merge counters into one SA, never backwards. ENOENT: no such SA; EKEYREJECTED: other fingerprint
  * @ESPSYNC_CMD_SA_EXPECT: the SA (DST, SPI, PROTO) that appears next is a mirror of another node's, even if this node is active then
@@ -183,7 +186,7 @@ enum espsync_doubt {
 
 enum espsync_group_attr {
 	ESPSYNC_A_GROUP_UNSPEC,
-	ESPSYNC_A_GROUP_ID,		/* u32; 0 in this version of the module */
+	ESPSYNC_A_GROUP_ID,		/* u32, 0-65535 */
 	ESPSYNC_A_GROUP_ADDRS,		/* nest of ESPSYNC_A_ADDR, repeated; at most ESPSYNC_MAX_ADDRS */
 	ESPSYNC_A_GROUP_ROLE,		/* u8, enum espsync_role; read only */
 	ESPSYNC_A_GROUP_EPOCH,		/* u64; read only */
@@ -200,6 +203,8 @@ enum espsync_group_attr {
 	ESPSYNC_A_GROUP_TIMEOUT_MS,	/* u32: DEMOTE; default 1000, at most 60000 */
 	ESPSYNC_A_GROUP_IN,		/* u8, standbys only: 1 = in sync with its owner; read only */
 	ESPSYNC_A_GROUP_PAD,
+	ESPSYNC_A_GROUP_REMOTES,	/* nest of ESPSYNC_A_PREFIX, repeated, at most ESPSYNC_MAX_ADDRS: these far ends; absent: any */
+	ESPSYNC_A_GROUP_STORE,		/* u8: 1 = this node is never promoted in it (role store) */
 	__ESPSYNC_A_GROUP_MAX
 };
 
@@ -210,6 +215,21 @@ enum espsync_addr_attr {
 	ESPSYNC_A_ADDR,			/* binary 4|16 */
 	__ESPSYNC_A_ADDR_MAX
 };
+
+enum espsync_remote_attr {
+	ESPSYNC_A_REMOTE_UNSPEC,
+	ESPSYNC_A_PREFIX,		/* nest, enum espsync_prefix_attr */
+	__ESPSYNC_A_REMOTE_MAX
+};
+
+enum espsync_prefix_attr {
+	ESPSYNC_A_PREFIX_UNSPEC,
+	ESPSYNC_A_PREFIX_ADDR,		/* binary 4|16 */
+	ESPSYNC_A_PREFIX_LEN,		/* u8: bits */
+	__ESPSYNC_A_PREFIX_MAX
+};
+
+#define ESPSYNC_A_PREFIX_MAX (__ESPSYNC_A_PREFIX_MAX - 1)
 
 enum espsync_sa_state {
 	ESPSYNC_SA_COLD,		/* idle */
@@ -269,13 +289,14 @@ enum espsync_reason {
 	ESPSYNC_REASON_UNDECIDED,	/* "undecided" */
 	ESPSYNC_REASON_OVERRUN_GO_ON,	/* "overrun-go-on" */
 	ESPSYNC_REASON_MODULE_VERSION,	/* "module-version": a peer speaks another wire version */
+	ESPSYNC_REASON_STORE_ONLY,	/* "store-only": the node is never promoted (role store) */
 	__ESPSYNC_REASON_MAX
 };
 
 enum espsync_reason_attr {
 	ESPSYNC_A_REASON_UNSPEC,
 	ESPSYNC_A_REASON_CODE,		/* u8, enum espsync_reason */
-	ESPSYNC_A_REASON_GROUP,		/* u32 */
+	ESPSYNC_A_REASON_GROUP,		/* u32; absent: it concerns all */
 	ESPSYNC_A_REASON_PEER,		/* u8 */
 	ESPSYNC_A_REASON_SPI,		/* u32 big endian: an example */
 	ESPSYNC_A_REASON_COUNT,		/* u32 */
@@ -334,7 +355,7 @@ enum espsync_event {
 enum espsync_event_attr {
 	ESPSYNC_A_EVENT_UNSPEC,
 	ESPSYNC_A_EVENT_TYPE,		/* u8, enum espsync_event */
-	ESPSYNC_A_EVENT_GROUP,		/* u32 */
+	ESPSYNC_A_EVENT_GROUP,		/* u32; absent: it concerns no group, or all */
 	ESPSYNC_A_EVENT_PEER,		/* u8 */
 	ESPSYNC_A_EVENT_ROLE,		/* u8, enum espsync_role */
 	ESPSYNC_A_EVENT_EPOCH,		/* u64 */

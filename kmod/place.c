@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * place.c - which group an SA belongs to: what groups there are, and the most specific match.
+ *
+ * Job: the definitions of groups (local addresses, optionally only for some remote ones) and what follows from a change of them for SAs that are
+ * followed already. A group that is carved out of another one begins with its role and epoch, and no change moves an SA to a group that has
+ * another role here: so nobody's right to send changes with a definition.
+ * What may not enter: roles' transitions, numbers, netlink.
+ *
+ * Context: es_place(), es_place_state() and es_placed(): any. The rest: process, es->lock held.
+ */
+#include <linux/netlink.h>
+#include <linux/slab.h>
+
+#include "channel.h"
+#include "group.h"
+#include "place.h"
+
+static bool covers(const struct es_prefix *p, u16 family, const xfrm_address_t *a)
+{
+	if (p->a.family != family)
+		return false;
+	if (family == AF_INET)
+		return !p->len || !((p->a.v4 ^ a->a4) & htonl(~0u << (32 - p->len)));
+	return ipv6_prefix_equal(&p->a.v6, &a->in6, p->len);
+}
+
+/* How well a scope matches: -1 not at all, 0 any remote address, else 1 and the bits that had to be equal. */
+static int match(const struct es_scope *s, u16 family, const xfrm_address_t *local, const xfrm_address_t *remote)
+{
+	unsigned int i;
+	int best = -1;
+
+	for (i = 0; i < s->n_local; i++)
+		if (covers(&s->p[i], family, local))
+			break;
+	if (i == s->n_local)
+		return -1;
+	if (!s->n_remote)
+		return 0;
+	for (i = s->n_local; i < s->n_local + s->n_remote; i++)
+		if (covers(&s->p[i], family, remote))
+			best = max(best, 1 + s->p[i].len);
+	return best;
+}
+
+/* As if @other were the scope of the group in @slot. rcu_read_lock or es->lock held. */
+static struct es_group *place(struct es_net *es, u16 family, const xfrm_address_t *local, const xfrm_address_t *remote,
+			      int slot, const struct es_scope *other)
+{
+	struct es_group *g, *found = NULL;
+	int best = -1;
+
+	for (g = es->groups; g < es->groups + ES_MAX_GROUPS; g++) {
+		const struct es_scope *s = g->slot == slot ? other : rcu_dereference_check(g->scope, lockdep_is_held(&es->lock));
+		int m = s ? match(s, family, local, remote) : -1;
+
+		if (m > best) {
+			best = m;
+			found = g;
+		}
+	}
+	return found;
+}
+
+/**
+ * es_place() - the group of a pair of addresses
+ * @es: namespace
+ * @family: AF_INET or AF_INET6
+ * @local: this cluster's address
+ * @remote: the far end's
+ * Return: the group that matches most specifically, or NULL. Context: any
+ */
+struct es_group *es_place(struct es_net *es, u16 family, const xfrm_address_t *local, const xfrm_address_t *remote)
+{
+	struct es_group *g;
+
+	rcu_read_lock();
+	g = place(es, family, local, remote, -1, NULL);
+	rcu_read_unlock();
+	return g;
+}
+
+/**
+ * es_placed() - whether a group has addresses at all
+ * @g: group
+ * Return: true if so. Group 0 without any has every SA that no other group has, and nothing of it is guarded. Context: any
+ */
+bool es_placed(const struct es_group *g)
+{
+	return rcu_access_pointer(g->scope);
+}
+
+static struct es_group *place_state(struct es_net *es, const struct xfrm_state *x, u8 *dir, int slot, const struct es_scope *other)
+{
+	struct es_group *in = place(es, x->props.family, &x->id.daddr, &x->props.saddr, slot, other);
+	struct es_group *out = place(es, x->props.family, &x->props.saddr, &x->id.daddr, slot, other), *g;
+	bool bounded = slot ? es_placed(&es->groups[0]) : !!other;
+
+	*dir = es_x_dir(x);
+	if (*dir == ESPSYNC_DIR_UNKNOWN && !in != !out)
+		*dir = in ? ESPSYNC_DIR_IN : ESPSYNC_DIR_OUT;
+	g = *dir == ESPSYNC_DIR_IN ? in : *dir == ESPSYNC_DIR_OUT ? out : out ?: in;
+	return g || bounded ? g : &es->groups[0];
+}
+
+/**
+ * es_place_state() - the group and the direction of a state
+ * @es: namespace
+ * @x: the state
+ * @dir: result: what xfrm knows, else what follows from its addresses
+ * Return: the group, or NULL if it is nobody's. Context: any
+ */
+struct es_group *es_place_state(struct es_net *es, const struct xfrm_state *x, u8 *dir)
+{
+	struct es_group *g;
+
+	rcu_read_lock();
+	g = place_state(es, x, dir, -1, NULL);
+	rcu_read_unlock();
+	return g;
+}
+
+static void assign(struct es_sa *sa, struct es_group *g)
+{
+	if (sa->gen == sa->g->gen)
+		sa->gen = g->gen;
+	WRITE_ONCE(sa->g, g);
+}
+
+/**
+ * es_place_sa() - an SA belongs to a group from now on
+ * @es: namespace, locked
+ * @sa: the SA
+ * @g: group, with the role that its old one has here
+ */
+void es_place_sa(struct es_net *es, struct es_sa *sa, struct es_group *g)
+{
+	struct xfrm_state *x = READ_ONCE(sa->x);
+	struct es_peer *p;
+
+	if (sa->g == g)
+		return;
+	if (x) {
+		spin_lock_bh(&x->lock);
+		assign(sa, g);
+		spin_unlock_bh(&x->lock);
+	} else {
+		assign(sa, g);
+	}
+	list_for_each_entry(p, &es->peers, list)
+		__clear_bit(sa->handle, p->named);	/* its name says its group */
+	es_sa_set_todo(es, sa);
+}
+
+/**
+ * es_place_find() - a group by its number
+ * @es: namespace, locked
+ * @id: number
+ * Return: the group or NULL
+ */
+struct es_group *es_place_find(struct es_net *es, u32 id)
+{
+	struct es_group *g;
+
+	es_each_group(g, es)
+		if (g->id == id)
+			return g;
+	return NULL;
+}
+
+/* Whether every followed SA would be in a group of the same role. */
+static bool harmless(struct es_net *es, const struct es_group *g, u8 role, const struct es_scope *scope)
+{
+	struct es_sa *sa;
+	unsigned long i;
+	u8 dir;
+
+	xa_for_each(&es->sas, i, sa) {
+		struct es_group *to = sa->x ? place_state(es, sa->x, &dir, g->slot, scope) : NULL;
+
+		if (to && to != sa->g && (to == g ? role : to->role) != sa->g->role)
+			return false;
+	}
+	return true;
+}
+
+/* The new scope counts, and every notification that has seen the old one is over. */
+static void publish(struct es_net *es, struct es_group *g, struct es_scope *scope)
+{
+	struct es_scope *old = rcu_replace_pointer(g->scope, scope, lockdep_is_held(&es->lock));
+	struct es_peer *p;
+
+	synchronize_rcu();
+	kfree(old);
+	list_for_each_entry(p, &es->peers, list)
+		p->ask_names = true;	/* which say where they count SAs */
+	es->rescan = true;	/* SAs that belonged to nobody */
+	es_wake(es);
+}
+
+static void place_all(struct es_net *es)
+{
+	struct es_group *g;
+	struct es_sa *sa;
+	unsigned long i;
+	u8 dir;
+
+	xa_for_each(&es->sas, i, sa) {
+		g = sa->x ? es_place_state(es, sa->x, &dir) : sa->g->used ? NULL : &es->groups[0];
+		if (g)
+			es_place_sa(es, sa, g);
+		cond_resched();
+	}
+}
+
+/* The group that has what a new one is to have. */
+static struct es_group *parent(struct es_net *es, const struct es_scope *s)
+{
+	const struct es_prefix *local = &s->p[0], *remote = s->n_remote ? &s->p[s->n_local] : local;
+
+	if (!s->n_local)
+		return NULL;
+	return es_place(es, local->a.family, (const xfrm_address_t *)&local->a.v6, (const xfrm_address_t *)&remote->a.v6) ?:
+	       es_placed(&es->groups[0]) ? NULL : &es->groups[0];
+}
+
+/* A new group goes on as the one that it is carved from; peers that believed to be in that one go by the time that they were told. */
+static void inherit(struct es_group *g, const struct es_group *from)
+{
+	struct es_peer *p;
+
+	g->role = from->role;
+	g->silent = from->silent;
+	g->epoch = from->epoch;
+	g->epoch_node = from->epoch_node;
+	g->before = from->before;
+	g->own_epoch = from->own_epoch;
+	g->in_doubt = from->in_doubt;
+	g->owner = from->owner;
+	g->gen = from->gen;
+	g->promoted_own_us = from->promoted_own_us;
+	g->settled = from->settled;
+	g->takeover = from->takeover;
+	g->told = from->told;
+	g->in_until_us = from->in_until_us;
+	g->rested = from->rested;
+	g->lent_ms = from->lent_ms;
+	g->heard_us = from->heard_us;
+	g->rank = from->rank;
+	g->unguarded = from->unguarded;
+	list_for_each_entry(p, &g->es->peers, list)
+		p->in[g->slot].last_in_own_us = p->in[from->slot].last_in_own_us;
+}
+
+static struct es_group *new_group(struct es_net *es, u32 id, const struct es_scope *scope)
+{
+	struct es_group *g, *from = parent(es, scope);
+
+	for (g = es->groups; g < es->groups + ES_MAX_GROUPS && g->used; g++)
+		;
+	if (g == es->groups + ES_MAX_GROUPS)
+		return NULL;
+	es_group_reset(g);
+	g->id = id;
+	g->epoch = 0;
+	g->epoch_node = 0;
+	g->doubt = 0;
+	g->go_on = false;
+	g->evict_never = false;
+	g->store = false;
+	if (from)
+		inherit(g, from);
+	return g;
+}
+
+static void forget_peers(struct es_group *g)
+{
+	struct es_peer *p;
+
+	list_for_each_entry(p, &g->es->peers, list)
+		memset(&p->in[g->slot], 0, sizeof(p->in[g->slot]));
+}
+
+/**
+ * es_place_set() - make a group, or change what belongs to it
+ * @es: namespace, locked
+ * @id: its number
+ * @scope: addresses; NULL: none. Taken over, also on errors
+ * @extack: for the reason
+ * Return: 0; -ENOSPC: too many groups; -EBUSY: an SA would come into a group that has another role here. Then nothing has changed.
+ *	What keep_silent() returns: there is no guard, and SAs are stopped instead
+ */
+int es_place_set(struct es_net *es, u32 id, struct es_scope *scope, struct netlink_ext_ack *extack)
+{
+	struct es_group *g = es_place_find(es, id);
+	bool fresh = !g;
+	int err = -ENOSPC;
+
+	if (fresh)
+		g = new_group(es, id, scope);
+	if (!g) {
+		NL_SET_ERR_MSG(extack, "there are 16 groups already: delete one first (espsync group del N)");
+		goto refuse;
+	}
+	err = -EBUSY;
+	if (!harmless(es, g, g->role, scope)) {
+		NL_SET_ERR_MSG(extack, "SAs would come into a group that has another role on this node: promote or demote it here first");
+		goto refuse;
+	}
+	g->used = true;
+	publish(es, g, scope);
+	place_all(es);
+	es_group_ranks(es);
+	return g->role == ESPSYNC_ROLE_STANDBY ? es_group_keep_silent(g) : es_guard_update(es);
+refuse:
+	if (fresh && g)
+		forget_peers(g);
+	kfree(scope);
+	return err;
+}
+
+/**
+ * es_place_del() - forget a group; of group 0 only what belongs to it
+ * @es: namespace, locked
+ * @g: group
+ * @extack: for the reason
+ * Return: as es_place_set()
+ */
+int es_place_del(struct es_net *es, struct es_group *g, struct netlink_ext_ack *extack)
+{
+	if (!g->slot)
+		return es_place_set(es, 0, NULL, extack);
+	if (!harmless(es, g, g->role, NULL)) {
+		NL_SET_ERR_MSG(extack, "its SAs would come into a group that has another role on this node: promote or demote it here first");
+		return -EBUSY;
+	}
+	publish(es, g, NULL);
+	g->used = false;
+	g->claiming = false;
+	place_all(es);
+	forget_peers(g);
+	return es_guard_update(es);
+}
+
+/**
+ * es_place_init() - a namespace has group 0
+ * @es: namespace, nobody uses it yet
+ */
+void es_place_init(struct es_net *es)
+{
+	unsigned int i;
+
+	for (i = 0; i < ES_MAX_GROUPS; i++) {
+		es->groups[i].es = es;
+		es->groups[i].slot = i;
+	}
+	es->groups[0].used = true;
+}
+
+/**
+ * es_place_free() - forget what belongs to groups
+ * @es: namespace, nobody uses it any more
+ */
+void es_place_free(struct es_net *es)
+{
+	struct es_group *g;
+
+	for (g = es->groups; g < es->groups + ES_MAX_GROUPS; g++)
+		kfree(rcu_replace_pointer(g->scope, NULL, true));
+}
