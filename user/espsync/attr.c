@@ -108,6 +108,35 @@ static json_t *from_addrs(struct nlattr *nest)
 	return array;
 }
 
+static json_t *from_prefix(struct nlattr *nest)
+{
+	char text[INET6_ADDRSTRLEN];
+	const char *addr = NULL;
+	unsigned int bits = 0;
+	struct nlattr *nla;
+	int left;
+
+	nla_for_each_nested(nla, nest, left) {
+		if (nla_type(nla) == ESPSYNC_A_PREFIX_ADDR && (nla_len(nla) == 4 || nla_len(nla) == 16))
+			addr = inet_ntop(nla_len(nla) == 4 ? AF_INET : AF_INET6, nla_data(nla), text, sizeof(text));
+		else if (nla_type(nla) == ESPSYNC_A_PREFIX_LEN && nla_len(nla) == 1)
+			bits = (unsigned int)get_unsigned(nla, 1);
+	}
+	return addr ? json_sprintf("%s/%u", addr, bits) : NULL;
+}
+
+static json_t *from_prefixes(struct nlattr *nest)
+{
+	json_t *array = json_array();
+	struct nlattr *nla;
+	int left;
+
+	nla_for_each_nested(nla, nest, left)
+		if (nla_type(nla) == ESPSYNC_A_PREFIX)
+			json_array_append_new(array, from_prefix(nla));
+	return array;
+}
+
 static json_t *from_spi(const struct nlattr *nla)
 {
 	return json_sprintf("0x%08x", ntohl((uint32_t)get_unsigned(nla, 4)));
@@ -172,7 +201,7 @@ static const struct {
 } forms[] = {
 	[ATTR_U8] = { 1 },    [ATTR_U32] = { 4 },    [ATTR_BE16] = { 2 }, [ATTR_U64] = { 8 },  [ATTR_S64] = { 8 },
 	[ATTR_BOOL] = { 1 },  [ATTR_WORD] = { 1 },   [ATTR_STRING] = { 0 }, [ATTR_HEX] = { 0 }, [ATTR_ADDR] = { 0 },
-	[ATTR_ADDRS] = { 0 }, [ATTR_SPI] = { 4 },    [ATTR_PROTO] = { 1 }, [ATTR_DROPS] = { 0 }, [ATTR_HIST] = { 0 },
+	[ATTR_ADDRS] = { 0 }, [ATTR_PREFIXES] = { 0 }, [ATTR_SPI] = { 4 },    [ATTR_PROTO] = { 1 }, [ATTR_DROPS] = { 0 }, [ATTR_HIST] = { 0 },
 };
 
 static json_t *decode(const struct attr *attr, struct nlattr *nla)
@@ -201,6 +230,8 @@ static json_t *decode(const struct attr *attr, struct nlattr *nla)
 		return from_addr(nla);
 	case ATTR_ADDRS:
 		return from_addrs(nla);
+	case ATTR_PREFIXES:
+		return from_prefixes(nla);
 	case ATTR_SPI:
 		return from_spi(nla);
 	case ATTR_PROTO:

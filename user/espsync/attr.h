@@ -25,6 +25,7 @@ struct words;
  * @ATTR_HEX: bytes, a string of hex digits
  * @ATTR_ADDR: 4 or 16 bytes, an address
  * @ATTR_ADDRS: a nest of addresses, an array
+ * @ATTR_PREFIXES: a nest of prefixes, an array of "ADDR/LEN"
  * @ATTR_SPI: big endian, "0x%08x"
  * @ATTR_PROTO: a u8, "esp" or a number
  * @ATTR_DROPS: repeated nests of reason and count, an object with every reason
@@ -42,6 +43,7 @@ enum attr_kind {
 	ATTR_HEX,
 	ATTR_ADDR,
 	ATTR_ADDRS,
+	ATTR_PREFIXES,
 	ATTR_SPI,
 	ATTR_PROTO,
 	ATTR_DROPS,

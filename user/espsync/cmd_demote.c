@@ -82,7 +82,7 @@ int cmd_demote(const struct cli *cli, int argc, char **argv)
 
 	err = opts_parse(what, opts, argc, argv);
 	if (!err && opts[0].seen)
-		err = parse_u32(what, "group", opts[0].v[0], 0, UINT32_MAX, &group);
+		err = parse_u32(what, "group", opts[0].v[0], 0, ESPSYNC_MAX_GROUP, &group);
 	if (!err && opts[1].seen)
 		err = parse_u32(what, "timeout", opts[1].v[0], 0, MAX_TIMEOUT_MS, &timeout);
 	if (err)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * cmd_group.c - espsync group: which addresses are guarded, and what happens in doubt.
+ * cmd_group.c - espsync group: which addresses (and far ends) belong to a group, and what happens in doubt.
  */
 #include <linux/espsync.h>
 #include <stdio.h>
@@ -20,10 +20,19 @@ static const struct {
 	{ "doubt", &words_doubt, ESPSYNC_A_GROUP_DOUBT },
 	{ "overrun", &words_overrun, ESPSYNC_A_GROUP_OVERRUN },
 	{ "evict", &words_evict, ESPSYNC_A_GROUP_EVICT_NEVER },
+	{ "role", &words_store, ESPSYNC_A_GROUP_STORE },
 };
 
 #define N_CHOICES (sizeof(choices) / sizeof(*choices))
-#define ADDR N_CHOICES /* the option behind the choices */
+
+/* The options behind the choices. */
+#define ADDR N_CHOICES
+#define REMOTE (N_CHOICES + 1)
+
+struct prefix {
+	struct addr addr;
+	uint8_t bits;
+};
 
 struct group {
 	uint32_t id;
@@ -31,6 +40,8 @@ struct group {
 	bool set_addrs;
 	struct addr addrs[ESPSYNC_MAX_ADDRS];
 	int n_addrs;
+	struct prefix remotes[ESPSYNC_MAX_ADDRS];
+	int n_remotes;
 };
 
 static int parse_addrs(const char *what, const struct opt *opt, struct group *group)
@@ -52,9 +63,27 @@ static int parse_addrs(const char *what, const struct opt *opt, struct group *gr
 	return 0;
 }
 
+static int parse_remotes(const char *what, const struct opt *opt, struct group *group)
+{
+	if (!group->n_addrs)
+		return fail(BAD, what, "espsync group set N addr ADDR remote PREFIX", "remote prefixes narrow addresses, and none is given");
+	if (opt->n > ESPSYNC_MAX_ADDRS)
+		return fail(BAD, what, NULL, "a group has at most %d remote prefixes, not %d", ESPSYNC_MAX_ADDRS, opt->n);
+	for (; group->n_remotes < opt->n; group->n_remotes++) {
+		struct prefix *p = &group->remotes[group->n_remotes];
+
+		if (parse_prefix(what, opt->v[group->n_remotes], &p->addr, &p->bits))
+			return BAD;
+		for (int i = 0; i < group->n_remotes; i++)
+			if (!memcmp(p, &group->remotes[i], sizeof(*p)))
+				return fail(BAD, what, "say it once", "'%s' stands there twice", opt->v[group->n_remotes]);
+	}
+	return 0;
+}
+
 static int parse_set(const char *what, struct group *group, int argc, char **argv)
 {
-	struct opt opts[N_CHOICES + 2] = { [ADDR] = { "addr", OPT_LIST } };
+	struct opt opts[N_CHOICES + 3] = { [ADDR] = { "addr", OPT_LIST }, [REMOTE] = { "remote", OPT_LIST } };
 	int err;
 
 	for (size_t i = 0; i < N_CHOICES; i++)
@@ -63,13 +92,33 @@ static int parse_set(const char *what, struct group *group, int argc, char **arg
 	if (err)
 		return err;
 	if (!argc)
-		return fail(BAD, what, "addr ADDR..., doubt, overrun or evict", "nothing to set");
+		return fail(BAD, what, "addr ADDR..., doubt, overrun, evict or role", "nothing to set");
 	for (size_t i = 0; i < N_CHOICES; i++) {
 		group->choice[i] = opts[i].seen ? word_find(choices[i].values, opts[i].v[0]) : -1;
 		if (opts[i].seen && group->choice[i] < 0)
 			return word_unknown(what, choices[i].values, opts[i].v[0]);
 	}
-	return opts[ADDR].seen ? parse_addrs(what, &opts[ADDR], group) : 0;
+	if (opts[ADDR].seen)
+		err = parse_addrs(what, &opts[ADDR], group);
+	if (!err && opts[REMOTE].seen)
+		err = parse_remotes(what, &opts[REMOTE], group);
+	return err;
+}
+
+static void put_remotes(struct nl_msg *msg, const struct group *group)
+{
+	struct nlattr *remotes, *prefix;
+
+	if (!group->n_remotes)
+		return;
+	remotes = knl_nest(msg, ESPSYNC_A_GROUP_REMOTES);
+	for (int i = 0; i < group->n_remotes; i++) {
+		prefix = knl_nest(msg, ESPSYNC_A_PREFIX);
+		knl_put_addr(msg, ESPSYNC_A_PREFIX_ADDR, &group->remotes[i].addr);
+		knl_put_u8(msg, ESPSYNC_A_PREFIX_LEN, group->remotes[i].bits);
+		knl_nest_end(msg, prefix);
+	}
+	knl_nest_end(msg, remotes);
 }
 
 static void put_set(struct nl_msg *msg, const struct group *group)
@@ -85,6 +134,7 @@ static void put_set(struct nl_msg *msg, const struct group *group)
 	for (int i = 0; i < group->n_addrs; i++)
 		knl_put_addr(msg, ESPSYNC_A_ADDR, &group->addrs[i]);
 	knl_nest_end(msg, addrs);
+	put_remotes(msg, group);
 }
 
 static int group_send(const struct cli *cli, const char *what, uint8_t cmd, const struct group *group)
@@ -116,7 +166,7 @@ static const struct words verbs = WORDS("set", "del");
 int cmd_group(const struct cli *cli, int argc, char **argv)
 {
 	static const char *const whats[] = { "group set", "group del" };
-	struct group group = { .n_addrs = 0 };
+	struct group group = { .id = 0 };
 	int verb, err;
 
 	if (!argc)
@@ -126,7 +176,7 @@ int cmd_group(const struct cli *cli, int argc, char **argv)
 		return word_unknown("group", &verbs, *argv);
 	if (argc < 2)
 		return fail(BAD, whats[verb], "group 0 exists from the start", "the group's number is missing");
-	err = parse_u32(whats[verb], "group", argv[1], 0, UINT32_MAX, &group.id);
+	err = parse_u32(whats[verb], "group", argv[1], 0, ESPSYNC_MAX_GROUP, &group.id);
 	if (err)
 		return err;
 	if (!verb)

@@ -72,7 +72,7 @@ int cmd_promote(const struct cli *cli, int argc, char **argv)
 
 	err = opts_parse(what, opts, argc, argv);
 	if (!err && opts[0].seen)
-		err = parse_u32(what, "group", opts[0].v[0], 0, UINT32_MAX, &group);
+		err = parse_u32(what, "group", opts[0].v[0], 0, ESPSYNC_MAX_GROUP, &group);
 	if (err)
 		return err;
 	err = knl_open(&nl, cli, what);

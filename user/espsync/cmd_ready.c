@@ -44,14 +44,18 @@ static json_t *in_order(json_t *reasons)
 	return sorted;
 }
 
-/* "sa-missing: peer 2: SAs are missing in the peer's kernel [5, such as 0x00001234]" */
+/* "sa-missing: group 1: peer 2: SAs are missing in the peer's kernel [5, such as 0x00001234]"; of group 0, which most have alone, only the rest */
 static void print_reason(const json_t *reason)
 {
 	json_int_t count = json_integer_value(json_object_get(reason, "count"));
 	const char *spi = json_string_value(json_object_get(reason, "sa"));
 	json_t *peer = json_object_get(reason, "peer");
 
+	json_int_t group = json_integer_value(json_object_get(reason, "group"));
+
 	printf("%s:", json_string_value(json_object_get(reason, "reason")) ?: "?");
+	if (group)
+		printf(" group %" JSON_INTEGER_FORMAT ":", group);
 	if (json_is_integer(peer))
 		printf(" peer %" JSON_INTEGER_FORMAT ":", json_integer_value(peer));
 	printf(" %s", json_string_value(json_object_get(reason, "text")) ?: "?");
@@ -88,7 +92,7 @@ int cmd_ready(const struct cli *cli, int argc, char **argv)
 
 	err = opts_parse(what, opts, argc, argv);
 	if (!err && opts[0].seen)
-		err = parse_u32(what, "group", opts[0].v[0], 0, UINT32_MAX, &group);
+		err = parse_u32(what, "group", opts[0].v[0], 0, ESPSYNC_MAX_GROUP, &group);
 	if (err)
 		return err;
 	err = knl_open(&nl, cli, what);

@@ -163,3 +163,34 @@ int parse_addr_port(const char *what, const char *s, struct addr *out, uint32_t 
 		return err;
 	return colon ? parse_u32(what, "port", colon + 1, 1, 65535, port) : 0;
 }
+
+static bool bits_behind(const struct addr *a, unsigned int bits)
+{
+	for (unsigned int i = bits; i < 8 * a->len; i++)
+		if (a->b[i / 8] & 0x80 >> i % 8)
+			return true;
+	return false;
+}
+
+int parse_prefix(const char *what, const char *s, struct addr *out, uint8_t *bits)
+{
+	const char *slash = strchr(s, '/'), *end = slash ? slash : s + strlen(s);
+	char host[INET6_ADDRSTRLEN + 1];
+	uint64_t n;
+
+	if ((size_t)(end - s) < sizeof(host)) {
+		memcpy(host, s, (size_t)(end - s));
+		host[end - s] = '\0';
+	} else {
+		host[0] = '\0';
+	}
+	if (!text_to_addr(host, out))
+		return fail(BAD, what, "give it as 203.0.113.0/24 or 2001:db8:1::/48", "'%s' is not a prefix", s);
+	n = 8 * out->len;
+	if (slash && (!text_to_u64(slash + 1, &n) || n > 8 * out->len))
+		return fail(BAD, what, "IPv4 has 0 to 32 bits, IPv6 0 to 128", "'%s' is not a prefix", s);
+	if (bits_behind(out, (unsigned int)n))
+		return fail(BAD, what, "clear the bits behind its length", "'%s' is an address in a prefix, not a prefix", s);
+	*bits = (uint8_t)n;
+	return 0;
+}

@@ -92,6 +92,17 @@ int parse_addr(const char *what, const char *s, struct addr *out);
  */
 int parse_addr_port(const char *what, const char *s, struct addr *out, uint32_t *port);
 
+/**
+ * parse_prefix() - ADDR/LEN, or ADDR for that one address
+ * @what: the command, for the refusal
+ * @s: the text
+ * @out: the address
+ * @bits: the length
+ *
+ * Return: 0, or BAD after having said why: not a prefix, or one with bits set behind its length.
+ */
+int parse_prefix(const char *what, const char *s, struct addr *out, uint8_t *bits);
+
 /* The same two without a sentence, for readers that have their own: false if malformed. */
 bool text_to_u64(const char *s, uint64_t *out);
 bool text_to_addr(const char *s, struct addr *out);

@@ -32,6 +32,8 @@ const struct words words_overrun = WORDS("stop", "go-on");
 
 const struct words words_evict = WORDS("default", "never");
 
+const struct words words_store = WORDS("any", "store");
+
 const struct words words_sa_state =
 	WORDS([ESPSYNC_SA_COLD] = "cold", [ESPSYNC_SA_HOT] = "hot", [ESPSYNC_SA_WAITING] = "waiting",
 	      [ESPSYNC_SA_STALE] = "stale", [ESPSYNC_SA_UNPROTECTED] = "unprotected",
@@ -47,8 +49,8 @@ const struct words words_reason =
 	      [ESPSYNC_REASON_IKE_MISSING] = "ike-missing", [ESPSYNC_REASON_DRIFT] = "drift",
 	      [ESPSYNC_REASON_NO_VIP] = "no-vip", [ESPSYNC_REASON_NO_KEY] = "no-key",
 	      [ESPSYNC_REASON_UNDECIDED] = "undecided", [ESPSYNC_REASON_OVERRUN_GO_ON] = "overrun-go-on",
-	      [ESPSYNC_REASON_MODULE_VERSION] = "module-version");
-_Static_assert(__ESPSYNC_REASON_MAX == ESPSYNC_REASON_MODULE_VERSION + 1, "a reason has no word");
+	      [ESPSYNC_REASON_MODULE_VERSION] = "module-version", [ESPSYNC_REASON_STORE_ONLY] = "store-only");
+_Static_assert(__ESPSYNC_REASON_MAX == ESPSYNC_REASON_STORE_ONLY + 1, "a reason has no word");
 
 const struct words words_event =
 	WORDS([ESPSYNC_EVENT_ROLE] = "role", [ESPSYNC_EVENT_PEER] = "peer", [ESPSYNC_EVENT_SA] = "sa",
