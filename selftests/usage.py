@@ -124,9 +124,23 @@ BAD = [
     ("group set 0 addr 192.0.2.1 192.0.2.1", "twice"),
     ("group set 0 addr none 192.0.2.1", "not an address"),
     ("group set 0 addr " + " ".join(f"192.0.2.{i}" for i in range(1, 66)), "at most 64"),
+    ("group set 65536 addr 192.0.2.1", "0 to 65535"),
+    ("group set 1 addr 192.0.2.1 remote", "'remote' needs a value"),
+    ("group set 1 remote 203.0.113.0/24", "none is given"),
+    ("group set 1 addr none remote 203.0.113.0/24", "none is given"),
+    ("group set 1 addr 192.0.2.1 remote 203.0.113/24", "not a prefix"),
+    ("group set 1 addr 192.0.2.1 remote 203.0.113.0/33", "0 to 32 bits"),
+    ("group set 1 addr 192.0.2.1 remote 203.0.113.0/", "0 to 32 bits"),
+    ("group set 1 addr 192.0.2.1 remote 203.0.113.7/24", "an address in a prefix"),
+    ("group set 1 addr 2001:db8::1 remote 2001:db8:1::/129", "IPv6 0 to 128"),
+    ("group set 1 addr 2001:db8::1 remote 2001:db8:1::1/64", "an address in a prefix"),
+    ("group set 1 addr 192.0.2.1 remote /24", "not a prefix"),
+    ("group set 1 addr 192.0.2.1 remote 203.0.113.0/24 203.0.113.0/24", "twice"),
+    ("group set 1 addr 192.0.2.1 remote " + " ".join(f"203.0.113.{i}" for i in range(1, 66)), "at most 64"),
     ("group set 0 doubt maybe", "words here: jump hold"),
     ("group set 0 overrun goon", "did you mean 'go-on'?"),
     ("group set 0 evict always", "words here: default never"),
+    ("group set 0 role active", "words here: any store"),
     ("group set 0 doubt", "'doubt' needs a value"),
     ("group del", "number is missing"),
     ("group del 0 1", "too many"),
@@ -189,8 +203,8 @@ BAD_JSON = [
 
 # Every command that asks the kernel for something, well formed.
 GOOD = ["show", "show channel", "show groups", "show peers", "show sas", "show stats", "channel set node 9 local 10.0.0.9",
-        "channel set port 4521", "channel del", "peer add 3 10.0.0.3", "peer del 2", "group set 0 addr 192.0.2.9", "group del 0", "promote",
-        "demote", "ready", "ready --local", "sa get dst 192.0.2.1 spi 1", "resync", "monitor events", "monitor counters"]
+        "channel set port 4521", "channel del", "peer add 3 10.0.0.3", "peer del 2", "group set 0 addr 192.0.2.9", "group set 0 role any", "group del 0", "group set 1 addr 192.0.2.1 remote 203.0.113.0/24", "group del 1", "promote",
+        "demote", "promote group 0", "ready", "ready --local", "sa get dst 192.0.2.1 spi 1", "resync", "monitor events", "monitor counters"]
 
 
 def channel():

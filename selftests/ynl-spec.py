@@ -141,9 +141,9 @@ class Header:
         kind = re.match(r"(u8|u16|u32|u64|s64|binary|string|flag|nest)\b", said)
         check(kind, f"{entry}: its comment begins with its type: {said}")
         if kind[1] == "nest":
-            inside = re.search(r"enum espsync_(\w+?)_attr|of ESPSYNC_A_(HIST|ADDR)", said)
+            inside = re.search(r"enum espsync_(\w+?)_attr|of ESPSYNC_A_(HIST|ADDR|PREFIX)", said)
             check(inside, f"{entry}: its comment says what is in the nest: {said}")
-            return f"nest of {(inside[1] or inside[2]).lower()}"
+            return f"nest of {(inside[1] or {'PREFIX': 'remote'}.get(inside[2], inside[2])).lower()}"
         return kind[1] + (" big endian" if "big endian" in said else "")
 
 
@@ -222,7 +222,7 @@ def for_syzkaller(spec):
         equal(number, name, "an attribute and its number")
         check(name in header and fits_syzkaller(header[name], word), f"{name} is {header.get(name)}, not {word}")
     taken = set(re.findall(r"\[(ESPSYNC_A_\w+)\] = ", text_of("kmod/netlink.c")))
-    equal({name for name, _, _ in entries} - {"ESPSYNC_A_ADDR"}, taken, "attributes that the module takes")
+    equal({name for name, _, _ in entries} - {"ESPSYNC_A_ADDR", "ESPSYNC_A_PREFIX"}, taken, "attributes that the module takes")
     for name, number, top in calls:
         equal(number, name, "a command and its number")
         check(f"\n{top} [\n" in text, f"{name}: there is a {top}")

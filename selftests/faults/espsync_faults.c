@@ -101,9 +101,9 @@ static void on_merge(void *data, const struct es_net *es, const struct es_sa *sa
 	pass(MERGE, inum(es), dir);
 }
 
-static void on_promote(void *data, const struct es_net *es, u32 doubtful)
+static void on_promote(void *data, const struct es_group *g, u32 doubtful)
 {
-	pass(PROMOTE, inum(es), 0);
+	pass(PROMOTE, inum(g->es), 0);
 }
 
 static void on_refuse(void *data, const struct es_net *es, u8 family, __be32 spi, unsigned int len)
@@ -121,9 +121,9 @@ static void on_lease(void *data, const struct es_net *es, const struct es_sa *sa
 	pass(LEASE, inum(es), what);
 }
 
-static void on_role(void *data, const struct es_net *es, u8 what)
+static void on_role(void *data, const struct es_group *g, u8 what)
 {
-	pass(ROLE, inum(es), what);
+	pass(ROLE, inum(g->es), what);
 }
 
 static void *const probes[] = { on_sample, on_send, on_receive, on_merge, on_promote, on_refuse, on_peer, on_lease, on_role };

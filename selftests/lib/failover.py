@@ -195,9 +195,9 @@ def sas(c, node):
     return {int(s["spi"], 16): s for s in c.show(node, "sas")}
 
 
-def promote(c, node):
+def promote(c, node, group=0):
     """The number of SAs in doubt."""
-    said = c.espsync(node, "promote")
+    said = c.espsync(node, f"promote group {group}")
     check(said.startswith("active"), f"promote says {said!r}")
     number = re.search(r"(\d+) SAs? in doubt", said)
     return int(number[1]) if number else 0

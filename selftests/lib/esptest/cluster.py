@@ -6,7 +6,7 @@
              '                '-- gw2 --'                '
 
 Devices: `out` (client, gw1, gw2), `in` (gw1, gw2, lan), `sync` (gw1, gw2,
-over a third bridge). Outside 192.0.2.0/24 and 2001:db8::/64, inside 10.1.0.0/24
+over a third bridge). With more nodes than two there is a gwN for each. Outside 192.0.2.0/24 and 2001:db8::/64, inside 10.1.0.0/24
 and fd01::/64, the client's inner address 10.2.0.1 and fd02::1 on its lo.
 Who is active is for the test to say: nothing here decides, elects or starts a daemon.
 """
@@ -24,18 +24,24 @@ CLIENT, CLIENT6 = "192.0.2.100", "2001:db8::100"
 INNER, INNER6 = "10.2.0.1", "fd02::1"
 LAN, LAN6 = "10.1.0.100", "fd01::100"
 LAN_GW, LAN_GW6 = "10.1.0.1", "fd01::1"
-SYNC = {1: "10.99.0.1", 2: "10.99.0.2"}
+SYNC = {n: f"10.99.0.{n}" for n in range(1, 17)}
 
 
 class Cluster:
     VIP, VIP6, CLIENT, CLIENT6, INNER, INNER6, LAN, LAN6, SYNC = VIP, VIP6, CLIENT, CLIENT6, INNER, INNER6, LAN, LAN6, SYNC
 
-    def __init__(self, prefix=""):
-        self.client, self.gw1, self.gw2, self.lan, self.br = (Ns(prefix + n) for n in ("client", "gw1", "gw2", "lan", "br"))
-        self.gw = {1: self.gw1, 2: self.gw2}
+    def __init__(self, prefix="", nodes=(1, 2)):
+        self.client, self.lan, self.br = (Ns(prefix + n) for n in ("client", "lan", "br"))
+        self.gw = {}
+        for n in nodes:
+            self._gateway(n, f"{prefix}gw{n}")
         self.psk = None
         self._wires()
         self._addresses()
+
+    def _gateway(self, n, name):
+        self.gw[n] = Ns(name)
+        setattr(self, f"gw{n}", self.gw[n])
 
     # -- the network ---------------------------------------------------------
 
@@ -65,10 +71,15 @@ class Cluster:
                   f"route add {INNER}/32 via {CLIENT} dev out", f"route add {INNER6}/128 via {CLIENT6} dev out",
                   *(f"neigh replace {a} lladdr {self.client.mac('out')} dev out nud permanent" for a in (CLIENT, CLIENT6))])
 
+    def add_gateway(self, n):
+        """One more, with its wires and addresses."""
+        self._gateway(n, f"gw{n}")
+        self._gateway_wires(n)
+        self._gateway_addresses(n)
+
     def rebuild(self, n):
         """A gateway whose namespace is gone, with nothing but its wires and addresses."""
-        self.gw[n] = Ns(str(self.gw[n]))
-        setattr(self, f"gw{n}", self.gw[n])
+        self._gateway(n, str(self.gw[n]))
         self._gateway_wires(n)
         self._gateway_addresses(n)
 
@@ -123,7 +134,7 @@ class Cluster:
 
     def cut_sync(self, one_way=None):
         """No datagram between the nodes; one_way=n: only what node n sends is lost."""
-        for n in (one_way,) if one_way else (1, 2):
+        for n in (one_way,) if one_way else self.gw:
             impair(self.gw[n], "sync", "loss 100%")
 
     def impair_sync(self, netem):
@@ -164,27 +175,33 @@ class Cluster:
             defer(os.unlink, self.psk)
         return self.psk
 
-    def configure(self, node, other=None):
-        """Channel, peer and group 0 of one node, in the order of the contract."""
-        other = other or 3 - node
+    def others(self, node):
+        return [n for n in self.gw if n != node]
+
+    def configure(self, node, others=None):
+        """Channel, peers and group 0 of one node, in the order of the contract."""
         self.espsync(node, f"channel set node {node} local {SYNC[node]} psk-file {self.key_file()}")
-        self.espsync(node, f"peer add {other} {SYNC[other]}")
+        for other in others or self.others(node):
+            self.espsync(node, f"peer add {other} {SYNC[other]}")
         self.espsync(node, f"group set 0 addr {VIP} {VIP6}")
 
-    def peer_state(self, node):
-        return next((p["state"] for p in self.show(node, "peers")), None)
+    def peer_state(self, node, peer=None):
+        """What a node says of a peer, or of its only one."""
+        return next((p["state"] for p in self.show(node, "peers") if peer in (None, p["node"])), None)
 
     def start(self, active=1):
-        """Both nodes configured, each other's peer, one active and the address on it."""
+        """All nodes configured, each other's peers, one active and the address on it."""
         for node in self.gw:
             self.configure(node)
         self.move_vip(active)
         self.espsync(active, "promote")
-        self.espsync(3 - active, "demote")
-        until(lambda: all(self.peer_state(n) == "up" for n in self.gw), 10, "both peers up")
+        for n in self.others(active):
+            self.espsync(n, "demote")
+        until(lambda: all(self.peer_state(n, o) == "up" for n in self.gw for o in self.others(n)), 10, "all peers up")
 
     def fail_over(self, to):
         """In order: the old one silent, the address moved, the new one active."""
-        self.espsync(3 - to, "demote")
+        for n in self.others(to):
+            self.espsync(n, "demote")
         self.move_vip(to)
         self.espsync(to, "promote")
