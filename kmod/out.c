@@ -577,7 +577,7 @@ void es_out_demoted(struct es_net *es, struct es_sa *sa)
 	if (es_x_live(x)) {
 		if (!test_bit(ES_SA_MIRROR, &sa->flags) || sa->gen == sa->g->gen) {
 			sa->l.target = max(sa->l.target, es_x_oseq(x));
-			sa->passed = not_agreed(es, sa, es_x_oseq(x));
+			sa->passed = sa->gen ? not_agreed(es, sa, es_x_oseq(x)) : 0;	/* only what it sent as owner */
 		}
 		set_bit(ES_SA_MIRROR, &sa->flags);
 		clear_bit(ES_SA_FOUND, &sa->flags);	/* from now on others may send */
