@@ -77,7 +77,7 @@ class Grouped(Cluster):
     def role(self, node, g):
         return self.group(node, g)["role"]
 
-    def begin(self, owners, spi=0x1000):
+    def begin(self, owners, spi=0x1000, detect_ms=2000, evict_ms=30000):
         """Each group active on its node, a tunnel through each, all in sync."""
         for node in self.gw:
             self.configure(node)
@@ -85,7 +85,7 @@ class Grouped(Cluster):
             self.take(g, node)
             for other in self.others(node):
                 self.espsync(other, f"demote group {g}")
-        set_times(self, 2000, 30000, nodes=self.gw)
+        set_times(self, detect_ms, evict_ms, nodes=self.gw)
         for g in owners:
             self.tunnels[g] = self.through(g, spi + 0x10 * g)
         self.all_ready()
@@ -155,9 +155,9 @@ class Judge:
         return {spi: sorted(k[2] for k in twice if k[0] == spi) for spi in but}
 
 
-def prepared():
+def prepared(**times):
     """Two gateways, group 0 active on the first, group 1 on the second."""
     module()
     c = Grouped()
-    c.begin({0: 1, 1: 2})
+    c.begin({0: 1, 1: 2}, **times)
     return c
