@@ -86,7 +86,9 @@ def what_both_used_is_named(c):
     load.flows("before")
     parted(c)
     sa, ceiling = runs_on(c, 0)
-    until(lambda: int(sa.state(c.gw1)["oseq"]) > ceiling + 20, 30, "node 1 goes on after evict_ms")
+    until(lambda: int(sa.state(c.gw1)["oseq"]) > ceiling - GSO_MAX + 10, 30, "node 1 goes on after evict_ms")
+    sa.set_oseq(c.gw1, ceiling - 3)     # where much more traffic would have brought it
+    until(lambda: int(sa.state(c.gw1)["oseq"]) > ceiling + 20, 10, "node 1 passes its ceiling")
     load.flows("on node 2")
     said = together(c)
     equal(named(said), {"stale": {sa.spi}, "rekey-needed": {sa.spi}}, "SAs named")
