@@ -138,7 +138,7 @@ static void peer(const struct es_group *g, struct es_peer *p, struct list *l)
 	else if (w->role == ESPSYNC_ROLE_UNDECIDED)
 		add(l, ESPSYNC_REASON_UNDECIDED, p->node, 0, 0, "the peer is neither standby nor active: look at its keepalived");
 	if (w->flags & ES_GROUP_STORE)
-		add(l, ESPSYNC_REASON_STORE_ONLY, p->node, 0, 0, "the peer is never active in this group (role store): it keeps the numbers, but carries nothing");
+		add(l, ESPSYNC_REASON_STORE_ONLY, p->node, 0, 0, "the peer is never active in this group (role store): it only keeps the numbers");
 	if (w->waiting)
 		add(l, ESPSYNC_REASON_SA_MISSING, p->node, w->waiting, 0, "SAs are missing in the peer's kernel: look at its charon and espsyncd");
 	if (w->mismatched)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # DESC: more than two nodes: crashes one after the other, leaving, coming back, one more that joins
-# WHERE: uml qemu
+# WHERE: uml-fast qemu
 # SETS: timeout=300
 """
 nodes - invariants I1 and I4 with four nodes and more (design 4.3: ranks, slots, rejoin).

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # DESC: twelve groups on four nodes: who dies leaves one group more to each of the others
-# WHERE: uml qemu
+# WHERE: uml-fast qemu
 # SETS: timeout=200
 from esptest import *
 from grouped import *

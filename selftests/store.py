@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # DESC: a node that only stores: never promoted, and who joins after all others were lost is filled from it
-# WHERE: uml qemu
+# WHERE: uml-fast qemu
 # SETS: timeout=120
 """
 store - role store (design 4.3, "a ceiling is stored whether or not the SA exists yet").
