@@ -275,7 +275,7 @@ def not_found():
     refused(1, "SA 0x00001234", "sa", "get", "dst", "192.0.2.1", "spi", "0x1234")
     refused(1, "SA 0x00001234", "sa", "put", stdin=json.dumps({**SA, "oseq": "7"}))
     refused(1, "peer 9", "resync", "9")
-    for line in ("group set 7 addr 192.0.2.7", "group del 7", "promote group 7", "demote group 7"):
+    for line in ("group set 7 doubt hold", "group del 7", "promote group 7", "demote group 7"):
         refused(1, "group 7", *line.split())
     assert state() == before
 

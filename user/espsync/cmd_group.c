@@ -63,6 +63,11 @@ static int parse_addrs(const char *what, const struct opt *opt, struct group *gr
 	return 0;
 }
 
+static bool same(const struct prefix *a, const struct prefix *b)
+{
+	return a->bits == b->bits && a->addr.len == b->addr.len && !memcmp(a->addr.b, b->addr.b, a->addr.len);
+}
+
 static int parse_remotes(const char *what, const struct opt *opt, struct group *group)
 {
 	if (!group->n_addrs)
@@ -75,7 +80,7 @@ static int parse_remotes(const char *what, const struct opt *opt, struct group *
 		if (parse_prefix(what, opt->v[group->n_remotes], &p->addr, &p->bits))
 			return BAD;
 		for (int i = 0; i < group->n_remotes; i++)
-			if (!memcmp(p, &group->remotes[i], sizeof(*p)))
+			if (same(p, &group->remotes[i]))
 				return fail(BAD, what, "say it once", "'%s' stands there twice", opt->v[group->n_remotes]);
 	}
 	return 0;
