@@ -79,7 +79,7 @@ def prepared(detect_ms=2000, evict_ms=30000, window=2048):
 def rekeyed(c):
     """New SAs in the place of the old, and the cluster is ready: it converges."""
     for t in c.tunnels:
-        for ns, gateway in ((c.client, False), (c.gw1, True), (c.gw2, True)):
+        for ns, gateway in ((c.client, False), *((gw, True) for gw in c.gw.values())):
             t.remove(ns, gateway)
     c.spi += 0x100
     c.tunnels = [c.tunnel(spi=c.spi, esn=True, window=c.window),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """More gateways than two: a Cluster of them with two tunnels by hand, all in sync."""
 from esptest import Cluster, module, until
-from failover import knows_the_way, ready, set_times
+from failover import knows_the_way, ready, rekeyed, set_times
 
 NODES = (1, 2, 3, 4)
 
@@ -11,9 +11,8 @@ def mine(c):
     c.client.ip("addr add 10.2.0.2/32 dev lo")
     for gw in c.gw.values():
         knows_the_way(c, gw)
-    c.active = 1
-    c.tunnels = [c.tunnel(spi=0x1000, esn=True, window=2048),
-                 c.tunnel(spi=0x1010, alg="cbc-sha256", inner=("10.2.0.2/32", "10.1.0.0/24"))]
+    c.active, c.spi, c.tunnels, c.window = 1, 0x1000, [], 2048
+    rekeyed(c)
 
 
 def all_in(c, timeout=60):
