@@ -173,10 +173,16 @@ static void follow(struct es_net *es)
 /* Nobody needs a tombstone any more whose time is over. */
 static bool buried(struct es_net *es, struct es_sa *sa)
 {
-	bool orphan = test_bit(ES_SA_ORPHAN, &sa->flags) && !es->full;
+	u64 age_ms = div_u64(es->clock_us, 1000) - sa->died_ms;
 	struct es_peer *p;
 
-	if (!test_bit(ES_SA_DEAD, &sa->flags) || div_u64(es->clock_us, 1000) - sa->died_ms < (orphan ? ES_ORPHAN_MS : ES_TOMB_MS))
+	if (!test_bit(ES_SA_DEAD, &sa->flags))
+		return false;
+	if (test_bit(ES_SA_ORPHAN, &sa->flags) && (es->full || age_ms >= ES_ORPHAN_MS)) {
+		clear_bit(ES_SA_ORPHAN, &sa->flags);
+		es_sa_set_dirty(es, sa);	/* peers are told that it is gone */
+	}
+	if (test_bit(ES_SA_ORPHAN, &sa->flags) || age_ms < ES_TOMB_MS)
 		return false;
 	list_for_each_entry(p, &es->peers, list)
 		if (test_bit(sa->handle, p->named) && es_peer_heard(p))

@@ -30,7 +30,7 @@ bool es_group_settling(const struct es_group *g)
 	return READ_ONCE(g->es->own_us) - READ_ONCE(g->promoted_own_us) < ES_SETTLE_MS * 1000ull;
 }
 
-/* Every peer has answered just now, and none knows of an epoch after this node's. What was under way for long is no answer. */
+/* Every peer has answered just now and has the group, and none knows of an epoch after this node's. What was under way for long is no answer. */
 static bool all_answered(const struct es_group *g)
 {
 	struct es_peer *p;
@@ -38,7 +38,7 @@ static bool all_answered(const struct es_group *g)
 	list_for_each_entry(p, &g->es->peers, list) {
 		const struct es_wire_group *w = &p->in[g->slot].w;
 
-		if (!es_peer_answered(p) || es_epoch_cmp(w->epoch, w->node, g->epoch, g->epoch_node) > 0)
+		if (!es_peer_answered(p) || !p->in[g->slot].speaks || es_epoch_cmp(w->epoch, w->node, g->epoch, g->epoch_node) > 0)
 			return false;
 	}
 	return true;
@@ -268,7 +268,7 @@ int es_group_promote(struct es_group *g, u32 *doubtful, struct netlink_ext_ack *
 		unclaim(g, epoch, node);
 		return err;
 	}
-	if (g->epoch_node != es->cfg.node) {
+	if (g->store || g->epoch_node != es->cfg.node) {
 		NL_SET_ERR_MSG(extack, "another node was promoted meanwhile; demote it, or ask again");
 		return -ETIMEDOUT;
 	}

@@ -147,9 +147,13 @@ bool es_in_merge(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *
 static void kept(struct es_net *es, const struct es_sa *sa, struct es_wire_rec *r)
 {
 	spin_lock_bh(&es->sa_lock);
-	r->win = sa->kept->win;
-	r->bytes = sa->kept->bytes;
-	r->packets = sa->kept->packets;
+	if (sa->kept) {
+		r->win = sa->kept->win;
+		r->bytes = sa->kept->bytes;
+		r->packets = sa->kept->packets;
+	} else {
+		r->type = ES_WIRE_END;	/* a state has come meanwhile, and will be told */
+	}
 	spin_unlock_bh(&es->sa_lock);
 }
 

@@ -121,11 +121,28 @@ struct es_group *es_place_state(struct es_net *es, const struct xfrm_state *x, u
 	return g;
 }
 
+/* One that was not begun in an epoch of its old group is begun in its new one. */
 static void assign(struct es_sa *sa, struct es_group *g)
 {
-	if (sa->gen == sa->g->gen)
+	if (sa->gen && sa->gen == sa->g->gen && sa->g->role == g->role)
 		sa->gen = g->gen;
+	else
+		sa->gen = 0;
 	WRITE_ONCE(sa->g, g);
+}
+
+/* What was said of "in" in the old group goes on to bind in the new one; a standby that is not in is so for this SA until it is named again. */
+static void carry_over(struct es_net *es, struct es_sa *sa, struct es_group *g)
+{
+	struct es_peer *p;
+
+	list_for_each_entry(p, &es->peers, list) {
+		struct es_peer_in *from = &p->in[sa->g->slot], *to = &p->in[g->slot];
+
+		to->last_in_own_us = max(to->last_in_own_us, from->last_in_own_us);
+		if (sa->ann & BIT(p->index) && sa->g->role == ESPSYNC_ROLE_STANDBY && !es_group_in(sa->g))
+			es_sa_astray(es, sa, p, true);
+	}
 }
 
 /**
@@ -141,6 +158,7 @@ void es_place_sa(struct es_net *es, struct es_sa *sa, struct es_group *g)
 
 	if (sa->g == g)
 		return;
+	carry_over(es, sa, g);
 	if (x) {
 		spin_lock_bh(&x->lock);
 		assign(sa, g);
@@ -181,6 +199,9 @@ static bool harmless(struct es_net *es, const struct es_group *g, u8 role, const
 
 		if (to && to != sa->g && (to == g ? role : to->role) != sa->g->role)
 			return false;
+		if (sa->x && !to && g->slot && sa->g->role == ESPSYNC_ROLE_STANDBY)
+			return false;	/* nobody would guard it */
+		cond_resched();
 	}
 	return true;
 }
@@ -249,8 +270,17 @@ static void inherit(struct es_group *g, const struct es_group *from)
 	g->heard_us = from->heard_us;
 	g->rank = from->rank;
 	g->unguarded = from->unguarded;
-	list_for_each_entry(p, &g->es->peers, list)
+	g->doubt = from->doubt;
+	g->go_on = from->go_on;
+	g->evict_never = from->evict_never;
+	g->gap_own_us = from->gap_own_us;
+	g->gap_us = from->gap_us;
+	g->gap_doubt = from->gap_doubt;
+	list_for_each_entry(p, &g->es->peers, list) {
 		p->in[g->slot].last_in_own_us = p->in[from->slot].last_in_own_us;
+		p->in[g->slot].after_gap = p->in[from->slot].after_gap;
+		p->in[g->slot].gap_boot = p->in[from->slot].gap_boot;
+	}
 }
 
 static struct es_group *new_group(struct es_net *es, u32 id, const struct es_scope *scope)

@@ -169,7 +169,7 @@ static u64 fill_state(struct es_net *es, struct es_peer *p, struct es_sa *sa, st
 		return r->ceiling;
 	} else if (sa->dir == ESPSYNC_DIR_IN) {
 		es_in_fill(es, sa, r);
-		return r->win.seq;
+		return r->type == ES_WIRE_IN ? r->win.seq : 0;
 	}
 	return 0;
 }
@@ -349,7 +349,7 @@ static bool agreed(const struct es_peer *p, const struct es_sa *sa, const struct
 	const struct es_peer_in *in = &p->in[sa->g->slot];
 
 	return sa->g->role == ESPSYNC_ROLE_ACTIVE && (s32)(s->promotions - sa->g->gen) >= 0 && in->speaks &&
-	       in->w.role != ESPSYNC_ROLE_ACTIVE;
+	       in->w.role != ESPSYNC_ROLE_ACTIVE && !(sa->astray & BIT(p->index));
 }
 
 static void acked(struct es_net *es, struct es_peer *p, struct es_sent *s)
