@@ -357,7 +357,6 @@ static void dismiss(struct es_net *es, struct es_sa *sa)
 
 static void rescan(struct es_net *es)
 {
-	struct es_group *g;
 	struct es_sa *sa;
 	unsigned long i;
 	u8 dir;
@@ -368,13 +367,9 @@ static void rescan(struct es_net *es)
 	es->rescan_us = es->clock_us;
 	if (es_km_walk(es))
 		es->rescan = true;
-	xa_for_each(&es->sas, i, sa) {
-		if (!sa->x)
-			continue;
-		g = es_place_state(es, sa->x, &dir);
-		if (!g)
+	xa_for_each(&es->sas, i, sa)
+		if (sa->x && !es_place_state(es, sa->x, &dir))
 			dismiss(es, sa);
-	}
 }
 
 /* A snapshot was restored: everything that this node knows may be old. */

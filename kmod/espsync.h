@@ -274,13 +274,11 @@ struct es_prefix {
 
 /**
  * struct es_scope - what belongs to a group, replaced as a whole
- * @rcu: freeing
  * @n_local: local addresses: the first of @p
  * @n_remote: prefixes of remote addresses, behind them; none: any
  * @p: both
  */
 struct es_scope {
-	struct rcu_head rcu;
 	unsigned int n_local;
 	unsigned int n_remote;
 	struct es_prefix p[];
