@@ -80,17 +80,6 @@ static void send_status(struct charon *ch)
 	(void)!send(ch->fd, made, n, MSG_DONTWAIT);
 }
 
-static void on_feed(evutil_socket_t fd, short what, void *arg)
-{
-	struct charon *ch = arg;
-
-	(void)fd;
-	(void)what;
-	if (ch->version && ch->row.inode && !ch->paused)
-		send_status(ch);
-	arm(ch->feed, FEED_MS * 1000);
-}
-
 static bool parse_row(const struct charon *ch, const char *line, struct udp_row *row)
 {
 	unsigned int addr, port;
@@ -154,6 +143,18 @@ static bool look(struct charon *ch)
 	if (row.drops != drops)
 		ch->ops->lost(ch->ctx, false);
 	return true;
+}
+
+static void on_feed(evutil_socket_t fd, short what, void *arg)
+{
+	struct charon *ch = arg;
+
+	(void)fd;
+	(void)what;
+	/* Looked at just now, as before everything that is sent: the port may have become somebody else's. */
+	if (ch->version && !ch->paused && look(ch))
+		send_status(ch);
+	arm(ch->feed, FEED_MS * 1000);
 }
 
 static void on_look(evutil_socket_t fd, short what, void *arg)
