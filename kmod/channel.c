@@ -391,7 +391,7 @@ static void rolled_back(struct es_net *es)
 	}
 	es->echo_floor_us = es->clock_us;
 	xa_for_each(&es->sas, i, sa)
-		clear_bit(ES_SA_FOUND, &sa->flags);
+		es_out_rolled_back(es, sa);
 	es_each_group(g, es) {
 		g->own_epoch = ES_EPOCH_NONE;
 		if (g->role == ESPSYNC_ROLE_ACTIVE)

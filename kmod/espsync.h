@@ -89,6 +89,7 @@ enum es_sa_flag {
 	ES_SA_GRANTED,		/* holds a ceiling that its owner told us */
 	ES_SA_HELD,		/* in doubt, and doubt is hold: stays stopped */
 	ES_SA_FOUND,		/* was in use here before this module came: its own number is the truth */
+	ES_SA_TWICE,		/* its owner was put back to a snapshot: to be rekeyed by whoever is active */
 	ES_SA_FRESH,		/* adopted since the thread last looked: an event is due */
 };
 
@@ -307,7 +308,8 @@ struct es_scope {
  * @gen: es->promotions at the last one here; 0 before the first
  * @rank: this node's among the standbys
  * @promoted_own_us: own time of the last promote
- * @settled: evict_ms have passed since, and limits were computed anew
+ * @demoted_own_us: own time when it was active last; 0 never
+ * @settled: evict_ms have passed since @promoted_own_us, and limits were computed anew
  * @takeover: wall clock of it; 0 never
  * @told: the owner has told all and said in
  * @in_until_us: clock until which that holds
@@ -341,6 +343,7 @@ struct es_group {
 	u8 owner;
 	u32 gen;
 	u64 promoted_own_us;
+	u64 demoted_own_us;
 	bool settled;
 	time64_t takeover;
 	bool told;

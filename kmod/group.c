@@ -330,6 +330,8 @@ void es_group_stand_down(struct es_group *g, const char *why)
 		return;
 	if (g->owner == es->cfg.node)
 		g->owner = 0;
+	if (g->role == ESPSYNC_ROLE_ACTIVE)
+		g->demoted_own_us = es->own_us;
 	set_role(g, ESPSYNC_ROLE_STANDBY, why);
 	es_group_keep_silent(g);
 	synchronize_net();
@@ -459,6 +461,7 @@ void es_group_reset(struct es_group *g)
 	g->gen = 0;
 	g->before = 0;
 	g->own_epoch = 0;
+	g->demoted_own_us = 0;
 	g->in_doubt = false;
 	g->lent_ms = 0;
 	es_group_unsaid(g);

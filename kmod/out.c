@@ -360,6 +360,25 @@ static void forget_agreed(struct es_net *es, struct es_sa *sa)
 	es_sa_set_todo(es, sa);
 }
 
+static void name_doubt(struct es_net *es, struct es_sa *sa, const char *text)
+{
+	if (test_bit(ES_SA_HELD, &sa->flags))
+		text = "its number is in doubt: it is held until it is rekeyed, or the group says doubt jump";
+	es_event_sa(es, ESPSYNC_EVENT_STALE, sa, text);
+	if (!test_and_set_bit(ES_SA_REKEY_TOLD, &sa->flags))
+		es_event_sa(es, ESPSYNC_EVENT_REKEY_NEEDED, sa, "its number is in doubt: rekey it");
+}
+
+/* The active node names it, whichever that is by then. */
+static void name_twice(struct es_net *es, struct es_sa *sa)
+{
+	if (!test_bit(ES_SA_TWICE, &sa->flags) || test_and_set_bit(ES_SA_STALE, &sa->flags))
+		return;
+	if (sa->g->doubt == ESPSYNC_DOUBT_HOLD)
+		set_bit(ES_SA_HELD, &sa->flags);
+	name_doubt(es, sa, "a node was restored from a snapshot while it was active: numbers and IVs may have been sent twice");
+}
+
 /**
  * es_out_update() - compute an SA's limit anew and renew its lease if it is due
  * @es: namespace, locked
@@ -378,6 +397,7 @@ void es_out_update(struct es_net *es, struct es_sa *sa)
 		return;
 	if (sa->gen != sa->g->gen)
 		forget_agreed(es, sa);
+	name_twice(es, sa);
 	spin_lock_bh(&x->lock);
 	if (!es_x_live(x)) {
 		spin_unlock_bh(&x->lock);
@@ -411,15 +431,6 @@ void es_out_update(struct es_net *es, struct es_sa *sa)
 	near_end(es, sa, es_x_esn(x), oseq);
 }
 
-static void name_doubt(struct es_net *es, struct es_sa *sa, const char *text)
-{
-	if (test_bit(ES_SA_HELD, &sa->flags))
-		text = "its number is in doubt: it is held until it is rekeyed, or the group says doubt jump";
-	es_event_sa(es, ESPSYNC_EVENT_STALE, sa, text);
-	if (!test_and_set_bit(ES_SA_REKEY_TOLD, &sa->flags))
-		es_event_sa(es, ESPSYNC_EVENT_REKEY_NEEDED, sa, "its number is in doubt: rekey it");
-}
-
 /* Another node was active too, and went further than this one had let it: what it sent and what was sent here may be the same. */
 static void overlapped(struct es_net *es, struct es_sa *sa)
 {
@@ -428,6 +439,33 @@ static void overlapped(struct es_net *es, struct es_sa *sa)
 	if (sa->g->doubt == ESPSYNC_DOUBT_HOLD)
 		set_bit(ES_SA_HELD, &sa->flags);
 	name_doubt(es, sa, "another node was active too: both may have used the same numbers");
+}
+
+/* Told on from node to node until the SA is gone. */
+static void sent_twice(struct es_net *es, struct es_sa *sa)
+{
+	if (!test_and_set_bit(ES_SA_TWICE, &sa->flags))
+		es_sa_set_todo(es, sa);
+}
+
+/* Now, or until it heard a peer, which may have been sooner than that it was rolled back. */
+static bool was_active(const struct es_group *g)
+{
+	return g->role == ESPSYNC_ROLE_ACTIVE || (g->demoted_own_us && g->es->own_us - g->demoted_own_us < ES_SETTLE_MS * 1000ull);
+}
+
+/**
+ * es_out_rolled_back() - this machine was restored from a snapshot: what it sends now it may have sent before
+ * @es: namespace, locked
+ * @sa: the SA
+ *
+ * Until the kernel is told some packets leave. The state's IV salt came back with its number, so their IVs are those of before, too.
+ */
+void es_out_rolled_back(struct es_net *es, struct es_sa *sa)
+{
+	clear_bit(ES_SA_FOUND, &sa->flags);
+	if (sa->x && sa->dir == ESPSYNC_DIR_OUT && was_active(sa->g))
+		sent_twice(es, sa);
 }
 
 /**
@@ -447,6 +485,8 @@ void es_out_store(struct es_net *es, struct es_sa *sa, const struct es_wire_rec 
 	bool active = sa->g->role == ESPSYNC_ROLE_ACTIVE && sa->gen == sa->g->gen;
 	struct xfrm_state *x = READ_ONCE(sa->x);
 
+	if (r->flags & ES_OUT_TWICE)
+		sent_twice(es, sa);
 	if (r->ceiling > ES_CEILING_MAX || (active && r->flags & ES_OUT_GRANT))
 		return;
 	trace_espsync_merge(es, sa, ESPSYNC_DIR_OUT, r->ceiling);
@@ -722,6 +762,8 @@ void es_out_fill(struct es_net *es, const struct es_peer *p, struct es_sa *sa, s
 	r->flags = sa->g->role == ESPSYNC_ROLE_ACTIVE && x ? ES_OUT_GRANT : 0;
 	if (sa->g->role != ESPSYNC_ROLE_ACTIVE && sa->passed & BIT(p->index))
 		r->flags |= ES_OUT_PASSED;
+	if (test_bit(ES_SA_TWICE, &sa->flags))
+		r->flags |= ES_OUT_TWICE;
 	r->ceiling = sa->l.target;
 	r->lease = sa->l.lease;
 	r->bytes = 0;

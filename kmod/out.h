@@ -10,6 +10,7 @@
 void es_out_adopt(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, bool known, bool mirror);
 void es_out_event(struct es_net *es, struct es_sa *sa, struct xfrm_state *x);
 void es_out_update(struct es_net *es, struct es_sa *sa);
+void es_out_rolled_back(struct es_net *es, struct es_sa *sa);
 void es_out_store(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *r, u8 from, bool grant);
 void es_out_acked(struct es_net *es, struct es_peer *p, struct es_sa *sa, u64 ceiling);
 void es_out_demoted(struct es_net *es, struct es_sa *sa);

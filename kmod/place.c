@@ -261,6 +261,7 @@ static void inherit(struct es_group *g, const struct es_group *from)
 	g->owner = from->owner;
 	g->gen = from->gen;
 	g->promoted_own_us = from->promoted_own_us;
+	g->demoted_own_us = from->demoted_own_us;
 	g->settled = from->settled;
 	g->takeover = from->takeover;
 	g->told = from->told;

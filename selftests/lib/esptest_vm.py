@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 
 TOP = os.environ.get("TOP") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TOP, "selftests", "harness"))
@@ -57,8 +58,8 @@ class Vm:
         lines += ["modprobe virtio_console", f"exec python3 {TOP}/selftests/lib/vm_agent.py"]
         return "modprobe virtio_net\n" + "\n".join(lines)
 
-    def start(self):
-        """Begin to boot; wait() for it."""
+    def start(self, *args):
+        """Begin to boot; wait() for it. args: more words for QEMU, this once."""
         if self.machine:
             self.machine.discard()
         self.boots = getattr(self, "boots", 0) + 1
@@ -66,18 +67,23 @@ class Vm:
         self.machine = machine.Machine(
             self.kernel, self._job(), name=f"{self.name}-{os.getpid()}-{self.boots}", mem=self.mem, cpus=self.cpus,
             args=[*self.wires.arguments(self.name), "-chardev", f"socket,id=agent,path={self.path},server=on,wait=off",
-                  "-device", "virtserialport,chardev=agent,name=agent", "-device", "virtio-rng-pci"])
+                  "-device", "virtserialport,chardev=agent,name=agent", "-device", "virtio-rng-pci",
+                  "-monitor", f"unix:{self.path}.monitor,server=on,wait=off",
+                  "-device", f"vmgenid,guid={uuid.uuid4()}", *args])
         self.machine.start(stdout=open(os.path.join(self.machine.dir, "output"), "wb"))
         self.answers, self.arrived, self.last = {}, threading.Condition(), 0
         return self
 
     def wait(self, timeout=300):
         """Until it takes commands."""
+        self.attach()
+        self.answer(0, timeout)
+        return self
+
+    def attach(self):
         self.sock = socket.socket(socket.AF_UNIX)
         until(lambda: self.sock.connect_ex(self.path) == 0, 20, f"{self.name}: QEMU is there: {self.output()}")
         threading.Thread(target=self._listen, args=(self.sock,), daemon=True).start()
-        self.answer(0, timeout)
-        return self
 
     def _listen(self, sock):
         rest = b""
@@ -151,6 +157,37 @@ class Vm:
 
     def resume(self):
         os.kill(self.machine.proc.pid, signal.SIGCONT)
+
+    def monitor(self, command, timeout=60):
+        """A line for QEMU's monitor, and what it answers."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(timeout)
+            s.connect(f"{self.path}.monitor")
+            said = self._prompt(s)
+            s.sendall(command.encode() + b"\n")
+            said = self._prompt(s)
+        return said
+
+    @staticmethod
+    def _prompt(s):
+        said = b""
+        while not said.endswith(b"(qemu) "):
+            said += s.recv(65536)
+        return said.decode(errors="replace")
+
+    def save(self, path):
+        """All that the machine is, into a file; it goes on. QEMU refuses while a share of the host is mounted."""
+        self.sh("set -e; cp $(command -v espsync) /usr/bin/; cd /; awk '$3 == \"9p\" { print $2 }' /proc/mounts | sort -r | xargs -r umount")
+        self.monitor(f'migrate "exec:cat > {path}"', 120)
+        until(lambda: "completed" in self.monitor("info migrate"), 60, lambda: self.monitor("info migrate"))
+        self.monitor("cont")
+
+    def restore(self, path):
+        """The machine as it was saved, in a new QEMU, which says so by another generation ID. What was asked of the old one is never answered."""
+        self.kill()
+        self.start("-incoming", f"exec:cat {path}")
+        self.attach()
+        return self
 
     def close(self):
         self.kill()
