@@ -86,17 +86,6 @@ static void tick(struct es_net *es)
 		gap(g, passed);
 }
 
-/* Nobody has it. sa_lock held. */
-static void entomb(struct es_net *es, struct es_sa *sa, bool orphan)
-{
-	if (test_and_set_bit(ES_SA_DEAD, &sa->flags))
-		return;
-	assign_bit(ES_SA_ORPHAN, &sa->flags, orphan);
-	sa->died_ms = div_u64(es->clock_us, 1000);
-	es->n_tombs++;
-	trace_espsync_lease(es, sa, ES_TURN_ENTOMBED, sa->l.target);
-}
-
 static void lost(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 {
 	u64 oseq, bytes, packets;
@@ -113,8 +102,7 @@ static void lost(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	gone = sa->x == x;	/* or a successor has come meanwhile */
 	if (gone) {
 		WRITE_ONCE(sa->x, NULL);
-		if (!sa->ann)
-			entomb(es, sa, false);
+		es_sa_entomb(es, sa, false);
 		if (!kept)
 			es_out_forgotten(sa, oseq);
 	}
@@ -232,8 +220,7 @@ static void tidy(struct es_net *es, struct es_sa *sa)
 	if (sa->x || sa->ann || test_bit(ES_SA_DEAD, &sa->flags))
 		return;
 	spin_lock_bh(&es->sa_lock);
-	if (!sa->x)
-		entomb(es, sa, true);
+	es_sa_entomb(es, sa, true);
 	spin_unlock_bh(&es->sa_lock);
 	es_sa_set_dirty(es, sa);
 }
@@ -347,8 +334,7 @@ static void dismiss(struct es_net *es, struct es_sa *sa)
 	spin_lock_bh(&es->sa_lock);
 	x = sa->x;
 	WRITE_ONCE(sa->x, NULL);
-	if (!sa->ann)
-		entomb(es, sa, false);
+	es_sa_entomb(es, sa, false);
 	spin_unlock_bh(&es->sa_lock);
 	es_sa_set_todo(es, sa);
 	if (x)

@@ -192,7 +192,8 @@ struct es_kept {
  * @ann: peers that have the SA in their kernel, a bit for each es_peer.index
  * @ann_seen: those of them that said so in their present session
  * @astray: those of them that count it to another group: what they say of "in" does not cover it
- * @passed: outbound, of one that was the owner: peers that had not agreed to all that it sent
+ * @passed: outbound, of one that was the owner: peers that had not agreed to all that it sent, and have not heard of it
+ * @passed_oseq: how far it came then
  * @daddr: destination, informational: not part of the identity
  * @fp: fingerprint
  * @l: outbound lease. A standby stores the owner's ceiling in @l.target. @l.limit under x->lock when @x
@@ -228,6 +229,7 @@ struct es_sa {
 	u16 ann_seen;
 	u16 astray;
 	u16 passed;
+	u64 passed_oseq;
 	xfrm_address_t daddr;
 	u64 fp;
 	struct es_lease l;
@@ -292,21 +294,23 @@ struct es_scope {
  * @slot: its place in es->groups, and in es_peer.in
  * @used: it exists; group 0 always does
  * @scope: RCU; NULL: it has no address
- * @role: enum espsync_role
  * @claiming: promote waits for the old owner's silence
- * @silent: the guard is up and everything under way has left
+ * @store: option role store: this node is never promoted
+ * @behind: the walk met an SA beyond its limit
+ * @inherited: how a group that is carved out of this one begins
  * @doubt: enum espsync_doubt
  * @go_on: option overrun go-on
  * @evict_never: option
- * @store: option role store: this node is never promoted
  * @epoch: highest counter seen
  * @epoch_node: and its node
+ * @run: what a channel that ends leaves nothing of
+ * @role: enum espsync_role
+ * @silent: the guard is up and everything under way has left
  * @before: as active: node of the epoch before, which may be this one; 0 none
  * @own_epoch: counter of the newest promotion here that nobody has forgotten anything since; 0 before the first, ES_EPOCH_NONE if somebody has
  * @in_doubt: that promotion was out of sync: what appears late is in doubt too
  * @owner: node that says that it is active in that epoch; 0 unknown
  * @gen: es->promotions at the last one here; 0 before the first
- * @rank: this node's among the standbys
  * @promoted_own_us: own time of the last promote
  * @demoted_own_us: own time when it was active last; 0 never
  * @settled: evict_ms have passed since @promoted_own_us, and limits were computed anew
@@ -319,7 +323,7 @@ struct es_scope {
  * @gap_own_us: own time when this active node's last gap was noticed
  * @gap_us: clock of the last tick before it, or before the first of those that no peer has answered yet
  * @gap_doubt: no peer gave its word after it in time: the walk puts what it meets in doubt
- * @behind: the walk met an SA beyond its limit
+ * @rank: this node's among the standbys
  * @unguarded: the guard could not be registered: SAs stay stopped
  */
 struct es_group {
@@ -328,35 +332,39 @@ struct es_group {
 	u8 slot;
 	bool used;
 	struct es_scope __rcu *scope;
-	u8 role;
 	bool claiming;
-	bool silent;
-	u8 doubt;
-	bool go_on;
-	bool evict_never;
 	bool store;
-	u64 epoch;
-	u8 epoch_node;
-	u8 before;
-	u64 own_epoch;
-	bool in_doubt;
-	u8 owner;
-	u32 gen;
-	u64 promoted_own_us;
-	u64 demoted_own_us;
-	bool settled;
-	time64_t takeover;
-	bool told;
-	u64 in_until_us;
-	bool rested;
-	u32 lent_ms;
-	u64 heard_us;
-	u8 rank;
-	u64 gap_own_us;
-	u64 gap_us;
-	bool gap_doubt;
 	bool behind;
-	bool unguarded;
+	struct_group(inherited,
+		u8 doubt;
+		bool go_on;
+		bool evict_never;
+		u64 epoch;
+		u8 epoch_node;
+		struct_group(run,
+			u8 role;
+			bool silent;
+			u8 before;
+			u64 own_epoch;
+			bool in_doubt;
+			u8 owner;
+			u32 gen;
+			u64 promoted_own_us;
+			u64 demoted_own_us;
+			bool settled;
+			time64_t takeover;
+			bool told;
+			u64 in_until_us;
+			bool rested;
+			u32 lent_ms;
+			u64 heard_us;
+			u64 gap_own_us;
+			u64 gap_us;
+			bool gap_doubt;
+			u8 rank;
+			bool unguarded;
+		);
+	);
 };
 
 /**

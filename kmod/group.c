@@ -232,6 +232,14 @@ static void forget_peers(struct es_group *g)
 	}
 }
 
+static int never_active(const struct es_group *g, struct netlink_ext_ack *extack)
+{
+	if (!g->store)
+		return 0;
+	NL_SET_ERR_MSG(extack, "this node is never active in this group (role store): promote another one, or espsync group set N role any");
+	return -EPERM;
+}
+
 /**
  * es_group_promote() - this node is active from now on; idempotent
  * @g: group, locked; the lock is let go while an old owner that is heard becomes silent
@@ -252,10 +260,9 @@ int es_group_promote(struct es_group *g, u32 *doubtful, struct netlink_ext_ack *
 	*doubtful = 0;
 	if (g->role == ESPSYNC_ROLE_ACTIVE)
 		return 0;
-	if (g->store) {
-		NL_SET_ERR_MSG(extack, "this node is never active in this group (role store): promote another one, or espsync group set N role any");
-		return -EPERM;
-	}
+	err = never_active(g, extack);
+	if (err)
+		return err;
 	sure = still_mine(g);
 	mine = sure && g->own_epoch == g->epoch;	/* and this module remembers what it did then */
 	g->epoch = max_t(u64, g->epoch + 1, ktime_get_real_seconds());
@@ -268,7 +275,10 @@ int es_group_promote(struct es_group *g, u32 *doubtful, struct netlink_ext_ack *
 		unclaim(g, epoch, node);
 		return err;
 	}
-	if (g->store || g->epoch_node != es->cfg.node) {
+	err = never_active(g, extack);	/* told so meanwhile */
+	if (err)
+		return err;
+	if (g->epoch_node != es->cfg.node) {
 		NL_SET_ERR_MSG(extack, "another node was promoted meanwhile; demote it, or ask again");
 		return -ETIMEDOUT;
 	}
@@ -448,26 +458,13 @@ void es_group_tell(struct es_group *g, struct es_peer *p, struct es_wire_group *
 }
 
 /**
- * es_group_reset() - as after load
- * @g: group, locked; no channel
+ * es_group_reset() - as after load, but for what it was told to do and the newest epoch
+ * @g: group, locked; no channel, or nobody is in it
  */
 void es_group_reset(struct es_group *g)
 {
-	WRITE_ONCE(g->role, ESPSYNC_ROLE_UNDECIDED);
+	memset(&g->run, 0, sizeof(g->run));
 	trace_espsync_role(g, ESPSYNC_ROLE_UNDECIDED);
 	g->claiming = false;
-	g->silent = false;
-	g->owner = 0;
-	g->gen = 0;
-	g->before = 0;
-	g->own_epoch = 0;
-	g->demoted_own_us = 0;
-	g->in_doubt = false;
-	g->lent_ms = 0;
-	es_group_unsaid(g);
-	g->takeover = 0;
-	g->heard_us = 0;
-	g->gap_doubt = false;
 	g->behind = false;
-	g->unguarded = false;
 }

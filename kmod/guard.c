@@ -41,7 +41,7 @@ static const struct xfrm_state *guarded(struct es_net *es, const struct sk_buff 
 	return NULL;
 }
 
-/* Transport header of what this host sends from the group's address. */
+/* ESP, ESP in UDP or IKE. First of all: most of what passes here is none of these. */
 static bool is_tunnel_traffic(const struct sk_buff *skb, u8 proto, unsigned int off, bool fragment)
 {
 	const struct udphdr *uh;
@@ -62,8 +62,8 @@ static bool sent_from_group(struct es_net *es, const struct sk_buff *skb, u8 pf)
 	if (pf == NFPROTO_IPV4) {
 		const struct iphdr *ip = ip_hdr(skb);
 
-		return is_standby(es, AF_INET, (const xfrm_address_t *)&ip->saddr, (const xfrm_address_t *)&ip->daddr) &&
-		       is_tunnel_traffic(skb, ip->protocol, at + ip->ihl * 4, ip->frag_off & htons(IP_OFFSET));
+		return is_tunnel_traffic(skb, ip->protocol, at + ip->ihl * 4, ip->frag_off & htons(IP_OFFSET)) &&
+		       is_standby(es, AF_INET, (const xfrm_address_t *)&ip->saddr, (const xfrm_address_t *)&ip->daddr);
 	}
 	if (pf == NFPROTO_IPV6) {
 		const struct ipv6hdr *ip = ipv6_hdr(skb);
@@ -71,10 +71,9 @@ static bool sent_from_group(struct es_net *es, const struct sk_buff *skb, u8 pf)
 		__be16 frag = 0;
 		int off;
 
-		if (!is_standby(es, AF_INET6, (const xfrm_address_t *)&ip->saddr, (const xfrm_address_t *)&ip->daddr))
-			return false;
 		off = ipv6_skip_exthdr(skb, at + sizeof(*ip), &next, &frag);
-		return off > 0 && is_tunnel_traffic(skb, next, off, frag & htons(~7));
+		return off > 0 && is_tunnel_traffic(skb, next, off, frag & htons(~7)) &&
+		       is_standby(es, AF_INET6, (const xfrm_address_t *)&ip->saddr, (const xfrm_address_t *)&ip->daddr);
 	}
 	return false;
 }

@@ -16,6 +16,7 @@
 #include "km.h"
 #include "netlink.h"
 #include "nl_fill.h"
+#include "nl_scope.h"
 #include "out.h"
 #include "place.h"
 #include "ready.h"
@@ -46,11 +47,6 @@ static const struct nla_policy peer_policy[ESPSYNC_A_PEER_MAX + 1] = {
 static struct netlink_range_validation timeout_range = { .max = 60000 };
 
 static struct netlink_range_validation group_range = { .max = ESPSYNC_MAX_GROUP };
-
-static const struct nla_policy prefix_policy[ESPSYNC_A_PREFIX_MAX + 1] = {
-	[ESPSYNC_A_PREFIX_ADDR] = { .type = NLA_BINARY, .len = 16 },
-	[ESPSYNC_A_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 128),
-};
 
 static const struct nla_policy group_policy[ESPSYNC_A_GROUP_MAX + 1] = {
 	[ESPSYNC_A_GROUP_ID] = NLA_POLICY_FULL_RANGE(NLA_U32, &group_range),
@@ -155,14 +151,6 @@ static int reply_send(struct genl_info *info, struct sk_buff *skb, void *hdr, in
 	return genlmsg_reply(skb, info);
 }
 
-static int get_addr(struct genl_info *info, const struct nlattr *a, struct es_addr *to)
-{
-	if (!es_addr_set(to, nla_data(a), nla_len(a)) && !es_addr_is_any(to))
-		return 0;
-	NL_SET_ERR_MSG_ATTR(info->extack, a, "not an IPv4 or IPv6 address of a host");
-	return -EINVAL;
-}
-
 static int channel_get(struct sk_buff *req, struct genl_info *info)
 {
 	struct es_net *es = lock_channel(info);
@@ -226,7 +214,7 @@ static int read_config(struct genl_info *info, struct nlattr **tb, struct es_con
 		c->node = nla_get_u8(tb[ESPSYNC_A_CHANNEL_NODE]);
 	if (tb[ESPSYNC_A_CHANNEL_LOCAL]) {
 		port = c->local.port;
-		err = get_addr(info, tb[ESPSYNC_A_CHANNEL_LOCAL], &c->local);
+		err = es_nl_get_addr(info, tb[ESPSYNC_A_CHANNEL_LOCAL], &c->local);
 		if (err)
 			return err;
 		c->local.port = port;
@@ -320,7 +308,7 @@ static int peer_add(struct sk_buff *req, struct genl_info *info)
 		return err;
 	if (!tb[ESPSYNC_A_PEER_NODE] || !tb[ESPSYNC_A_PEER_ADDR])
 		return refuse(info, -EINVAL, "the peer's node or address is missing");
-	err = get_addr(info, tb[ESPSYNC_A_PEER_ADDR], &addr);
+	err = es_nl_get_addr(info, tb[ESPSYNC_A_PEER_ADDR], &addr);
 	if (err)
 		return err;
 	addr.port = tb[ESPSYNC_A_PEER_PORT] ? nla_get_be16(tb[ESPSYNC_A_PEER_PORT]) : htons(ESPSYNC_PORT);
@@ -403,85 +391,6 @@ static struct es_group *group_of(struct es_net *es, struct netlink_ext_ack *exta
 	return g;
 }
 
-static int read_locals(struct genl_info *info, struct nlattr *nest, struct es_scope *s)
-{
-	struct nlattr *i;
-	int rem, err;
-
-	nla_for_each_nested(i, nest, rem) {
-		struct es_prefix *p = &s->p[s->n_local];
-
-		if (nla_type(i) != ESPSYNC_A_ADDR)
-			continue;
-		if (s->n_local == ESPSYNC_MAX_ADDRS) {
-			NL_SET_ERR_MSG_ATTR(info->extack, i, "a group has at most 64 addresses");
-			return -E2BIG;
-		}
-		err = get_addr(info, i, &p->a);
-		if (err)
-			return err;
-		p->len = es_addr_len(&p->a) * 8;
-		s->n_local++;
-	}
-	return 0;
-}
-
-static int read_prefix(struct genl_info *info, struct nlattr *nest, struct es_prefix *p)
-{
-	struct nlattr *tb[ESPSYNC_A_PREFIX_MAX + 1];
-	int err = nla_parse_nested(tb, ESPSYNC_A_PREFIX_MAX, nest, prefix_policy, info->extack);
-
-	if (err)
-		return err;
-	if (!tb[ESPSYNC_A_PREFIX_ADDR] || !tb[ESPSYNC_A_PREFIX_LEN] ||
-	    es_addr_set(&p->a, nla_data(tb[ESPSYNC_A_PREFIX_ADDR]), nla_len(tb[ESPSYNC_A_PREFIX_ADDR])) ||
-	    nla_get_u8(tb[ESPSYNC_A_PREFIX_LEN]) > es_addr_len(&p->a) * 8) {
-		NL_SET_ERR_MSG_ATTR(info->extack, nest, "not a prefix: an IPv4 address and 0 to 32, or an IPv6 address and 0 to 128");
-		return -EINVAL;
-	}
-	p->len = nla_get_u8(tb[ESPSYNC_A_PREFIX_LEN]);
-	return 0;
-}
-
-static int read_remotes(struct genl_info *info, struct nlattr *nest, struct es_scope *s)
-{
-	struct nlattr *i;
-	int rem, err;
-
-	nla_for_each_nested(i, nest, rem) {
-		if (nla_type(i) != ESPSYNC_A_PREFIX)
-			continue;
-		if (s->n_remote == ESPSYNC_MAX_ADDRS) {
-			NL_SET_ERR_MSG_ATTR(info->extack, i, "a group has at most 64 remote prefixes");
-			return -E2BIG;
-		}
-		err = read_prefix(info, i, &s->p[s->n_local + s->n_remote]);
-		if (err)
-			return err;
-		s->n_remote++;
-	}
-	return 0;
-}
-
-/* What is to belong to a group; NULL: nothing. */
-static int read_scope(struct genl_info *info, struct nlattr **tb, struct es_scope **scope)
-{
-	struct es_scope *s = kzalloc(struct_size(s, p, 2 * ESPSYNC_MAX_ADDRS), GFP_KERNEL);
-	int err;
-
-	*scope = NULL;
-	if (!s)
-		return -ENOMEM;
-	err = read_locals(info, tb[ESPSYNC_A_GROUP_ADDRS], s);
-	if (!err && tb[ESPSYNC_A_GROUP_REMOTES])
-		err = read_remotes(info, tb[ESPSYNC_A_GROUP_REMOTES], s);
-	if (!err && s->n_local)
-		*scope = s;
-	else
-		kfree(s);
-	return err;
-}
-
 /* Which of a group's options a request has; the group exists. */
 static void set_options(struct es_group *g, struct nlattr **tb)
 {
@@ -498,9 +407,15 @@ static void set_options(struct es_group *g, struct nlattr **tb)
 
 static int group_apply(struct es_net *es, struct genl_info *info, struct nlattr **tb, struct es_scope *scope)
 {
+	bool store = tb[ESPSYNC_A_GROUP_STORE] && nla_get_u8(tb[ESPSYNC_A_GROUP_STORE]);
 	struct es_group *g;
 	int err;
 
+	if (store && es_place_role(es, group_id(tb), scope) == ESPSYNC_ROLE_ACTIVE) {
+		kfree(scope);
+		GENL_SET_ERR_MSG(info, "this node is active in this group: demote it first, then it can be told to store only");
+		return -EBUSY;
+	}
 	if (tb[ESPSYNC_A_GROUP_ADDRS]) {
 		err = es_place_set(es, group_id(tb), scope, info->extack);
 		if (err)
@@ -509,10 +424,6 @@ static int group_apply(struct es_net *es, struct genl_info *info, struct nlattr 
 	g = group_of(es, info->extack, tb);
 	if (!g)
 		return -ENOENT;
-	if (g->role == ESPSYNC_ROLE_ACTIVE && tb[ESPSYNC_A_GROUP_STORE] && nla_get_u8(tb[ESPSYNC_A_GROUP_STORE])) {
-		GENL_SET_ERR_MSG(info, "this node is active in this group: demote it first, then it can be told to store only");
-		return -EBUSY;
-	}
 	set_options(g, tb);
 	return 0;
 }
@@ -524,10 +435,8 @@ static int group_set(struct sk_buff *req, struct genl_info *info)
 	struct es_net *es;
 	int err = open_nest(info, ESPSYNC_A_GROUP, tb, ESPSYNC_A_GROUP_MAX, group_policy);
 
-	if (!err && tb[ESPSYNC_A_GROUP_REMOTES] && !tb[ESPSYNC_A_GROUP_ADDRS])
-		err = refuse(info, -EINVAL, "remote prefixes are given together with the group's addresses");
-	if (!err && tb[ESPSYNC_A_GROUP_ADDRS])
-		err = read_scope(info, tb, &scope);
+	if (!err)
+		err = es_nl_get_scope(info, tb, &scope);
 	if (!err && !scope && tb[ESPSYNC_A_GROUP_ADDRS] && group_id(tb))
 		err = refuse(info, -EINVAL, "a group needs an address: espsync group set N addr ADDR, or espsync group del N");
 	if (err)
@@ -627,7 +536,7 @@ static int sa_name(struct genl_info *info, struct nlattr **tb, struct es_addr *d
 {
 	if (!tb[ESPSYNC_A_SA_DST] || !tb[ESPSYNC_A_SA_SPI])
 		return refuse(info, -EINVAL, "the SA's destination or SPI is missing");
-	return get_addr(info, tb[ESPSYNC_A_SA_DST], dst);
+	return es_nl_get_addr(info, tb[ESPSYNC_A_SA_DST], dst);
 }
 
 static struct es_sa *sa_of(struct es_net *es, struct genl_info *info, struct nlattr **tb, const struct es_addr *dst)

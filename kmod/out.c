@@ -617,7 +617,8 @@ void es_out_demoted(struct es_net *es, struct es_sa *sa)
 	if (es_x_live(x)) {
 		if (!test_bit(ES_SA_MIRROR, &sa->flags) || sa->gen == sa->g->gen) {
 			sa->l.target = max(sa->l.target, es_x_oseq(x));
-			sa->passed = sa->gen ? not_agreed(es, sa, es_x_oseq(x)) : 0;	/* only what it sent as owner */
+			sa->passed_oseq = es_x_oseq(x);
+			sa->passed = sa->gen ? not_agreed(es, sa, sa->passed_oseq) : 0;	/* only what it sent as owner */
 		}
 		set_bit(ES_SA_MIRROR, &sa->flags);
 		clear_bit(ES_SA_FOUND, &sa->flags);	/* from now on others may send */
@@ -627,6 +628,24 @@ void es_out_demoted(struct es_net *es, struct es_sa *sa)
 	}
 	spin_unlock_bh(&x->lock);
 	es_sa_set_todo(es, sa);
+}
+
+/**
+ * es_out_passed_heard() - a peer knows how far this node came beyond what that peer had agreed to
+ * @es: namespace, locked
+ * @p: the peer
+ * @sa: the SA
+ * @ceiling: what it was told
+ *
+ * It is told once. What others were granted since follows as what it is, or it would be taken for numbers that this node sent.
+ */
+void es_out_passed_heard(struct es_net *es, struct es_peer *p, struct es_sa *sa, u64 ceiling)
+{
+	if (!(sa->passed & BIT(p->index)) || ceiling != sa->passed_oseq)
+		return;
+	sa->passed &= ~BIT(p->index);
+	__set_bit(sa->handle, p->dirty);
+	__set_bit(sa->handle, p->todo);
 }
 
 /**
@@ -760,11 +779,13 @@ void es_out_fill(struct es_net *es, const struct es_peer *p, struct es_sa *sa, s
 		es_out_update(es, sa);
 	r->type = ES_WIRE_OUT;
 	r->flags = sa->g->role == ESPSYNC_ROLE_ACTIVE && x ? ES_OUT_GRANT : 0;
-	if (sa->g->role != ESPSYNC_ROLE_ACTIVE && sa->passed & BIT(p->index))
-		r->flags |= ES_OUT_PASSED;
 	if (test_bit(ES_SA_TWICE, &sa->flags))
 		r->flags |= ES_OUT_TWICE;
 	r->ceiling = sa->l.target;
+	if (sa->g->role != ESPSYNC_ROLE_ACTIVE && sa->passed & BIT(p->index)) {
+		r->flags |= ES_OUT_PASSED;
+		r->ceiling = sa->passed_oseq;
+	}
 	r->lease = sa->l.lease;
 	r->bytes = 0;
 	r->packets = 0;

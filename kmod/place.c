@@ -187,20 +187,37 @@ struct es_group *es_place_find(struct es_net *es, u32 id)
 	return NULL;
 }
 
-/* Whether every followed SA would be in a group of the same role. */
-static bool harmless(struct es_net *es, const struct es_group *g, u8 role, const struct es_scope *scope)
+/* Why an SA may not leave its group for another one, or for none; NULL: it may. @copied: that one begins as its group is. */
+static const char *stays(const struct es_sa *sa, const struct es_group *to, bool copied)
+{
+	const struct es_group *g = sa->g;
+
+	if (to && to->role != g->role)
+		return "SAs would come into a group that has another role on this node: promote or demote it here first";
+	if (!to && g->slot && g->role == ESPSYNC_ROLE_STANDBY)
+		return "SAs of a standby would come into no group, where nobody guards them: give them to another group first";
+	if (!copied && (es_any_gap(g) || g->gap_doubt))		/* the other group does not know that they may be in doubt */
+		return "this node stood still, and waits for what its peers say of the SAs that would leave a group: ask again in a moment, at most evict_ms";
+	return NULL;
+}
+
+/* Whether every followed SA may go where it would belong with this scope of @g. @from: the group that @g is carved from. */
+static bool harmless(struct es_net *es, const struct es_group *g, const struct es_group *from, const struct es_scope *scope,
+		     struct netlink_ext_ack *extack)
 {
 	struct es_sa *sa;
 	unsigned long i;
 	u8 dir;
 
 	xa_for_each(&es->sas, i, sa) {
-		struct es_group *to = sa->x ? place_state(es, sa->x, &dir, g->slot, scope) : NULL;
+		struct es_group *to = sa->x ? place_state(es, sa->x, &dir, g->slot, scope) : sa->g;
+		const char *why = to != sa->g ? stays(sa, to, to == g && sa->g == from) : NULL;
 
-		if (to && to != sa->g && (to == g ? role : to->role) != sa->g->role)
+		if (why) {
+			if (extack)
+				extack->_msg = why;
 			return false;
-		if (sa->x && !to && g->slot && sa->g->role == ESPSYNC_ROLE_STANDBY)
-			return false;	/* nobody would guard it */
+		}
 		cond_resched();
 	}
 	return true;
@@ -251,32 +268,7 @@ static void inherit(struct es_group *g, const struct es_group *from)
 {
 	struct es_peer *p;
 
-	g->role = from->role;
-	g->silent = from->silent;
-	g->epoch = from->epoch;
-	g->epoch_node = from->epoch_node;
-	g->before = from->before;
-	g->own_epoch = from->own_epoch;
-	g->in_doubt = from->in_doubt;
-	g->owner = from->owner;
-	g->gen = from->gen;
-	g->promoted_own_us = from->promoted_own_us;
-	g->demoted_own_us = from->demoted_own_us;
-	g->settled = from->settled;
-	g->takeover = from->takeover;
-	g->told = from->told;
-	g->in_until_us = from->in_until_us;
-	g->rested = from->rested;
-	g->lent_ms = from->lent_ms;
-	g->heard_us = from->heard_us;
-	g->rank = from->rank;
-	g->unguarded = from->unguarded;
-	g->doubt = from->doubt;
-	g->go_on = from->go_on;
-	g->evict_never = from->evict_never;
-	g->gap_own_us = from->gap_own_us;
-	g->gap_us = from->gap_us;
-	g->gap_doubt = from->gap_doubt;
+	g->inherited = from->inherited;
 	list_for_each_entry(p, &g->es->peers, list) {
 		p->in[g->slot].last_in_own_us = p->in[from->slot].last_in_own_us;
 		p->in[g->slot].after_gap = p->in[from->slot].after_gap;
@@ -284,22 +276,18 @@ static void inherit(struct es_group *g, const struct es_group *from)
 	}
 }
 
-static struct es_group *new_group(struct es_net *es, u32 id, const struct es_scope *scope)
+static struct es_group *new_group(struct es_net *es, u32 id, const struct es_group *from)
 {
-	struct es_group *g, *from = parent(es, scope);
+	struct es_group *g;
 
 	for (g = es->groups; g < es->groups + ES_MAX_GROUPS && g->used; g++)
 		;
 	if (g == es->groups + ES_MAX_GROUPS)
 		return NULL;
-	es_group_reset(g);
 	g->id = id;
-	g->epoch = 0;
-	g->epoch_node = 0;
-	g->doubt = 0;
-	g->go_on = false;
-	g->evict_never = false;
 	g->store = false;
+	memset(&g->inherited, 0, sizeof(g->inherited));
+	es_group_reset(g);
 	if (from)
 		inherit(g, from);
 	return g;
@@ -314,31 +302,44 @@ static void forget_peers(struct es_group *g)
 }
 
 /**
+ * es_place_role() - what a group is, or would begin as
+ * @es: namespace, locked
+ * @id: its number
+ * @scope: addresses of one that does not exist yet
+ * Return: enum espsync_role
+ */
+u8 es_place_role(struct es_net *es, u32 id, const struct es_scope *scope)
+{
+	const struct es_group *g = es_place_find(es, id) ?: (scope ? parent(es, scope) : NULL);
+
+	return g ? g->role : ESPSYNC_ROLE_UNDECIDED;
+}
+
+/**
  * es_place_set() - make a group, or change what belongs to it
  * @es: namespace, locked
  * @id: its number
  * @scope: addresses; NULL: none. Taken over, also on errors
  * @extack: for the reason
- * Return: 0; -ENOSPC: too many groups; -EBUSY: an SA would come into a group that has another role here. Then nothing has changed.
+ * Return: 0; -ENOSPC: too many groups; -EBUSY: an SA would come into a group that has another role here, or that knows nothing of its doubts. Then
+ *	nothing has changed.
  *	What keep_silent() returns: there is no guard, and SAs are stopped instead
  */
 int es_place_set(struct es_net *es, u32 id, struct es_scope *scope, struct netlink_ext_ack *extack)
 {
-	struct es_group *g = es_place_find(es, id);
+	struct es_group *g = es_place_find(es, id), *from = g ? NULL : parent(es, scope);
 	bool fresh = !g;
 	int err = -ENOSPC;
 
 	if (fresh)
-		g = new_group(es, id, scope);
+		g = new_group(es, id, from);
 	if (!g) {
 		NL_SET_ERR_MSG(extack, "there are 16 groups already: delete one first (espsync group del N)");
 		goto refuse;
 	}
 	err = -EBUSY;
-	if (!harmless(es, g, g->role, scope)) {
-		NL_SET_ERR_MSG(extack, "SAs would come into a group that has another role on this node: promote or demote it here first");
+	if (!harmless(es, g, from, scope, extack))
 		goto refuse;
-	}
 	g->used = true;
 	publish(es, g, scope);
 	place_all(es);
@@ -362,10 +363,8 @@ int es_place_del(struct es_net *es, struct es_group *g, struct netlink_ext_ack *
 {
 	if (!g->slot)
 		return es_place_set(es, 0, NULL, extack);
-	if (!harmless(es, g, g->role, NULL)) {
-		NL_SET_ERR_MSG(extack, "its SAs would come into a group that has another role on this node: promote or demote it here first");
+	if (!harmless(es, g, NULL, NULL, extack))
 		return -EBUSY;
-	}
 	publish(es, g, NULL);
 	g->used = false;
 	g->claiming = false;

@@ -13,6 +13,7 @@ bool es_placed(const struct es_group *g);
 void es_place_sa(struct es_net *es, struct es_sa *sa, struct es_group *g);
 
 struct es_group *es_place_find(struct es_net *es, u32 id);
+u8 es_place_role(struct es_net *es, u32 id, const struct es_scope *scope);
 int es_place_set(struct es_net *es, u32 id, struct es_scope *scope, struct netlink_ext_ack *extack);
 int es_place_del(struct es_net *es, struct es_group *g, struct netlink_ext_ack *extack);
 void es_place_init(struct es_net *es);

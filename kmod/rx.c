@@ -173,11 +173,7 @@ static void apply_gone(struct es_net *es, struct es_peer *p, struct es_sa *sa, b
 	sa->ann_seen &= ~BIT(p->index);
 	es_sa_astray(es, sa, p, false);
 	spin_lock_bh(&es->sa_lock);
-	if (!sa->x && !sa->ann && !test_and_set_bit(ES_SA_DEAD, &sa->flags)) {
-		assign_bit(ES_SA_ORPHAN, &sa->flags, !said);
-		sa->died_ms = div_u64(es->clock_us, 1000);
-		es->n_tombs++;
-	}
+	es_sa_entomb(es, sa, !said);
 	spin_unlock_bh(&es->sa_lock);
 	es_sa_set_dirty(es, sa);
 }

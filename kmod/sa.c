@@ -9,6 +9,7 @@
 #include <linux/slab.h>
 
 #include "sa.h"
+#include "trace.h"
 
 static struct hlist_head *bucket(struct es_net *es, u8 proto, __be32 spi)
 {
@@ -213,6 +214,24 @@ void es_sa_revive(struct es_net *es, struct es_sa *sa)
 	clear_bit(ES_SA_ORPHAN, &sa->flags);
 	if (test_and_clear_bit(ES_SA_DEAD, &sa->flags))
 		es->n_tombs--;
+}
+
+/**
+ * es_sa_entomb() - its numbers are kept for a while if neither this kernel nor a peer has it
+ * @es: namespace, locked
+ * @sa: the SA
+ * @orphan: nobody said that it is gone: it may come back
+ * Context: es->sa_lock held, process
+ */
+void es_sa_entomb(struct es_net *es, struct es_sa *sa, bool orphan)
+{
+	lockdep_assert_held(&es->sa_lock);
+	if (sa->x || sa->ann || test_and_set_bit(ES_SA_DEAD, &sa->flags))
+		return;
+	assign_bit(ES_SA_ORPHAN, &sa->flags, orphan);
+	sa->died_ms = div_u64(es->clock_us, 1000);
+	es->n_tombs++;
+	trace_espsync_lease(es, sa, ES_TURN_ENTOMBED, sa->l.target);
 }
 
 /**

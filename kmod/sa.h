@@ -19,6 +19,7 @@ bool es_sa_clashes(struct es_net *es, const struct es_sa *sa);
 void *es_sa_ref(const struct es_sa *sa);
 struct es_sa *es_sa_deref(struct es_net *es, void *ref);
 void es_sa_revive(struct es_net *es, struct es_sa *sa);
+void es_sa_entomb(struct es_net *es, struct es_sa *sa, bool orphan);
 void es_sa_free(struct es_net *es, struct es_sa *sa);
 void es_sa_queue(struct es_net *es, struct es_sa *sa);
 struct es_sa *es_sa_next_queued(struct es_net *es);

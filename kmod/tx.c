@@ -379,6 +379,8 @@ static void acked(struct es_net *es, struct es_peer *p, struct es_sent *s)
 		case ES_WIRE_OUT:
 			if (agreed(p, sa, s))
 				es_out_acked(es, p, sa, s->rec[i].value);
+			else
+				es_out_passed_heard(es, p, sa, s->rec[i].value);
 			break;
 		case ES_WIRE_IN:
 			p->lag_packets[bucket_of(sa->sent_seq - min(sa->sent_seq, s->rec[i].value))]++;

@@ -73,7 +73,7 @@ enum es_wire_type {
 
 #define ES_NAME_HELD	0x01	/* the sender has the SA in its kernel, not only numbers of it */
 #define ES_OUT_GRANT	0x01	/* from the owner: it will not pass it before the receiver agreed to more */
-#define ES_OUT_PASSED	0x02	/* from one that was the owner: it has passed what the receiver had agreed to */
+#define ES_OUT_PASSED	0x02	/* from one that was the owner: the last number it sent, beyond what the receiver had agreed to */
 #define ES_OUT_TWICE	0x04	/* some node was put back to a snapshot while it was the owner: numbers and IVs may have been sent twice */
 
 /**

@@ -4,9 +4,9 @@
 # WHERE: host
 # SETS: timeout=300 beside
 """
-ynl-spec - Documentation/netlink/specs/espsync.yaml against include/uapi/linux/espsync.h and kmod/netlink.c
+ynl-spec - Documentation/netlink/specs/espsync.yaml against include/uapi/linux/espsync.h, kmod/netlink.c and kmod/nl_scope.c
 
-Job: read all three and compare. A number, a name, a type or an operation that only one of them has is a failure.
+Job: read them all and compare. A number, a name, a type or an operation that only one of them has is a failure.
 What may not enter: a kernel; whether the module behaves as it says is what the other tests are for.
 """
 import os
@@ -22,6 +22,11 @@ TYPES = {"NLA_U8": "u8", "NLA_U16": "u16", "NLA_U32": "u32", "NLA_U64": "u64", "
 def text_of(path):
     with open(f"{TOP}/{path}", encoding="utf-8") as f:
         return f.read()
+
+
+def requests():
+    """Where the module says what it takes."""
+    return text_of("kmod/netlink.c") + text_of("kmod/nl_scope.c")
 
 
 # The part of YAML that specs are written in: block maps and lists, [a, b], one-line and folded scalars.
@@ -175,7 +180,7 @@ def enums_exist(spec):
 
 def what_the_module_takes(spec):
     said = spec_types(spec)
-    policies = re.findall(r"\[(ESPSYNC_A_\w+)\] = (.*),$", text_of("kmod/netlink.c"), re.M)
+    policies = re.findall(r"\[(ESPSYNC_A_\w+)\] = (.*),$", requests(), re.M)
     check(len(policies) > 30, "the module's policies")
     for attr, rule in policies:
         taken = re.search(r"NLA_(?:U8|U16|U32|U64|BINARY|NUL_STRING|FLAG|NESTED)\b", rule)
@@ -221,7 +226,7 @@ def for_syzkaller(spec):
     for name, number, word in entries:
         equal(number, name, "an attribute and its number")
         check(name in header and fits_syzkaller(header[name], word), f"{name} is {header.get(name)}, not {word}")
-    taken = set(re.findall(r"\[(ESPSYNC_A_\w+)\] = ", text_of("kmod/netlink.c")))
+    taken = set(re.findall(r"\[(ESPSYNC_A_\w+)\] = ", requests()))
     equal({name for name, _, _ in entries} - {"ESPSYNC_A_ADDR", "ESPSYNC_A_PREFIX"}, taken, "attributes that the module takes")
     for name, number, top in calls:
         equal(number, name, "a command and its number")
