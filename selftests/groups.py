@@ -8,10 +8,11 @@ groups - roles, epochs, leases and the guard of one group do not touch another's
 
 Group 0 is active on node 1, group 1 on node 2. Each case leaves it so.
 """
+import os
 import time
 
 from esptest import *
-from failover import LEASE_MIN, promote, ready, sas
+from failover import LEASE_MIN, promote, ready, sas, set_times
 from grouped import *
 
 CLIENT2, INNER3 = "192.0.2.101", "10.2.0.3"
@@ -171,6 +172,51 @@ def definitions_differ(c):
     c.all_ready()
 
 
+def stands_still(seconds):
+    """No thread of the channels runs meanwhile, on no CPU: something goes before them."""
+    end, busy = time.monotonic() + seconds, []
+    for cpu in os.sched_getaffinity(0):
+        pid = os.fork()
+        if not pid:
+            os.sched_setaffinity(0, {cpu})
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
+            while time.monotonic() < end:
+                pass
+            os._exit(0)
+        busy.append(pid)
+    for pid in busy:
+        os.waitpid(pid, 0)
+
+
+def a_gap_keeps_sas_where_they_are(c):
+    """A node that stood still does not know yet whether it was replaced. Another group of its that it is active in knows nothing of that."""
+    spi, taking = c.tunnels[0].to_client.spi, f"group set 2 addr 198.51.100.2 {vip(0)} remote {c.CLIENT}/32"
+    c.espsync(1, "group set 2 addr 198.51.100.2")
+    c.espsync(1, "promote group 2")
+    set_times(c, 300, 30000)
+    c.cut_sync()
+    stands_still(0.8)
+    refused(c, 1, taking, "ask again in a moment")
+    refused(c, 1, "group set 0 addr 198.51.100.3", "ask again in a moment")
+    c.heal_sync()
+    until(lambda: c.espsync(1, taking, ok=None).status == 0, 10, "its peer has answered: the SA goes to its new group")
+    equal(sas(c, 1)[spi]["group"], 2, "its group")
+    c.espsync(1, "group set 2 addr 198.51.100.2")
+    equal(sas(c, 1)[spi]["group"], 0, "its group")
+    c.espsync(1, "group del 2")
+    set_times(c, 2000, 30000)
+    c.all_ready()
+
+
+def what_is_refused_changes_nothing(c):
+    """Of a request with addresses and an option that cannot be had, neither is taken."""
+    refused(c, 1, f"group set 0 addr {vip(0)} 198.51.100.1 role store", "demote it first")
+    refused(c, 1, f"group set 2 addr {vip(0)} remote {CLIENT2}/32 role store", "demote it first")
+    c.espsync(1, f"group set 2 addr {vip(1)} remote {CLIENT2}/32 role store")
+    c.espsync(1, "group del 2")
+    c.all_ready()
+
+
 def what_would_move_a_right_to_send_is_refused(c):
     for node in c.gw:
         for g in (0, 1):
@@ -202,4 +248,4 @@ def a_rekey_is_where_its_group_is(c):
 
 
 main([each_carries_one, one_crash_gives_the_other_both, planned_moves_are_their_own, a_carved_group_moves_alone, definitions_differ,
-      what_would_move_a_right_to_send_is_refused, a_rekey_is_where_its_group_is], prepared)
+      what_would_move_a_right_to_send_is_refused, a_gap_keeps_sas_where_they_are, what_is_refused_changes_nothing, a_rekey_is_where_its_group_is], prepared)

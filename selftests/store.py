@@ -8,11 +8,32 @@ store - role store (design 4.3, "a ceiling is stored whether or not the SA exist
 
 Here to be lost is to be gone with all memory: the namespace is deleted, so nobody may hold it while that happens.
 """
+import subprocess
 import time
 
 from esptest import *
 from failover import *
 from many import *
+
+
+def told_to_store_while_it_is_promoted(c):
+    """The old owner is heard, and does not hear: the promote waits. It is refused for what it is."""
+    c.espsync(2, "channel set dead_ms 20000")
+    before = c.show(2, "groups")[0]["epoch"]
+    c.cut_sync(one_way=2)
+    promoting = spawn(["espsync", "-n", str(c.gw2), "promote"], stderr=subprocess.PIPE, text=True)
+    until(lambda: c.show(2, "groups")[0]["epoch"] != before, 10, "node 2 claims")
+    c.espsync(2, "group set 0 role store")
+    c.heal_sync()
+    said = promoting.communicate(timeout=30)[1]
+    check(promoting.returncode == 3 and "role store" in said, f"promote: {promoting.returncode} {said!r}")
+    equal(role_of(c, 1), "standby", "node 1, which has heard of it")
+    c.espsync(2, "group set 0 role any")
+    c.espsync(2, "channel set dead_ms 300")
+    equal(promote(c, 2), 0, "SAs in doubt: node 1 rests")
+    c.espsync(2, "demote")
+    equal(promote(c, 1), 0, "SAs in doubt")
+    all_in(c)
 
 
 def what_a_store_keeps(c):
@@ -50,4 +71,4 @@ def what_a_store_keeps(c):
         equal(Player(c).play(2, t.to_gw, frames[t]), (0, len(frames[t])), f"{t.to_gw.spi:#x}: what node 1 had accepted, played to node 2")
 
 
-main([what_a_store_keeps], four)
+main([told_to_store_while_it_is_promoted, what_a_store_keeps], four)

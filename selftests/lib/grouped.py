@@ -31,16 +31,36 @@ class Grouped(Cluster):
     def __init__(self, nodes=(1, 2), groups=(0, 1)):
         super().__init__(nodes=nodes)
         self.groups, self.at, self.tunnels = groups, {}, {}
-        # Every node could send from every address: a standby is silent because it is guarded. Who answers for an address has it on its device.
         for gw in self.gw.values():
-            gw.sysctl({"ipv4/conf/all/arp_ignore": 1})
-            gw.batch([f"addr add {vip(g)}/32 dev lo" for g in groups])
-        for g in groups:
-            if g:
-                self.client.ip(f"addr add {inner(g)}/32 dev lo")
-                self.lan.ip(f"route add {inner(g)}/32 via {inside(g)}")
-                for gw in self.gw.values():
-                    gw.ip(f"route add {inner(g)}/32 via {self.CLIENT} dev out")
+            self._grouped(gw)
+        for g in filter(None, groups):
+            self.client.ip(f"addr add {inner(g)}/32 dev lo")
+            self.lan.ip(f"route add {inner(g)}/32 via {inside(g)}")
+
+    def _grouped(self, gw):
+        # Every node could send from every address: a standby is silent because it is guarded. Who answers for an address has it on its device.
+        gw.sysctl({"ipv4/conf/all/arp_ignore": 1})
+        gw.batch([*(f"addr add {vip(g)}/32 dev lo" for g in self.groups),
+                  *(f"route add {inner(g)}/32 via {self.CLIENT} dev out" for g in self.groups if g)])
+
+    def one_more(self, node, detect_ms, evict_ms):
+        """A node that joins as standby of all groups."""
+        self.add_gateway(node)
+        self._grouped(self.gw[node])
+        self.configure(node)
+        set_times(self, detect_ms, evict_ms, nodes=(node,))
+        for t in self.tunnels.values():
+            t.install(self.gw[node])
+        for n in self.others(node):
+            self.espsync(n, f"peer add {node} {self.SYNC[node]}")
+        for g in self.groups:
+            self.espsync(node, f"demote group {g}")
+        self.all_ready()
+
+    def one_less(self, node):
+        for n in self.others(node):
+            self.espsync(n, f"peer del {node}")
+        self.gw.pop(node).delete()
 
     def configure(self, node, others=None):
         super().configure(node, others)
