@@ -341,6 +341,20 @@ static void dismiss(struct es_net *es, struct es_sa *sa)
 		xfrm_state_put(x);
 }
 
+/* Userspace can change what a group asks of an SA. A group of another role follows it as one that has come anew. */
+static void replace(struct es_net *es, struct es_sa *sa, struct es_group *g)
+{
+	if (g == sa->g)
+		return;
+	if (g && g->role == sa->g->role) {
+		es_place_sa(es, sa, g);
+		return;
+	}
+	dismiss(es, sa);
+	if (g)
+		es->rescan = true;
+}
+
 static void rescan(struct es_net *es)
 {
 	struct es_sa *sa;
@@ -354,8 +368,8 @@ static void rescan(struct es_net *es)
 	if (es_km_walk(es))
 		es->rescan = true;
 	xa_for_each(&es->sas, i, sa)
-		if (sa->x && !es_place_state(es, sa->x, &dir))
-			dismiss(es, sa);
+		if (sa->x)
+			replace(es, sa, es_place_state(es, sa->x, &dir));
 }
 
 /* A snapshot was restored: everything that this node knows may be old. */
@@ -730,6 +744,7 @@ void es_channel_stop(struct es_net *es, bool release)
 	end_thread(es);
 	release_all(es, release);
 	es_guard_remove(es);
+	synchronize_net();	/* it may be looking at SAs */
 	es_aevent_put(es);
 	free_all(es);
 	es_each_group(g, es)

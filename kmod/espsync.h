@@ -275,13 +275,39 @@ struct es_prefix {
 	u8 len;
 };
 
+/* What a group may ask of an SA besides its addresses. */
+#define ES_ASKS_MARK	BIT(0)
+#define ES_ASKS_IF_ID	BIT(1)
+#define ES_ASKS_REQID	BIT(2)
+#define ES_ASKS_MAX	3
+
+/**
+ * struct es_select - which of the SAs between its addresses are a group's: those that are as it asks
+ * @asks: ES_ASKS_* bits; what is not asked for may be anything
+ * @mark: the SA's mark
+ * @mask: of its bits, those that count
+ * @if_id: the SA's xfrm interface
+ * @reqid_min: the SA's request id is at least this one
+ * @reqid_max: and at most this one
+ */
+struct es_select {
+	u8 asks;
+	u32 mark;
+	u32 mask;
+	u32 if_id;
+	u32 reqid_min;
+	u32 reqid_max;
+};
+
 /**
  * struct es_scope - what belongs to a group, replaced as a whole
+ * @select: of the SAs between these addresses
  * @n_local: local addresses: the first of @p
  * @n_remote: prefixes of remote addresses, behind them; none: any
  * @p: both
  */
 struct es_scope {
+	struct es_select select;
 	unsigned int n_local;
 	unsigned int n_remote;
 	struct es_prefix p[];
@@ -297,13 +323,11 @@ struct es_scope {
  * @claiming: promote waits for the old owner's silence
  * @store: option role store: this node is never promoted
  * @behind: the walk met an SA beyond its limit
- * @inherited: how a group that is carved out of this one begins
  * @doubt: enum espsync_doubt
  * @go_on: option overrun go-on
  * @evict_never: option
  * @epoch: highest counter seen
  * @epoch_node: and its node
- * @run: what a channel that ends leaves nothing of
  * @role: enum espsync_role
  * @silent: the guard is up and everything under way has left
  * @before: as active: node of the epoch before, which may be this one; 0 none
@@ -325,6 +349,8 @@ struct es_scope {
  * @gap_doubt: no peer gave its word after it in time: the walk puts what it meets in doubt
  * @rank: this node's among the standbys
  * @unguarded: the guard could not be registered: SAs stay stopped
+ *
+ * A group that is carved out of another one begins with what it inherits of it. A channel that ends leaves nothing of what is in run.
  */
 struct es_group {
 	struct es_net *es;
@@ -567,6 +593,7 @@ struct es_expect {
  * @kick: it has work
  * @groups: by slot; the first is group 0
  * @promotions: of all groups here; never 0 after the first
+ * @selects: some group asks for more than addresses; written under es->lock, read by the guard
  * @guard_up: the hook is registered
  * @peers: list, es->lock
  * @n_peers: how many
@@ -634,6 +661,7 @@ struct es_net {
 	bool kick;
 	struct es_group groups[ES_MAX_GROUPS];
 	u32 promotions;
+	bool selects;
 	bool guard_up;
 	struct list_head peers;
 	unsigned int n_peers;

@@ -18,15 +18,14 @@
 #include "events.h"
 #include "group.h"
 #include "place.h"
+#include "sa.h"
 #include "trace.h"
 
 #define ES_IKE_PORT	500
 #define ES_NATT_PORT	4500
 
-static bool is_standby(struct es_net *es, u16 family, const xfrm_address_t *local, const xfrm_address_t *remote)
+static bool is_standby(const struct es_group *g)
 {
-	const struct es_group *g = es_place(es, family, local, remote);
-
 	return g && READ_ONCE(g->role) == ESPSYNC_ROLE_STANDBY;
 }
 
@@ -36,34 +35,57 @@ static const struct xfrm_state *guarded(struct es_net *es, const struct sk_buff 
 	const struct dst_entry *dst = skb_dst(skb);
 
 	for (; dst && dst->xfrm; dst = xfrm_dst_child(dst))
-		if (is_standby(es, dst->xfrm->props.family, &dst->xfrm->props.saddr, &dst->xfrm->id.daddr))
+		if (is_standby(es_place_out(es, dst->xfrm)))
 			return dst->xfrm;
 	return NULL;
 }
 
-/* ESP, ESP in UDP or IKE. First of all: most of what passes here is none of these. */
-static bool is_tunnel_traffic(const struct sk_buff *skb, u8 proto, unsigned int off, bool fragment)
+/* ESP, ESP in UDP or IKE. First of all: most of what passes here is none of these. @spi: result: of ESP, else 0. */
+static bool is_tunnel_traffic(const struct sk_buff *skb, u8 proto, unsigned int off, bool fragment, __be32 *spi)
 {
 	const struct udphdr *uh;
 	struct udphdr buf;
+	const __be32 *p;
+	__be32 first;
 
-	if (proto == IPPROTO_ESP || proto == IPPROTO_AH)
-		return true;
-	if (proto != IPPROTO_UDP || fragment)
-		return false;
-	uh = skb_header_pointer(skb, off, sizeof(buf), &buf);
-	return uh && (uh->source == htons(ES_IKE_PORT) || uh->source == htons(ES_NATT_PORT));
+	*spi = 0;
+	if (proto == IPPROTO_UDP && !fragment) {
+		uh = skb_header_pointer(skb, off, sizeof(buf), &buf);
+		if (!uh || (uh->source != htons(ES_IKE_PORT) && uh->source != htons(ES_NATT_PORT)))
+			return false;
+		if (uh->source == htons(ES_IKE_PORT))
+			return true;
+		off += sizeof(*uh);	/* RFC 3948 2.2: an SPI, or 0 before IKE */
+	} else if (proto != IPPROTO_ESP) {
+		return proto == IPPROTO_AH;
+	}
+	p = fragment ? NULL : skb_header_pointer(skb, off, sizeof(first), &first);
+	if (p)
+		*spi = *p;
+	return true;
+}
+
+/*
+ * Whether a standby would send it. IKE goes with its addresses, and so does ESP, but where a group has only some of the SAs between them: then it goes
+ * with its SA. guarded() has met that one before, or should have.
+ */
+static bool sent_by_standby(struct es_net *es, u16 family, const void *saddr, const void *daddr, __be32 spi)
+{
+	if (!spi || !READ_ONCE(es->selects))
+		return is_standby(es_place(es, family, saddr, daddr));
+	return is_standby(es_sa_sender(es, family, daddr, spi) ?: es_place_esp(es, family, saddr, daddr));
 }
 
 static bool sent_from_group(struct es_net *es, const struct sk_buff *skb, u8 pf)
 {
 	unsigned int at = skb_network_offset(skb);
+	__be32 spi;
 
 	if (pf == NFPROTO_IPV4) {
 		const struct iphdr *ip = ip_hdr(skb);
 
-		return is_tunnel_traffic(skb, ip->protocol, at + ip->ihl * 4, ip->frag_off & htons(IP_OFFSET)) &&
-		       is_standby(es, AF_INET, (const xfrm_address_t *)&ip->saddr, (const xfrm_address_t *)&ip->daddr);
+		return is_tunnel_traffic(skb, ip->protocol, at + ip->ihl * 4, ip->frag_off & htons(IP_OFFSET), &spi) &&
+		       sent_by_standby(es, AF_INET, &ip->saddr, &ip->daddr, spi);
 	}
 	if (pf == NFPROTO_IPV6) {
 		const struct ipv6hdr *ip = ipv6_hdr(skb);
@@ -72,8 +94,8 @@ static bool sent_from_group(struct es_net *es, const struct sk_buff *skb, u8 pf)
 		int off;
 
 		off = ipv6_skip_exthdr(skb, at + sizeof(*ip), &next, &frag);
-		return off > 0 && is_tunnel_traffic(skb, next, off, frag & htons(~7)) &&
-		       is_standby(es, AF_INET6, (const xfrm_address_t *)&ip->saddr, (const xfrm_address_t *)&ip->daddr);
+		return off > 0 && is_tunnel_traffic(skb, next, off, frag & htons(~7), &spi) &&
+		       sent_by_standby(es, AF_INET6, &ip->saddr, &ip->daddr, spi);
 	}
 	return false;
 }

@@ -125,16 +125,21 @@ static void begin(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, str
 		es_x_cold(x);	/* the first packet tells the direction */
 }
 
-/* Nothing about it is news: a walk over all states asks for no hash of theirs. */
-static bool followed(struct es_net *es, struct xfrm_state *x, u8 dir)
+/* Nothing about it is news: a walk over all states asks for no hash of theirs. If its group is, the thread has to see to it. */
+static bool followed(struct es_net *es, struct xfrm_state *x, const struct es_group *g, u8 dir)
 {
 	struct es_sa *sa;
-	bool yes;
+	bool yes, moved;
 
 	spin_lock_bh(&es->sa_lock);
 	sa = es_sa_by_state(es, x);
 	yes = sa && (sa->dir != ESPSYNC_DIR_UNKNOWN || dir == ESPSYNC_DIR_UNKNOWN);
+	moved = sa && sa->g != g;
 	spin_unlock_bh(&es->sa_lock);
+	if (moved) {
+		WRITE_ONCE(es->rescan, true);
+		es_wake(es);
+	}
 	return yes;
 }
 
@@ -160,7 +165,7 @@ void es_km_adopt(struct es_net *es, struct xfrm_state *x, bool locked, bool told
 	if (!smp_load_acquire(&es->keyed) || x->id.proto != IPPROTO_ESP || !es_x_live(x))
 		return;
 	g = es_place_state(es, x, &dir);
-	if (!g || followed(es, x, dir))
+	if (followed(es, x, g, dir) || !g)
 		return;
 	fp = es_x_fingerprint(&es->keys, x);
 	if (!locked)
@@ -238,6 +243,15 @@ static void updated(struct es_net *es, struct xfrm_state *x)
 	xfrm_state_put(real);
 }
 
+/* A state that is nobody's is told once, for it is new; then its packets cost nothing. x->lock held. */
+static void leave_alone(struct es_net *es, struct xfrm_state *x)
+{
+	u8 dir;
+
+	if ((x->id.proto != IPPROTO_ESP || !es_place_state(es, x, &dir)) && !own_thresholds(es, x))
+		es_x_hot(x);
+}
+
 /* Numbers reached a threshold, or userspace wrote them. */
 static void moved(struct es_net *es, struct xfrm_state *x, u32 aevent)
 {
@@ -254,6 +268,7 @@ static void moved(struct es_net *es, struct xfrm_state *x, u32 aevent)
 		return;
 	if (!sa) {
 		es_km_adopt(es, x, true, false);	/* a packet of its own found it before the walk did */
+		leave_alone(es, x);
 		return;
 	}
 	if (sa->dir == ESPSYNC_DIR_UNKNOWN) {

@@ -57,6 +57,11 @@ static const struct nla_policy group_policy[ESPSYNC_A_GROUP_MAX + 1] = {
 	[ESPSYNC_A_GROUP_TIMEOUT_MS] = NLA_POLICY_FULL_RANGE(NLA_U32, &timeout_range),
 	[ESPSYNC_A_GROUP_REMOTES] = { .type = NLA_NESTED },
 	[ESPSYNC_A_GROUP_STORE] = NLA_POLICY_MAX(NLA_U8, 1),
+	[ESPSYNC_A_GROUP_MARK] = { .type = NLA_U32 },
+	[ESPSYNC_A_GROUP_MARK_MASK] = { .type = NLA_U32 },
+	[ESPSYNC_A_GROUP_IF_ID] = { .type = NLA_U32 },
+	[ESPSYNC_A_GROUP_REQID_MIN] = { .type = NLA_U32 },
+	[ESPSYNC_A_GROUP_REQID_MAX] = { .type = NLA_U32 },
 };
 
 static const struct nla_policy sa_policy[ESPSYNC_A_SA_MAX + 1] = {

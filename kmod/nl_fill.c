@@ -232,6 +232,17 @@ static int put_prefix(struct sk_buff *skb, const struct es_prefix *p)
 	return 0;
 }
 
+static int put_select(const struct es_select *s, struct sk_buff *skb)
+{
+	if ((s->asks & ES_ASKS_MARK &&
+	     (nla_put_u32(skb, ESPSYNC_A_GROUP_MARK, s->mark) || nla_put_u32(skb, ESPSYNC_A_GROUP_MARK_MASK, s->mask))) ||
+	    (s->asks & ES_ASKS_IF_ID && nla_put_u32(skb, ESPSYNC_A_GROUP_IF_ID, s->if_id)) ||
+	    (s->asks & ES_ASKS_REQID &&
+	     (nla_put_u32(skb, ESPSYNC_A_GROUP_REQID_MIN, s->reqid_min) || nla_put_u32(skb, ESPSYNC_A_GROUP_REQID_MAX, s->reqid_max))))
+		return -EMSGSIZE;
+	return 0;
+}
+
 static int put_scope(const struct es_group *g, struct sk_buff *skb)
 {
 	const struct es_scope *s = rcu_dereference_protected(g->scope, lockdep_is_held(&g->es->lock));
@@ -248,7 +259,7 @@ static int put_scope(const struct es_group *g, struct sk_buff *skb)
 			return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	if (!s->n_remote)
-		return 0;
+		return put_select(&s->select, skb);
 	nest = nla_nest_start(skb, ESPSYNC_A_GROUP_REMOTES);
 	if (!nest)
 		return -EMSGSIZE;
@@ -256,7 +267,7 @@ static int put_scope(const struct es_group *g, struct sk_buff *skb)
 		if (put_prefix(skb, &s->p[i]))
 			return -EMSGSIZE;
 	nla_nest_end(skb, nest);
-	return 0;
+	return put_select(&s->select, skb);
 }
 
 /**

@@ -2,7 +2,7 @@
 /*
  * nl_scope.c - what is to belong to a group, as a request says it.
  *
- * Job: attributes to a struct es_scope, checked: addresses, prefixes, and how many of them. Every refusal says what is wrong.
+ * Job: attributes to a struct es_scope, checked: addresses, prefixes, how many of them, and which SAs. Every refusal says what is wrong.
  * What may not enter: groups that exist, es->lock.
  *
  * Context: process, no lock held.
@@ -91,6 +91,61 @@ static int read_remotes(struct genl_info *info, struct nlattr *nest, struct es_s
 	return 0;
 }
 
+static int read_mark(struct genl_info *info, struct nlattr **tb, struct es_select *s)
+{
+	if (!tb[ESPSYNC_A_GROUP_MARK]) {
+		if (!tb[ESPSYNC_A_GROUP_MARK_MASK])
+			return 0;
+		GENL_SET_ERR_MSG(info, "a mask is given together with a mark");
+		return -EINVAL;
+	}
+	s->asks |= ES_ASKS_MARK;
+	s->mark = nla_get_u32(tb[ESPSYNC_A_GROUP_MARK]);
+	s->mask = tb[ESPSYNC_A_GROUP_MARK_MASK] ? nla_get_u32(tb[ESPSYNC_A_GROUP_MARK_MASK]) : U32_MAX;
+	if (s->mask && !(s->mark & ~s->mask))
+		return 0;
+	GENL_SET_ERR_MSG(info, "no SA is as this mark says: it has bits that its mask has not, or its mask is 0");
+	return -EINVAL;
+}
+
+static int read_reqid(struct genl_info *info, struct nlattr **tb, struct es_select *s)
+{
+	if (!tb[ESPSYNC_A_GROUP_REQID_MIN]) {
+		if (!tb[ESPSYNC_A_GROUP_REQID_MAX])
+			return 0;
+		GENL_SET_ERR_MSG(info, "the highest reqid is given together with the lowest");
+		return -EINVAL;
+	}
+	s->asks |= ES_ASKS_REQID;
+	s->reqid_min = nla_get_u32(tb[ESPSYNC_A_GROUP_REQID_MIN]);
+	s->reqid_max = tb[ESPSYNC_A_GROUP_REQID_MAX] ? nla_get_u32(tb[ESPSYNC_A_GROUP_REQID_MAX]) : s->reqid_min;
+	if (s->reqid_min <= s->reqid_max)
+		return 0;
+	GENL_SET_ERR_MSG(info, "no reqid is in this range: the lowest comes first");
+	return -EINVAL;
+}
+
+static int read_select(struct genl_info *info, struct nlattr **tb, struct es_select *s)
+{
+	if (tb[ESPSYNC_A_GROUP_IF_ID]) {
+		s->asks |= ES_ASKS_IF_ID;
+		s->if_id = nla_get_u32(tb[ESPSYNC_A_GROUP_IF_ID]);
+	}
+	return read_mark(info, tb, s) ?: read_reqid(info, tb, s);
+}
+
+static bool narrows(struct nlattr **tb)
+{
+	return tb[ESPSYNC_A_GROUP_REMOTES] || tb[ESPSYNC_A_GROUP_MARK] || tb[ESPSYNC_A_GROUP_MARK_MASK] || tb[ESPSYNC_A_GROUP_IF_ID] ||
+	       tb[ESPSYNC_A_GROUP_REQID_MIN] || tb[ESPSYNC_A_GROUP_REQID_MAX];
+}
+
+static int no_address(struct genl_info *info)
+{
+	GENL_SET_ERR_MSG(info, "remote, mark, if_id and reqid narrow a group's addresses, and are given together with them: espsync group set N addr ADDR ...");
+	return -EINVAL;
+}
+
 /**
  * es_nl_get_scope() - what is to belong to a group
  * @info: request, for the reason
@@ -104,18 +159,18 @@ int es_nl_get_scope(struct genl_info *info, struct nlattr **tb, struct es_scope 
 	int err;
 
 	*scope = NULL;
-	if (!tb[ESPSYNC_A_GROUP_ADDRS]) {
-		if (!tb[ESPSYNC_A_GROUP_REMOTES])
-			return 0;
-		GENL_SET_ERR_MSG(info, "remote prefixes are given together with the group's addresses");
-		return -EINVAL;
-	}
+	if (!tb[ESPSYNC_A_GROUP_ADDRS])
+		return narrows(tb) ? no_address(info) : 0;
 	s = kzalloc(struct_size(s, p, 2 * ESPSYNC_MAX_ADDRS), GFP_KERNEL);
 	if (!s)
 		return -ENOMEM;
 	err = read_locals(info, tb[ESPSYNC_A_GROUP_ADDRS], s);
 	if (!err && tb[ESPSYNC_A_GROUP_REMOTES])
 		err = read_remotes(info, tb[ESPSYNC_A_GROUP_REMOTES], s);
+	if (!err)
+		err = read_select(info, tb, &s->select);
+	if (!err && !s->n_local && narrows(tb))
+		err = no_address(info);
 	if (!err && s->n_local)
 		*scope = s;
 	else

@@ -2,12 +2,16 @@
 /*
  * place.c - which group an SA belongs to: what groups there are, and the most specific match.
  *
- * Job: the definitions of groups (local addresses, optionally only for some remote ones) and what follows from a change of them for SAs that are
- * followed already. A group that is carved out of another one begins with its role and epoch, and no change moves an SA to a group that has
- * another role here: so nobody's right to send changes with a definition.
+ * Job: the definitions of groups (local addresses, optionally only for some remote ones, and only SAs of some mark, interface or request id) and what
+ * follows from a change of them for SAs that are followed already. What no group asks for is nobody's: neither followed nor guarded. A group that is
+ * carved out of another one begins with its role and epoch, and no change moves an SA to a group that has another role here: so nobody's right to send
+ * changes with a definition.
  * What may not enter: roles' transitions, numbers, netlink.
  *
- * Context: es_place(), es_place_state() and es_placed(): any. The rest: process, es->lock held.
+ * Of the groups that match, the one with the longest remote prefix has it; then the one that asks for most of mark, interface and request id; then the
+ * one with the lowest number.
+ *
+ * Context: es_place(), es_place_out(), es_place_state() and es_placed(): any. The rest: process, es->lock held.
  */
 #include <linux/netlink.h>
 #include <linux/slab.h>
@@ -25,7 +29,26 @@ static bool covers(const struct es_prefix *p, u16 family, const xfrm_address_t *
 	return ipv6_prefix_equal(&p->a.v6, &a->in6, p->len);
 }
 
-/* How well a scope matches: -1 not at all, 0 any remote address, else 1 and the bits that had to be equal. */
+/* Which SA is asked about, but for its addresses. */
+struct traits {
+	u32 mark;
+	u32 if_id;
+	u32 reqid;
+};
+
+static struct traits traits_of(const struct xfrm_state *x)
+{
+	return (struct traits) { .mark = x->mark.v & x->mark.m, .if_id = READ_ONCE(x->if_id), .reqid = x->props.reqid };
+}
+
+static bool selected(const struct es_select *s, const struct traits *t)
+{
+	return (!(s->asks & ES_ASKS_MARK) || (t->mark & s->mask) == s->mark) &&
+	       (!(s->asks & ES_ASKS_IF_ID) || t->if_id == s->if_id) &&
+	       (!(s->asks & ES_ASKS_REQID) || (t->reqid >= s->reqid_min && t->reqid <= s->reqid_max));
+}
+
+/* How well addresses match: -1 not at all, 0 any remote address, else 1 and the bits that had to be equal. */
 static int match(const struct es_scope *s, u16 family, const xfrm_address_t *local, const xfrm_address_t *remote)
 {
 	unsigned int i;
@@ -44,18 +67,29 @@ static int match(const struct es_scope *s, u16 family, const xfrm_address_t *loc
 	return best;
 }
 
+/* The same of all that is asked for. @t: NULL: of no SA, so that the group that asks for least has it. */
+static int rate(const struct es_scope *s, u16 family, const xfrm_address_t *local, const xfrm_address_t *remote, const struct traits *t)
+{
+	int m = s ? match(s, family, local, remote) : -1, asks;
+
+	if (m < 0 || (t && !selected(&s->select, t)))
+		return -1;
+	asks = hweight8(s->select.asks);
+	return m * (ES_ASKS_MAX + 1) + (t ? asks : ES_ASKS_MAX - asks);
+}
+
 /* As if @other were the scope of the group in @slot. rcu_read_lock or es->lock held. */
 static struct es_group *place(struct es_net *es, u16 family, const xfrm_address_t *local, const xfrm_address_t *remote,
-			      int slot, const struct es_scope *other)
+			      const struct traits *t, int slot, const struct es_scope *other)
 {
 	struct es_group *g, *found = NULL;
 	int best = -1;
 
 	for (g = es->groups; g < es->groups + ES_MAX_GROUPS; g++) {
 		const struct es_scope *s = g->slot == slot ? other : rcu_dereference_check(g->scope, lockdep_is_held(&es->lock));
-		int m = s ? match(s, family, local, remote) : -1;
+		int m = rate(s, family, local, remote, t);
 
-		if (m > best) {
+		if (m > best || (m >= 0 && m == best && g->id < found->id)) {
 			best = m;
 			found = g;
 		}
@@ -64,19 +98,58 @@ static struct es_group *place(struct es_net *es, u16 family, const xfrm_address_
 }
 
 /**
- * es_place() - the group of a pair of addresses
+ * es_place() - the group of a pair of addresses, whatever SAs it asks for
  * @es: namespace
  * @family: AF_INET or AF_INET6
  * @local: this cluster's address
  * @remote: the far end's
- * Return: the group that matches most specifically, or NULL. Context: any
+ * Return: the group that matches most specifically, and of those the one that asks for least; or NULL. Context: any
  */
 struct es_group *es_place(struct es_net *es, u16 family, const xfrm_address_t *local, const xfrm_address_t *remote)
 {
 	struct es_group *g;
 
 	rcu_read_lock();
-	g = place(es, family, local, remote, -1, NULL);
+	g = place(es, family, local, remote, NULL, -1, NULL);
+	rcu_read_unlock();
+	return g;
+}
+
+/**
+ * es_place_esp() - the same for ESP of an SA that is not followed here
+ * @es: namespace
+ * @family: AF_INET or AF_INET6
+ * @local: this cluster's address
+ * @remote: the far end's
+ * Return: the group of es_place() if it has all SAs between these addresses, else NULL. Context: any
+ */
+struct es_group *es_place_esp(struct es_net *es, u16 family, const xfrm_address_t *local, const xfrm_address_t *remote)
+{
+	const struct es_scope *s;
+	struct es_group *g;
+
+	rcu_read_lock();
+	g = place(es, family, local, remote, NULL, -1, NULL);
+	s = g ? rcu_dereference(g->scope) : NULL;
+	if (!s || s->select.asks)
+		g = NULL;
+	rcu_read_unlock();
+	return g;
+}
+
+/**
+ * es_place_out() - the group that an outbound state sends for
+ * @es: namespace
+ * @x: the state
+ * Return: the group, or NULL if it is nobody's, or of a group 0 without addresses. Context: any
+ */
+struct es_group *es_place_out(struct es_net *es, const struct xfrm_state *x)
+{
+	struct traits t = traits_of(x);
+	struct es_group *g;
+
+	rcu_read_lock();
+	g = place(es, x->props.family, &x->props.saddr, &x->id.daddr, &t, -1, NULL);
 	rcu_read_unlock();
 	return g;
 }
@@ -93,8 +166,9 @@ bool es_placed(const struct es_group *g)
 
 static struct es_group *place_state(struct es_net *es, const struct xfrm_state *x, u8 *dir, int slot, const struct es_scope *other)
 {
-	struct es_group *in = place(es, x->props.family, &x->id.daddr, &x->props.saddr, slot, other);
-	struct es_group *out = place(es, x->props.family, &x->props.saddr, &x->id.daddr, slot, other), *g;
+	struct traits t = traits_of(x);
+	struct es_group *in = place(es, x->props.family, &x->id.daddr, &x->props.saddr, &t, slot, other);
+	struct es_group *out = place(es, x->props.family, &x->props.saddr, &x->id.daddr, &t, slot, other), *g;
 	bool bounded = slot ? es_placed(&es->groups[0]) : !!other;
 
 	*dir = es_x_dir(x);
@@ -223,12 +297,26 @@ static bool harmless(struct es_net *es, const struct es_group *g, const struct e
 	return true;
 }
 
+static bool any_selects(struct es_net *es)
+{
+	const struct es_group *g;
+
+	for (g = es->groups; g < es->groups + ES_MAX_GROUPS; g++) {
+		const struct es_scope *s = rcu_dereference_protected(g->scope, lockdep_is_held(&es->lock));
+
+		if (s && s->select.asks)
+			return true;
+	}
+	return false;
+}
+
 /* The new scope counts, and every notification that has seen the old one is over. */
 static void publish(struct es_net *es, struct es_group *g, struct es_scope *scope)
 {
 	struct es_scope *old = rcu_replace_pointer(g->scope, scope, lockdep_is_held(&es->lock));
 	struct es_peer *p;
 
+	WRITE_ONCE(es->selects, any_selects(es));
 	synchronize_rcu();
 	kfree(old);
 	list_for_each_entry(p, &es->peers, list)
@@ -256,10 +344,11 @@ static void place_all(struct es_net *es)
 static struct es_group *parent(struct es_net *es, const struct es_scope *s)
 {
 	const struct es_prefix *local = &s->p[0], *remote = s->n_remote ? &s->p[s->n_local] : local;
+	struct traits t = { .mark = s->select.mark, .if_id = s->select.if_id, .reqid = s->select.reqid_min };
 
 	if (!s->n_local)
 		return NULL;
-	return es_place(es, local->a.family, (const xfrm_address_t *)&local->a.v6, (const xfrm_address_t *)&remote->a.v6) ?:
+	return place(es, local->a.family, (const xfrm_address_t *)&local->a.v6, (const xfrm_address_t *)&remote->a.v6, &t, -1, NULL) ?:
 	       es_placed(&es->groups[0]) ? NULL : &es->groups[0];
 }
 

@@ -8,6 +8,8 @@
 #include "espsync.h"
 
 struct es_group *es_place(struct es_net *es, u16 family, const xfrm_address_t *local, const xfrm_address_t *remote);
+struct es_group *es_place_esp(struct es_net *es, u16 family, const xfrm_address_t *local, const xfrm_address_t *remote);
+struct es_group *es_place_out(struct es_net *es, const struct xfrm_state *x);
 struct es_group *es_place_state(struct es_net *es, const struct xfrm_state *x, u8 *dir);
 bool es_placed(const struct es_group *g);
 void es_place_sa(struct es_net *es, struct es_sa *sa, struct es_group *g);

@@ -109,6 +109,27 @@ struct es_sa *es_sa_by_addr(struct es_net *es, const struct es_addr *dst, __be32
 }
 
 /**
+ * es_sa_sender() - whose an ESP packet is that may have been sent here
+ * @es: namespace, with a channel
+ * @family: of @dst
+ * @dst: its destination
+ * @spi: big endian
+ * Return: the group of the SA that is followed here, or NULL: none is. Context: any
+ */
+struct es_group *es_sa_sender(struct es_net *es, u16 family, const void *dst, __be32 spi)
+{
+	struct es_group *g = NULL;
+	struct es_sa *sa;
+
+	spin_lock_bh(&es->sa_lock);
+	hlist_for_each_entry(sa, bucket(es, IPPROTO_ESP, spi), node)
+		if (sa->x && sa->spi == spi && sa->family == family && !memcmp(&sa->daddr, dst, family == AF_INET ? 4 : 16))
+			g = sa->g;
+	spin_unlock_bh(&es->sa_lock);
+	return g;
+}
+
+/**
  * es_sa_clashes() - another live SA has the same SPI and destination, but not the same key
  * @es: namespace
  * @sa: the one

@@ -13,6 +13,7 @@ void es_sa_table_free(struct es_net *es);
 struct es_sa *es_sa_find(struct es_net *es, u8 proto, __be32 spi, u64 fp);
 struct es_sa *es_sa_by_state(struct es_net *es, const struct xfrm_state *x);
 struct es_sa *es_sa_by_addr(struct es_net *es, const struct es_addr *dst, __be32 spi, u8 proto);
+struct es_group *es_sa_sender(struct es_net *es, u16 family, const void *dst, __be32 spi);
 struct es_sa *es_sa_new(struct es_net *es, u8 proto, __be32 spi, u64 fp);
 struct es_sa *es_sa_get(struct es_net *es, u32 handle);
 bool es_sa_clashes(struct es_net *es, const struct es_sa *sa);

@@ -20,10 +20,13 @@ import subprocess
 import sys
 import tempfile
 
+import genlwire
 from esptest import defer, main, module, note, sh, until
+from esptest.netlink import NESTED, attr, nest
 from esptest.system import unload
 
 NOBODY = 65534
+GROUP_SET = 8
 KEY = "5f" * 32
 
 
@@ -137,6 +140,25 @@ BAD = [
     ("group set 1 addr 192.0.2.1 remote /24", "not a prefix"),
     ("group set 1 addr 192.0.2.1 remote 203.0.113.0/24 203.0.113.0/24", "twice"),
     ("group set 1 addr 192.0.2.1 remote " + " ".join(f"203.0.113.{i}" for i in range(1, 66)), "at most 64"),
+    ("group set 1 mark 5", "none is given"),
+    ("group set 1 addr none reqid 5", "none is given"),
+    ("group set 1 if_id 5", "none is given"),
+    ("group set 1 addr 192.0.2.1 mark", "'mark' needs a value"),
+    ("group set 1 addr 192.0.2.1 mark x", "mark 'x'"),
+    ("group set 1 addr 192.0.2.1 mark 5/", "mark '5/'"),
+    ("group set 1 addr 192.0.2.1 mark /5", "mark '/5'"),
+    ("group set 1 addr 192.0.2.1 mark 5/0", "has no bits"),
+    ("group set 1 addr 192.0.2.1 mark 0x15/0xf", "bits that its mask has not"),
+    ("group set 1 addr 192.0.2.1 mark 4294967296", "0 to 0xffffffff"),
+    ("group set 1 addr 192.0.2.1 mark 5 mark 6", "twice"),
+    ("group set 1 addr 192.0.2.1 if_id 0x100000000", "0 to 0xffffffff"),
+    ("group set 1 addr 192.0.2.1 if_id 1-2", "if_id '1-2'"),
+    ("group set 1 addr 192.0.2.1 reqid 7-", "reqid '7-'"),
+    ("group set 1 addr 192.0.2.1 reqid -7", "reqid '-7'"),
+    ("group set 1 addr 192.0.2.1 reqid 7-6", "no range"),
+    ("group set 1 addr 192.0.2.1 reqid 7-8-9", "reqid '7-8-9'"),
+    ("group set 1 addr 192.0.2.1 reqid " + "1" * 300, "0 to 0xffffffff"),
+    ("group set 1 addr 192.0.2.1 reqd 7", "did you mean 'reqid'?"),
     ("group set 0 doubt maybe", "words here: jump hold"),
     ("group set 0 overrun goon", "did you mean 'go-on'?"),
     ("group set 0 evict always", "words here: default never"),
@@ -203,7 +225,7 @@ BAD_JSON = [
 
 # Every command that asks the kernel for something, well formed.
 GOOD = ["show", "show channel", "show groups", "show peers", "show sas", "show stats", "channel set node 9 local 10.0.0.9",
-        "channel set port 4521", "channel del", "peer add 3 10.0.0.3", "peer del 2", "group set 0 addr 192.0.2.9", "group set 0 role any", "group del 0", "group set 1 addr 192.0.2.1 remote 203.0.113.0/24", "group del 1", "promote",
+        "channel set port 4521", "channel del", "peer add 3 10.0.0.3", "peer del 2", "group set 0 addr 192.0.2.9", "group set 0 role any", "group del 0", "group set 1 addr 192.0.2.1 remote 203.0.113.0/24", "group set 1 addr 192.0.2.1 mark 0x5/0xff if_id 0 reqid 1-0xffffffff", "group del 1", "promote",
         "demote", "promote group 0", "ready", "ready --local", "sa get dst 192.0.2.1 spi 1", "resync", "monitor events", "monitor counters"]
 
 
@@ -302,6 +324,35 @@ def good_words():
     for line in ("group set 0 overrun stop evict default doubt jump addr 192.0.2.1", "peer add 2 10.0.0.2:4520"):
         rc, _, err = tool(*line.split())
         assert rc == 0, err
+
+
+def narrowed(**attrs):
+    """A GROUP_SET of group 1 with these attributes beside an address, or without one (addr=False), as the tool would never send it: (errno, sentence)."""
+    number = genlwire.Header().number
+    addrs = [(number("GROUP_ADDRS") | NESTED, attr(1, socket.inet_aton("192.0.2.7")))] if attrs.pop("addr", True) else []
+    body = nest(number("GROUP"), (number("GROUP_ID"), struct.pack("=I", 1)), *addrs,
+                *((number(f"GROUP_{k.upper()}"), struct.pack("=I", v)) for k, v in attrs.items()))
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, genlwire.NETLINK_GENERIC) as sock:
+        genl = genlwire.Genl(sock)
+        answer = genl.ask(genlwire.message(genl.family, GROUP_SET, body))
+    return answer.error, answer.errors[-1][1] or ""
+
+
+def selections_that_fit_nothing():
+    """What the kernel itself refuses, whoever asks."""
+    before = state()
+    for attrs, words in ((dict(mark_mask=5), "together with a mark"), (dict(mark=5, mark_mask=0), "no SA is as this mark says"), (dict(mark=16, mark_mask=15), "no SA is as this mark says"),
+                         (dict(reqid_max=5), "together with the lowest"), (dict(reqid_min=6, reqid_max=5), "the lowest comes first"),
+                         (dict(mark=5, addr=False), "given together with them"), (dict(if_id=5, addr=False), "given together with them"),
+                         (dict(reqid_min=5, addr=False), "given together with them")):
+        error, why = narrowed(**attrs)
+        assert error == errno.EINVAL and words in why, f"{attrs}: {error} {why!r}"
+    assert state() == before, "a selection that was refused changed something"
+    for attrs in (dict(mark=0xffffffff), dict(mark=0, mark_mask=1), dict(if_id=0), dict(reqid_min=0xffffffff), dict(reqid_min=0, reqid_max=0xffffffff)):
+        error, why = narrowed(**attrs)
+        assert not error, f"{attrs}: {error} {why!r}"
+    rc, _, err = tool("group", "del", "1")
+    assert rc == 0, err
 
 
 def set_loader(path):
@@ -515,5 +566,5 @@ def netlink_sockets():
 
 
 main([the_module_is_not_loaded, no_channel, words_and_numbers, hostile_json, key_files, the_key_is_taken_and_not_shown, not_found,
-      kernel_refuses, good_words, no_permission, root_of_another_user_namespace, multicast_groups, the_ha_plugins_port,
+      kernel_refuses, selections_that_fit_nothing, good_words, no_permission, root_of_another_user_namespace, multicast_groups, the_ha_plugins_port,
       output_that_is_lost, the_module_goes])

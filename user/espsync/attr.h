@@ -57,8 +57,9 @@ enum attr_kind {
  * @STYLE_MS: milliseconds
  * @STYLE_BYTES: with a unit
  * @STYLE_CLOCK: seconds since 1970, as local time
+ * @STYLE_RARE: as it is; no column where nobody has one
  */
-enum attr_style { STYLE_PLAIN, STYLE_US, STYLE_MS, STYLE_BYTES, STYLE_CLOCK };
+enum attr_style { STYLE_PLAIN, STYLE_US, STYLE_MS, STYLE_BYTES, STYLE_CLOCK, STYLE_RARE };
 
 /**
  * struct attr - a row of an object's table

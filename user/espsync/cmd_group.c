@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * cmd_group.c - espsync group: which addresses (and far ends) belong to a group, and what happens in doubt.
+ * cmd_group.c - espsync group: which addresses (and far ends, and which of their SAs) belong to a group, and what happens in doubt.
  */
 #include <linux/espsync.h>
 #include <stdio.h>
@@ -28,6 +28,10 @@ static const struct {
 /* The options behind the choices. */
 #define ADDR N_CHOICES
 #define REMOTE (N_CHOICES + 1)
+#define MARK (N_CHOICES + 2)
+#define IF_ID (N_CHOICES + 3)
+#define REQID (N_CHOICES + 4)
+#define N_OPTS (N_CHOICES + 5)
 
 struct prefix {
 	struct addr addr;
@@ -42,6 +46,8 @@ struct group {
 	int n_addrs;
 	struct prefix remotes[ESPSYNC_MAX_ADDRS];
 	int n_remotes;
+	bool set_mark, set_if_id, set_reqid;
+	uint32_t mark, mask, if_id, reqid_min, reqid_max;
 };
 
 static int parse_addrs(const char *what, const struct opt *opt, struct group *group)
@@ -70,8 +76,6 @@ static bool same(const struct prefix *a, const struct prefix *b)
 
 static int parse_remotes(const char *what, const struct opt *opt, struct group *group)
 {
-	if (!group->n_addrs)
-		return fail(BAD, what, "espsync group set N addr ADDR remote PREFIX", "remote prefixes narrow addresses, and none is given");
 	if (opt->n > ESPSYNC_MAX_ADDRS)
 		return fail(BAD, what, NULL, "a group has at most %d remote prefixes, not %d", ESPSYNC_MAX_ADDRS, opt->n);
 	for (; group->n_remotes < opt->n; group->n_remotes++) {
@@ -86,9 +90,56 @@ static int parse_remotes(const char *what, const struct opt *opt, struct group *
 	return 0;
 }
 
+static int parse_mark(const char *what, const struct opt *opt, struct group *group)
+{
+	group->set_mark = true;
+	group->mask = UINT32_MAX;
+	if (parse_two(what, "mark", opt->v[0], '/', &group->mark, &group->mask))
+		return BAD;
+	if (!group->mask)
+		return fail(BAD, what, "leave it out for any mark", "the mask of mark '%s' has no bits", opt->v[0]);
+	if (group->mark & ~group->mask)
+		return fail(BAD, what, "clear them", "mark '%s' has bits that its mask has not", opt->v[0]);
+	return 0;
+}
+
+static int parse_reqid(const char *what, const struct opt *opt, struct group *group)
+{
+	group->set_reqid = true;
+	if (parse_two(what, "reqid", opt->v[0], '-', &group->reqid_min, &group->reqid_max))
+		return BAD;
+	if (!strchr(opt->v[0], '-'))
+		group->reqid_max = group->reqid_min;
+	if (group->reqid_min > group->reqid_max)
+		return fail(BAD, what, "the lowest comes first", "reqid '%s' is no range", opt->v[0]);
+	return 0;
+}
+
+/* What narrows a group's addresses. */
+static int parse_narrower(const char *what, const struct opt *opts, struct group *group)
+{
+	int err = 0;
+
+	for (size_t i = REMOTE; i < N_OPTS; i++)
+		if (opts[i].seen && !group->n_addrs)
+			return fail(BAD, what, "espsync group set N addr ADDR ...", "'%s' narrows addresses, and none is given", opts[i].word);
+	if (opts[REMOTE].seen)
+		err = parse_remotes(what, &opts[REMOTE], group);
+	if (!err && opts[MARK].seen)
+		err = parse_mark(what, &opts[MARK], group);
+	if (!err && opts[IF_ID].seen) {
+		group->set_if_id = true;
+		err = parse_two(what, "if_id", opts[IF_ID].v[0], '\0', &group->if_id, NULL);
+	}
+	if (!err && opts[REQID].seen)
+		err = parse_reqid(what, &opts[REQID], group);
+	return err;
+}
+
 static int parse_set(const char *what, struct group *group, int argc, char **argv)
 {
-	struct opt opts[N_CHOICES + 3] = { [ADDR] = { "addr", OPT_LIST }, [REMOTE] = { "remote", OPT_LIST } };
+	struct opt opts[N_OPTS + 1] = { [ADDR] = { "addr", OPT_LIST }, [REMOTE] = { "remote", OPT_LIST }, [MARK] = { "mark", 1 },
+					[IF_ID] = { "if_id", 1 }, [REQID] = { "reqid", 1 } };
 	int err;
 
 	for (size_t i = 0; i < N_CHOICES; i++)
@@ -105,9 +156,7 @@ static int parse_set(const char *what, struct group *group, int argc, char **arg
 	}
 	if (opts[ADDR].seen)
 		err = parse_addrs(what, &opts[ADDR], group);
-	if (!err && opts[REMOTE].seen)
-		err = parse_remotes(what, &opts[REMOTE], group);
-	return err;
+	return err ? err : parse_narrower(what, opts, group);
 }
 
 static void put_remotes(struct nl_msg *msg, const struct group *group)
@@ -126,6 +175,20 @@ static void put_remotes(struct nl_msg *msg, const struct group *group)
 	knl_nest_end(msg, remotes);
 }
 
+static void put_select(struct nl_msg *msg, const struct group *group)
+{
+	if (group->set_mark) {
+		knl_put_u32(msg, ESPSYNC_A_GROUP_MARK, group->mark);
+		knl_put_u32(msg, ESPSYNC_A_GROUP_MARK_MASK, group->mask);
+	}
+	if (group->set_if_id)
+		knl_put_u32(msg, ESPSYNC_A_GROUP_IF_ID, group->if_id);
+	if (group->set_reqid) {
+		knl_put_u32(msg, ESPSYNC_A_GROUP_REQID_MIN, group->reqid_min);
+		knl_put_u32(msg, ESPSYNC_A_GROUP_REQID_MAX, group->reqid_max);
+	}
+}
+
 static void put_set(struct nl_msg *msg, const struct group *group)
 {
 	struct nlattr *addrs;
@@ -140,6 +203,7 @@ static void put_set(struct nl_msg *msg, const struct group *group)
 		knl_put_addr(msg, ESPSYNC_A_ADDR, &group->addrs[i]);
 	knl_nest_end(msg, addrs);
 	put_remotes(msg, group);
+	put_select(msg, group);
 }
 
 static int group_send(const struct cli *cli, const char *what, uint8_t cmd, const struct group *group)

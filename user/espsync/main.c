@@ -20,10 +20,11 @@ static const struct command commands[] = {
 	  "make, change or end this namespace's channel" },
 	{ "peer", cmd_peer, "add NODE ADDR[:PORT]\ndel NODE", "the other nodes" },
 	{ "group", cmd_group,
-	  "set N [addr ADDR...|none] [remote PREFIX...] [doubt jump|hold] [overrun stop|go-on] [evict default|never]\n"
+	  "set N [addr ADDR...|none] [remote PREFIX...] [mark M[/MASK]] [if_id I] [reqid LO[-HI]]\n"
+	  "set N [doubt jump|hold] [overrun stop|go-on] [evict default|never]\n"
 	  "set N [role any|store]   store: it keeps the numbers, and this node is never promoted\n"
 	  "del N",
-	  "what a group guards, and how; remote: only with these far ends" },
+	  "what a group guards, and how; remote: only with these far ends; mark, if_id, reqid: only such SAs" },
 	{ "promote", cmd_promote, "[group N]", "this node is active from now on" },
 	{ "demote", cmd_demote, "[group N] [timeout MS]", "this node is standby; answers when silent and flushed" },
 	{ "ready", cmd_ready, "[group N] [--local]", "could some standby (--local: this node) carry on? exit 0: yes, 1: no" },

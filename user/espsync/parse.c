@@ -80,24 +80,44 @@ int parse_u32(const char *what, const char *name, const char *s, uint32_t min, u
 	return 0;
 }
 
+/* Decimal, or 0x and hexadecimal. */
+static bool text_to_u32(const char *s, uint32_t *out)
+{
+	uint64_t n = 0;
+	size_t len;
+
+	if (s[0] == '0' && (s[1] == 'x' || s[1] == 'X')) {
+		len = strlen(s + 2);
+		if (!len || len > 8 || strspn(s + 2, "0123456789abcdefABCDEF") != len)
+			return false;
+		n = strtoull(s + 2, NULL, 16);
+	} else if (!text_to_u64(s, &n) || n > UINT32_MAX) {
+		return false;
+	}
+	*out = (uint32_t)n;
+	return true;
+}
+
 int parse_spi(const char *what, const char *s, uint32_t *out)
 {
-	bool hex = s[0] == '0' && (s[1] == 'x' || s[1] == 'X');
-	uint64_t n = 0;
-	bool good;
+	uint32_t n;
 
-	if (hex) {
-		size_t len = strlen(s + 2);
-
-		good = len && len <= 8 && strspn(s + 2, "0123456789abcdefABCDEF") == len;
-		if (good)
-			n = strtoull(s + 2, NULL, 16);
-	} else {
-		good = text_to_u64(s, &n);
-	}
-	if (!good || !n || n > UINT32_MAX)
+	if (!text_to_u32(s, &n) || !n)
 		return fail(BAD, what, "as ip xfrm state shows it", "spi '%s' is not a number from 1 to 0xffffffff", s);
-	*out = (uint32_t)n;
+	*out = n;
+	return 0;
+}
+
+int parse_two(const char *what, const char *name, const char *s, char between, uint32_t *first, uint32_t *second)
+{
+	const char *at = second ? strchr(s, between) : NULL;
+	size_t len = at ? (size_t)(at - s) : strlen(s);
+	char text[16] = "";
+
+	if (len < sizeof(text))
+		memcpy(text, s, len);
+	if (!text_to_u32(text, first) || (at && !text_to_u32(at + 1, second)))
+		return fail(BAD, what, "as ip xfrm state shows it", "%s '%s' is not a number from 0 to 0xffffffff, or two with %c between", name, s, between);
 	return 0;
 }
 

@@ -62,6 +62,19 @@ int opts_parse(const char *what, struct opt *opts, int argc, char **argv);
 int parse_u32(const char *what, const char *name, const char *s, uint32_t min, uint32_t max, uint32_t *out);
 
 /**
+ * parse_two() - one or two numbers, decimal or 0x hexadecimal, with a character between them
+ * @what: the command, for the refusal
+ * @name: what they are
+ * @s: the text
+ * @between: the character
+ * @first: the number
+ * @second: the one behind @between; untouched without. NULL: there is none
+ *
+ * Return: 0, or BAD after having said why.
+ */
+int parse_two(const char *what, const char *name, const char *s, char between, uint32_t *first, uint32_t *second);
+
+/**
  * parse_spi() - an SPI, decimal or 0x hexadecimal, not 0
  * @what: the command, for the refusal
  * @s: the text

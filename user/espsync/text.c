@@ -12,7 +12,7 @@
 #include "text.h"
 
 #define CELL 512
-#define COLUMNS 16
+#define COLUMNS 20
 
 const char *text_us(uint64_t us, char *buf, size_t size)
 {
@@ -118,6 +118,17 @@ struct column {
 	int width;
 };
 
+static bool anybody_has(const struct attr *attr, const json_t *array)
+{
+	json_t *row;
+	size_t i;
+
+	json_array_foreach(array, i, row)
+		if (!json_is_null(json_object_get(row, attr->name)))
+			return true;
+	return false;
+}
+
 static size_t columns_fit(struct column *columns, const struct object *object, const json_t *array)
 {
 	char buf[CELL];
@@ -127,7 +138,7 @@ static size_t columns_fit(struct column *columns, const struct object *object, c
 	for (size_t a = 0; a < object->n && n < COLUMNS; a++) {
 		const struct attr *attr = &object->attrs[a];
 
-		if (!attr->column)
+		if (!attr->column || (attr->style == STYLE_RARE && !anybody_has(attr, array)))
 			continue;
 		columns[n] = (struct column){ attr, (int)strlen(attr->column) };
 		json_array_foreach(array, i, row) {

@@ -33,8 +33,9 @@
  * @ESPSYNC_CMD_PEER_ADD: add, or change the address of, a peer
  * @ESPSYNC_CMD_PEER_DEL: forget a peer; it stalls nobody any more
  * @ESPSYNC_CMD_GROUP_GET: dump
- * @ESPSYNC_CMD_GROUP_SET: make or change a group; ADDRS replaces what belongs to it, together with REMOTES. A new group begins with the
- *	role and epoch of the group that its first address and prefix were in. EBUSY: SAs would come into a group that has another role here
+ * @ESPSYNC_CMD_GROUP_SET: make or change a group; ADDRS replaces what belongs to it, together with REMOTES, MARK, IF_ID and REQID. A new group
+ *	begins with the role and epoch of the group that its first address and prefix were in. EBUSY: SAs would come into a group that has another
+ *	role here, or this node stood still and its peers have not answered since
  * @ESPSYNC_CMD_GROUP_DEL: forget a group (group 0: its addresses); EBUSY as above
  * @ESPSYNC_CMD_PROMOTE: this node is active in a group (GROUP_ID; without it group 0) from now on. Waits at most dead_ms for an old owner that is
  *	heard to be silent. The reply is the group, with DOUBTFUL. ETIMEDOUT: the old owner is heard and did not answer (ask again)
@@ -205,6 +206,11 @@ enum espsync_group_attr {
 	ESPSYNC_A_GROUP_PAD,
 	ESPSYNC_A_GROUP_REMOTES,	/* nest of ESPSYNC_A_PREFIX, repeated, at most ESPSYNC_MAX_ADDRS: these far ends; absent: any */
 	ESPSYNC_A_GROUP_STORE,		/* u8: 1 = this node is never promoted in it (role store) */
+	ESPSYNC_A_GROUP_MARK,		/* u32: only SAs with this mark; absent: any */
+	ESPSYNC_A_GROUP_MARK_MASK,	/* u32: of its bits, those that count; absent: all */
+	ESPSYNC_A_GROUP_IF_ID,		/* u32: only SAs of this xfrm interface, 0: of none; absent: any */
+	ESPSYNC_A_GROUP_REQID_MIN,	/* u32: only SAs whose request id is at least this; absent: any */
+	ESPSYNC_A_GROUP_REQID_MAX,	/* u32: and at most this; absent: MIN */
 	__ESPSYNC_A_GROUP_MAX
 };
 
