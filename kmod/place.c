@@ -340,15 +340,17 @@ static void place_all(struct es_net *es)
 	}
 }
 
-/* The group that has what a new one is to have. */
+/* The group that has what a new one is to have, or at least its addresses: those are silent where it is standby. */
 static struct es_group *parent(struct es_net *es, const struct es_scope *s)
 {
-	const struct es_prefix *local = &s->p[0], *remote = s->n_remote ? &s->p[s->n_local] : local;
+	const struct es_prefix *first = &s->p[0];
+	const xfrm_address_t *local = (const xfrm_address_t *)&first->a.v6;
+	const xfrm_address_t *remote = s->n_remote ? (const xfrm_address_t *)&s->p[s->n_local].a.v6 : local;
 	struct traits t = { .mark = s->select.mark, .if_id = s->select.if_id, .reqid = s->select.reqid_min };
 
 	if (!s->n_local)
 		return NULL;
-	return place(es, local->a.family, (const xfrm_address_t *)&local->a.v6, (const xfrm_address_t *)&remote->a.v6, &t, -1, NULL) ?:
+	return place(es, first->a.family, local, remote, &t, -1, NULL) ?: es_place(es, first->a.family, local, remote) ?:
 	       es_placed(&es->groups[0]) ? NULL : &es->groups[0];
 }
 

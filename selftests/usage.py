@@ -158,7 +158,7 @@ BAD = [
     ("group set 1 addr 192.0.2.1 reqid 7-6", "no range"),
     ("group set 1 addr 192.0.2.1 reqid 7-8-9", "reqid '7-8-9'"),
     ("group set 1 addr 192.0.2.1 reqid " + "1" * 300, "0 to 0xffffffff"),
-    ("group set 1 addr 192.0.2.1 reqd 7", "did you mean 'reqid'?"),
+    ("group set 1 reqd 7 addr 192.0.2.1", "did you mean 'reqid'?"),
     ("group set 0 doubt maybe", "words here: jump hold"),
     ("group set 0 overrun goon", "did you mean 'go-on'?"),
     ("group set 0 evict always", "words here: default never"),

@@ -218,6 +218,18 @@ def some_of_them_move_alone(c):
     c.all_ready()
 
 
+def what_is_new_begins_as_its_address_is(c):
+    """SAs that were nobody's come into a group of their own: where the address is standby they are silent from the first."""
+    both(c, f"reqid {c.made['reqid'].reqid}")
+    followed(c, c.made["reqid"])
+    for n in c.gw:
+        c.espsync(n, f"group set 2 addr {c.VIP} mark 6")
+        equal(c.role(n, 2), c.role(n, 0), f"role that it begins with on node {n}")
+    both(c, "")
+    for n in c.gw:
+        c.espsync(n, "group del 2")
+
+
 def ike_is_closed_all_the_same(c):
     """It has neither mark nor request id: it goes with the address."""
     both(c, f"reqid {c.made['reqid'].reqid}")
@@ -264,4 +276,4 @@ def prepared_tunnels():
 
 
 main([by_reqid, by_mark, by_interface, by_far_end, all_that_is_asked_for, one_event_and_no_more, a_takeover_is_theirs_alone, some_of_them_move_alone,
-      ike_is_closed_all_the_same, what_becomes_another], prepared_tunnels)
+      what_is_new_begins_as_its_address_is, ike_is_closed_all_the_same, what_becomes_another], prepared_tunnels)

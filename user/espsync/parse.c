@@ -112,10 +112,12 @@ int parse_two(const char *what, const char *name, const char *s, char between, u
 {
 	const char *at = second ? strchr(s, between) : NULL;
 	size_t len = at ? (size_t)(at - s) : strlen(s);
-	char text[16] = "";
+	char text[16];
 
-	if (len < sizeof(text))
-		memcpy(text, s, len);
+	if (len >= sizeof(text))
+		len = 0;
+	memcpy(text, s, len);
+	text[len] = '\0';
 	if (!text_to_u32(text, first) || (at && !text_to_u32(at + 1, second)))
 		return fail(BAD, what, "as ip xfrm state shows it", "%s '%s' is not a number from 0 to 0xffffffff, or two with %c between", name, s, between);
 	return 0;
