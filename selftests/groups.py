@@ -128,6 +128,7 @@ def a_carved_group_moves_alone(c):
     moved = time.time()
     load.flows("group 2 alone on node 2")
     c.all_ready()
+    until(lambda: judge.sent_by(1, moved) and {spi} <= judge.sent_by(2, moved), 20, "the captures follow")
     equal((judge.sent_by(1, moved), judge.sent_by(2, moved)), ({c.tunnels[0].to_client.spi}, {c.tunnels[1].to_client.spi, spi}), "SPIs that leave nodes 1 and 2")
     refused(c, 1, "group del 2", "has another role")
     equal(c.espsync(2, "demote group 2").strip(), "flushed", "demote group 2")
