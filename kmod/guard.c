@@ -17,27 +17,30 @@
 
 #include "events.h"
 #include "group.h"
+#include "handover.h"
 #include "place.h"
 #include "trace.h"
 
 #define ES_IKE_PORT	500
 #define ES_NATT_PORT	4500
 
-static bool is_standby(struct es_net *es, u16 family, const xfrm_address_t *local, const xfrm_address_t *remote)
+static struct es_group *standby(struct es_net *es, u16 family, const xfrm_address_t *local, const xfrm_address_t *remote)
 {
-	const struct es_group *g = es_place(es, family, local, remote);
+	struct es_group *g = es_place(es, family, local, remote);
 
-	return g && READ_ONCE(g->role) == ESPSYNC_ROLE_STANDBY;
+	return g && READ_ONCE(g->role) == ESPSYNC_ROLE_STANDBY ? g : NULL;
 }
 
 /* The state of the bundle that is a standby group's, or NULL. */
-static const struct xfrm_state *guarded(struct es_net *es, const struct sk_buff *skb)
+static const struct xfrm_state *guarded(struct es_net *es, const struct sk_buff *skb, struct es_group **g)
 {
 	const struct dst_entry *dst = skb_dst(skb);
 
-	for (; dst && dst->xfrm; dst = xfrm_dst_child(dst))
-		if (is_standby(es, dst->xfrm->props.family, &dst->xfrm->props.saddr, &dst->xfrm->id.daddr))
+	for (; dst && dst->xfrm; dst = xfrm_dst_child(dst)) {
+		*g = standby(es, dst->xfrm->props.family, &dst->xfrm->props.saddr, &dst->xfrm->id.daddr);
+		if (*g)
 			return dst->xfrm;
+	}
 	return NULL;
 }
 
@@ -62,7 +65,7 @@ static bool sent_from_group(struct es_net *es, const struct sk_buff *skb, u8 pf)
 	if (pf == NFPROTO_IPV4) {
 		const struct iphdr *ip = ip_hdr(skb);
 
-		return is_standby(es, AF_INET, (const xfrm_address_t *)&ip->saddr, (const xfrm_address_t *)&ip->daddr) &&
+		return standby(es, AF_INET, (const xfrm_address_t *)&ip->saddr, (const xfrm_address_t *)&ip->daddr) &&
 		       is_tunnel_traffic(skb, ip->protocol, at + ip->ihl * 4, ip->frag_off & htons(IP_OFFSET));
 	}
 	if (pf == NFPROTO_IPV6) {
@@ -71,7 +74,7 @@ static bool sent_from_group(struct es_net *es, const struct sk_buff *skb, u8 pf)
 		__be16 frag = 0;
 		int off;
 
-		if (!is_standby(es, AF_INET6, (const xfrm_address_t *)&ip->saddr, (const xfrm_address_t *)&ip->daddr))
+		if (!standby(es, AF_INET6, (const xfrm_address_t *)&ip->saddr, (const xfrm_address_t *)&ip->daddr))
 			return false;
 		off = ipv6_skip_exthdr(skb, at + sizeof(*ip), &next, &frag);
 		return off > 0 && is_tunnel_traffic(skb, next, off, frag & htons(~7));
@@ -83,10 +86,13 @@ static unsigned int drop_guarded(void *priv, struct sk_buff *skb, const struct n
 {
 	struct es_net *es = es_net_of(state->net);
 	const struct xfrm_state *x;
+	struct es_group *g;
 
 	if (!es)
 		return NF_ACCEPT;
-	x = guarded(es, skb);
+	x = guarded(es, skb, &g);
+	if (x && es_handover_hold(g, skb))
+		return NF_STOLEN;
 	if (!x && !sent_from_group(es, skb, state->pf))
 		return NF_ACCEPT;
 	atomic64_inc(&es->refused);
