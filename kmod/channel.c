@@ -15,6 +15,7 @@
 #include "channel.h"
 #include "events.h"
 #include "group.h"
+#include "handover.h"
 #include "in.h"
 #include "km.h"
 #include "out.h"
@@ -448,6 +449,7 @@ static void round_of(struct es_net *es)
 	es_in_sample(es);
 	scan(es);
 	walk(es);
+	es_handover(es);
 	list_for_each_entry(p, &es->peers, list)
 		serve(es, p);
 	refused(es);
@@ -606,7 +608,7 @@ int es_channel_start(struct es_net *es, const struct es_config *cfg, struct netl
 	es->rescan = true;
 	es->scan_us = 0;
 	es->helper.at_us = 0;
-	es->buf = kzalloc(ES_SOCK_PAYLOAD_MAX, GFP_KERNEL);
+	es->buf = kzalloc(ES_SOCK_DATAGRAM_MAX, GFP_KERNEL);
 	es->draft = kzalloc(sizeof(*es->draft), GFP_KERNEL);
 	err = es_sa_table_init(es);
 	if (err || !es->buf || !es->draft) {
@@ -745,6 +747,7 @@ void es_channel_stop(struct es_net *es, bool release)
 	release_all(es, release);
 	es_guard_remove(es);
 	synchronize_net();	/* it may be looking at SAs */
+	es_handover_end(es);
 	es_aevent_put(es);
 	free_all(es);
 	es_each_group(g, es)

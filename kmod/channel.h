@@ -33,6 +33,7 @@ void es_peer_tick(struct es_net *es, struct es_peer *p);
 void es_tx_hello(struct es_net *es, struct es_peer *p);
 void es_tx_data(struct es_net *es, struct es_peer *p);
 void es_tx_speak(struct es_net *es, struct es_peer *p, u8 extra_flags);
+unsigned int es_tx_packets(struct es_net *es, struct es_peer *p, struct sk_buff_head *q);
 void es_tx_leave(struct es_net *es, struct es_peer *p);
 void es_tx_acked(struct es_net *es, struct es_peer *p, u64 high, u64 bits);
 void es_tx_timeout(struct es_net *es, struct es_peer *p);

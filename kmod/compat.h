@@ -50,4 +50,18 @@ typedef struct blake2s_state es_blake2s;
 #define es_dump_attrs(i) ((i)->attrs)
 #endif
 
+/* 6.5: skb_gso_segment() has a header of its own. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#include <net/gso.h>
+#else
+#include <linux/netdevice.h>
+#endif
+
+/* 6.8: it is told the namespace. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+#define es_decode_session(net, skb, fl, family) xfrm_decode_session(net, skb, fl, family)
+#else
+#define es_decode_session(net, skb, fl, family) xfrm_decode_session(skb, fl, family)
+#endif
+
 #endif /* ESPSYNC_COMPAT_H */

@@ -337,6 +337,9 @@ struct es_scope {
  * @gen: es->promotions at the last one here; 0 before the first
  * @promoted_own_us: own time of the last promote
  * @demoted_own_us: own time when it was active last; 0 never
+ * @held: packets that wait for its next owner; a lock of its own
+ * @holding: they may; read locklessly by the guard
+ * @hold_until_us: until then
  * @settled: evict_ms have passed since @promoted_own_us, and limits were computed anew
  * @takeover: wall clock of it; 0 never
  * @told: the owner has told all and said in
@@ -360,6 +363,9 @@ struct es_group {
 	struct es_scope __rcu *scope;
 	bool claiming;
 	bool store;
+	struct sk_buff_head held;
+	bool holding;
+	u64 hold_until_us;
 	bool behind;
 	struct_group(inherited,
 		u8 doubt;
@@ -638,6 +644,9 @@ struct es_expect {
  * @refused: packets that the guard dropped
  * @refused_told: as the last event said
  * @refused_us: clock of that event
+ * @handed: packets given to a new owner
+ * @taken: ... and taken from an old one
+ * @unheld: packets that waited for a new owner, or came from an old one, in vain
  * @readd: states that replaced another and may have sent a number of it before they were raised
  * @buf: a datagram being built
  * @draft: what it says
@@ -706,6 +715,9 @@ struct es_net {
 	atomic64_t refused;
 	u64 refused_told;
 	u64 refused_us;
+	u64 handed;
+	u64 taken;
+	u64 unheld;
 	u64 readd;
 	u8 *buf;
 	struct es_sent *draft;

@@ -15,6 +15,7 @@
 #include "channel.h"
 #include "events.h"
 #include "group.h"
+#include "handover.h"
 #include "out.h"
 #include "role.h"
 #include "sa.h"
@@ -340,6 +341,8 @@ void es_group_stand_down(struct es_group *g, const char *why)
 		return;
 	if (g->owner == es->cfg.node)
 		g->owner = 0;
+	if (g->role == ESPSYNC_ROLE_ACTIVE)
+		es_handover_begin(g);
 	if (g->role == ESPSYNC_ROLE_ACTIVE)
 		g->demoted_own_us = es->own_us;
 	set_role(g, ESPSYNC_ROLE_STANDBY, why);

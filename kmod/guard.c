@@ -17,6 +17,7 @@
 
 #include "events.h"
 #include "group.h"
+#include "handover.h"
 #include "place.h"
 #include "sa.h"
 #include "trace.h"
@@ -30,13 +31,15 @@ static bool is_standby(const struct es_group *g)
 }
 
 /* The state of the bundle that is a standby group's, or NULL. */
-static const struct xfrm_state *guarded(struct es_net *es, const struct sk_buff *skb)
+static const struct xfrm_state *guarded(struct es_net *es, const struct sk_buff *skb, struct es_group **g)
 {
 	const struct dst_entry *dst = skb_dst(skb);
 
-	for (; dst && dst->xfrm; dst = xfrm_dst_child(dst))
-		if (is_standby(es_place_out(es, dst->xfrm)))
+	for (; dst && dst->xfrm; dst = xfrm_dst_child(dst)) {
+		*g = es_place_out(es, dst->xfrm);
+		if (is_standby(*g))
 			return dst->xfrm;
+	}
 	return NULL;
 }
 
@@ -104,10 +107,13 @@ static unsigned int drop_guarded(void *priv, struct sk_buff *skb, const struct n
 {
 	struct es_net *es = es_net_of(state->net);
 	const struct xfrm_state *x;
+	struct es_group *g;
 
 	if (!es)
 		return NF_ACCEPT;
-	x = guarded(es, skb);
+	x = guarded(es, skb, &g);
+	if (x && es_handover_hold(g, skb))
+		return NF_STOLEN;
 	if (!x && !sent_from_group(es, skb, state->pf))
 		return NF_ACCEPT;
 	atomic64_inc(&es->refused);

@@ -12,6 +12,7 @@
 
 #include "channel.h"
 #include "group.h"
+#include "handover.h"
 #include "in.h"
 #include "km.h"
 #include "netlink.h"
@@ -526,8 +527,12 @@ static int role_set(struct sk_buff *req, struct genl_info *info)
 	} else if (up) {
 		err = es_group_promote(g, &doubtful, info->extack);
 	} else {
+		bool was_active = g->role == ESPSYNC_ROLE_ACTIVE;
+
 		es_group_stand_down(g, "demoted");
 		flushed = flush(es, tb[ESPSYNC_A_GROUP_TIMEOUT_MS] ? nla_get_u32(tb[ESPSYNC_A_GROUP_TIMEOUT_MS]) : ES_FLUSH_MS);
+		if (was_active && g->role == ESPSYNC_ROLE_STANDBY)
+			es_handover_begin(g);	/* anew: whoever asked may promote another one only now */
 	}
 	if (!err) {
 		es_sa_census(es, c);

@@ -398,6 +398,9 @@ int es_nl_stats(struct es_net *es, struct sk_buff *skb)
 	    nla_put_u64_64bit(skb, ESPSYNC_A_STATS_STALLS, READ_ONCE(es->stalls), ESPSYNC_A_STATS_PAD) ||
 	    nla_put_u64_64bit(skb, ESPSYNC_A_STATS_MERGES, es->merges, ESPSYNC_A_STATS_PAD) ||
 	    nla_put_u64_64bit(skb, ESPSYNC_A_STATS_REFUSED, atomic64_read(&es->refused), ESPSYNC_A_STATS_PAD) ||
+	    nla_put_u64_64bit(skb, ESPSYNC_A_STATS_HANDED, es->handed, ESPSYNC_A_STATS_PAD) ||
+	    nla_put_u64_64bit(skb, ESPSYNC_A_STATS_TAKEN, es->taken, ESPSYNC_A_STATS_PAD) ||
+	    nla_put_u64_64bit(skb, ESPSYNC_A_STATS_UNHELD, es->unheld, ESPSYNC_A_STATS_PAD) ||
 	    nla_put_u64_64bit(skb, ESPSYNC_A_STATS_READD_WINDOW, READ_ONCE(es->readd), ESPSYNC_A_STATS_PAD) ||
 	    nla_put_u32(skb, ESPSYNC_A_STATS_RX_QUEUE, es_sock_queued(es->sock)))
 		return -EMSGSIZE;

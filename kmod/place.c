@@ -475,6 +475,7 @@ void es_place_init(struct es_net *es)
 	for (i = 0; i < ES_MAX_GROUPS; i++) {
 		es->groups[i].es = es;
 		es->groups[i].slot = i;
+		skb_queue_head_init(&es->groups[i].held);
 	}
 	es->groups[0].used = true;
 }

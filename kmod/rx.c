@@ -11,6 +11,7 @@
 #include "channel.h"
 #include "events.h"
 #include "group.h"
+#include "handover.h"
 #include "in.h"
 #include "out.h"
 #include "place.h"
@@ -218,6 +219,10 @@ static bool apply(struct es_net *es, struct es_peer *p, const struct es_wire_rec
 	}
 	if (r->type == ES_WIRE_UNKNOWN) {
 		apply_unknown(es, p, r->handle);
+		return true;
+	}
+	if (r->type == ES_WIRE_PACKET) {
+		es_handover_take(es, r->packet, r->packet_len);
 		return true;
 	}
 	sa = es_sa_deref(es, xa_load(&p->map, r->handle));

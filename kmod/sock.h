@@ -21,6 +21,9 @@ struct netlink_ext_ack;
 #define ES_SOCK_PAYLOAD_MIN	512
 #define ES_SOCK_PAYLOAD_MAX	1400
 
+/* A packet that is handed over may need more: IP cuts such a datagram. */
+#define ES_SOCK_DATAGRAM_MAX	9216
+
 struct es_sock *es_sock_open(struct net *net, const struct es_addr *local, const char *dev,
 			     wait_queue_head_t *wake, struct netlink_ext_ack *extack);
 void es_sock_close(struct es_sock *s);

@@ -264,6 +264,57 @@ static void fill_synced(struct es_net *es, struct es_peer *p, struct es_cursor *
 		p->synced_sent = true;
 }
 
+/* As many as fit, but one in any case if some datagram can hold it. */
+static unsigned int fill_packets(struct es_net *es, struct es_cursor *c, struct sk_buff_head *q)
+{
+	struct es_wire_rec *r = &es->rec;
+	u8 *end = c->end;
+	unsigned int n;
+
+	c->end = es->buf + ES_SOCK_DATAGRAM_MAX - ES_SESSION_TAIL;
+	for (n = 0; !skb_queue_empty(q); n++) {
+		struct sk_buff *skb = skb_peek(q);
+
+		r->type = ES_WIRE_PACKET;
+		r->handle = 0;
+		r->packet = skb->data;
+		r->packet_len = skb->len;
+		if (!es_wire_put_rec(c, r))
+			break;
+		__skb_unlink(skb, q);
+		consume_skb(skb);
+		c->end = max(end, c->p);
+	}
+	return n;
+}
+
+/**
+ * es_tx_packets() - give packets to a peer that may send them
+ * @es: namespace, locked
+ * @p: to whom
+ * @q: packets, linear, from their IP headers on; empty afterwards
+ * Return: how many could not be given. Nothing tells whether the others arrive
+ */
+unsigned int es_tx_packets(struct es_net *es, struct es_peer *p, struct sk_buff_head *q)
+{
+	unsigned int n, unfit = 0;
+	struct es_cursor c;
+
+	while (!skb_queue_empty(q)) {
+		start(es, p, &c, 0);
+		es->draft->n = 0;
+		n = fill_packets(es, &c, q);
+		if (n && finish(es, p, &c, false))
+			continue;
+		unfit += n;
+		if (!n) {
+			kfree_skb(__skb_dequeue(q));
+			unfit++;
+		}
+	}
+	return unfit;
+}
+
 static void lost(struct es_net *es, struct es_peer *p, struct es_sent *s)
 {
 	struct es_sa *sa;

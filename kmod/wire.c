@@ -134,6 +134,28 @@ static void get_name(struct es_cursor *c, struct es_wire_rec *r)
 	r->fp = get(c, 8);
 }
 
+static void put_packet(struct es_cursor *c, const struct es_wire_rec *r)
+{
+	put(c, r->packet_len, 2);
+	if (c->bad || c->end - c->p < r->packet_len) {
+		c->bad = true;
+		return;
+	}
+	memcpy(c->p, r->packet, r->packet_len);
+	c->p += r->packet_len;
+}
+
+static void get_packet(struct es_cursor *c, struct es_wire_rec *r)
+{
+	r->packet_len = get(c, 2);
+	if (c->bad || c->end - c->p < r->packet_len) {
+		c->bad = true;
+		return;
+	}
+	r->packet = c->p;
+	c->p += r->packet_len;
+}
+
 static void put_window(struct es_cursor *c, const struct es_window *w)
 {
 	u32 i;
@@ -184,6 +206,9 @@ bool es_wire_put_rec(struct es_cursor *c, const struct es_wire_rec *r)
 		put(c, r->packets, 8);
 		put_window(c, &r->win);
 		break;
+	case ES_WIRE_PACKET:
+		put_packet(c, r);
+		break;
 	}
 	if (!c->bad)
 		return true;
@@ -221,6 +246,9 @@ int es_wire_get_rec(struct es_cursor *c, struct es_wire_rec *r)
 		r->bytes = get(c, 8);
 		r->packets = get(c, 8);
 		get_window(c, &r->win);
+		break;
+	case ES_WIRE_PACKET:
+		get_packet(c, r);
 		break;
 	case ES_WIRE_GONE:
 	case ES_WIRE_SYNCED:

@@ -69,6 +69,7 @@ enum es_wire_type {
 	ES_WIRE_GONE,		/* the sender has the SA no more */
 	ES_WIRE_SYNCED,		/* every SA of the sender has been named in this session */
 	ES_WIRE_UNKNOWN,	/* the receiver's handle means nothing to the sender: name it again */
+	ES_WIRE_PACKET,		/* a packet that the sender, no longer active, had yet to encrypt: the receiver sends it */
 };
 
 #define ES_NAME_HELD	0x01	/* the sender has the SA in its kernel, not only numbers of it */
@@ -93,6 +94,8 @@ enum es_wire_type {
  * @bytes: OUT, IN: lifetime so far
  * @packets: OUT, IN
  * @win: IN
+ * @packet: PACKET, from its IP header on; when read: inside the datagram
+ * @packet_len: PACKET
  */
 struct es_wire_rec {
 	u8 type;
@@ -110,6 +113,8 @@ struct es_wire_rec {
 	u64 bytes;
 	u64 packets;
 	struct es_window win;
+	const u8 *packet;
+	u16 packet_len;
 };
 
 /**

@@ -326,6 +326,9 @@ enum espsync_stats_attr {
 	ESPSYNC_A_STATS_READD_WINDOW,	/* u64: re-added SAs that may have repeated one number */
 	ESPSYNC_A_STATS_RX_QUEUE,	/* u32: datagrams waiting */
 	ESPSYNC_A_STATS_PAD,
+	ESPSYNC_A_STATS_HANDED,		/* u64: packets given to a new owner before they were encrypted */
+	ESPSYNC_A_STATS_TAKEN,		/* u64: packets taken from an old owner, encrypted and sent */
+	ESPSYNC_A_STATS_UNHELD,		/* u64: packets that waited for a new owner, or came from an old one, and were dropped */
 	__ESPSYNC_A_STATS_MAX
 };
 
