@@ -107,6 +107,13 @@ struct es_sa *es_sa_by_addr(struct es_net *es, const struct es_addr *dst, __be32
 	return found;
 }
 
+/* One SPI with two keys. Where both have a state in this kernel, xfrm tells them apart by their marks. Context: es->sa_lock held. */
+static bool rivals(const struct es_sa *a, const struct es_sa *b)
+{
+	return a->spi == b->spi && a->proto == b->proto && a->fp != b->fp && a->family == b->family &&
+	       !memcmp(&a->daddr, &b->daddr, sizeof(a->daddr)) && !(a->x && b->x);
+}
+
 /**
  * es_sa_clashes() - another live SA has the same SPI and destination, but not the same key
  * @es: namespace
@@ -122,8 +129,7 @@ bool es_sa_clashes(struct es_net *es, const struct es_sa *sa)
 		return false;
 	spin_lock_bh(&es->sa_lock);
 	hlist_for_each_entry(o, bucket(es, sa->proto, sa->spi), node)
-		if (o != sa && o->spi == sa->spi && o->proto == sa->proto && o->fp != sa->fp && o->family == sa->family &&
-		    !memcmp(&o->daddr, &sa->daddr, sizeof(o->daddr)) && !test_bit(ES_SA_DEAD, &o->flags)) {
+		if (rivals(o, sa) && !test_bit(ES_SA_DEAD, &o->flags)) {
 			set_bit(ES_SA_MISMATCH, &o->flags);
 			clash = true;
 		}
