@@ -49,7 +49,7 @@ void es_sa_table_free(struct es_net *es)
 /**
  * es_sa_find() - by what it is
  * @es: namespace
- * @proto: IPPROTO_ESP
+ * @proto: IPPROTO_ESP or IPPROTO_AH
  * @spi: big endian
  * @fp: fingerprint
  * Return: the SA or NULL. Context: es->sa_lock held
@@ -91,7 +91,7 @@ static bool same_daddr(const struct es_sa *sa, const struct es_addr *dst)
  * @es: namespace
  * @dst: destination
  * @spi: big endian
- * @proto: IPPROTO_ESP
+ * @proto: IPPROTO_ESP or IPPROTO_AH
  * Return: the SA, one with a state first, or NULL. Context: es->lock held
  */
 struct es_sa *es_sa_by_addr(struct es_net *es, const struct es_addr *dst, __be32 spi, u8 proto)
@@ -140,7 +140,7 @@ bool es_sa_clashes(struct es_net *es, const struct es_sa *sa)
 /**
  * es_sa_new() - an SA that was not known
  * @es: namespace
- * @proto: IPPROTO_ESP
+ * @proto: IPPROTO_ESP or IPPROTO_AH
  * @spi: big endian
  * @fp: fingerprint
  * Return: the SA or NULL: no memory, or more than ES_MAX_SAS. Context: es->sa_lock held, any
