@@ -43,6 +43,13 @@ typedef struct blake2s_state es_blake2s;
 #define es_x_dir(x) ESPSYNC_DIR_UNKNOWN
 #endif
 
+/* 6.14: packets of such an SA are queued by themselves, and do not pass POST_ROUTING before they are numbered. */
+#ifdef XFRM_MODE_IPTFS
+#define es_x_iptfs(x) ((x)->props.mode == XFRM_MODE_IPTFS)
+#else
+#define es_x_iptfs(x) false
+#endif
+
 /* 6.6: dumps have the attributes of struct genl_info. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
 #define es_dump_attrs(i) ((i)->info.attrs)

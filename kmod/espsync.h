@@ -184,7 +184,7 @@ struct es_kept {
  * @serial: which of the SAs that ever had @handle
  * @gen: the promotion (es_group.gen) for which @l.start and @l.above are right
  * @spi: big endian
- * @proto: IPPROTO_ESP
+ * @proto: IPPROTO_ESP or IPPROTO_AH
  * @family: of @daddr
  * @dir: enum espsync_dir
  * @owner: the node whose grant @l.target is; 0: ours, or nobody's
@@ -745,6 +745,12 @@ static inline struct es_group *es_group_next(const struct es_net *es, const stru
 extern unsigned int espsync_net_id;
 
 struct es_net *es_net_of(struct net *net);
+
+/* Whose packets are numbered, and checked for replays in the same way: RFC 4303, RFC 4302. */
+static inline bool es_proto_numbered(u8 proto)
+{
+	return proto == IPPROTO_ESP || proto == IPPROTO_AH;
+}
 
 static inline void es_wake(struct es_net *es)
 {

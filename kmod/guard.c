@@ -7,7 +7,7 @@
  * What may not enter: anything that a packet does not need.
  *
  * It stands at NF_IP_PRI_LAST - 1, behind SNAT, which attaches the IPsec bundle at priority 100 inside POST_ROUTING; it walks the whole bundle, because
- * transport-mode states behind IPComp are not the first of it.
+ * transport-mode states behind IPComp are not the first of it. IPTFS passes it with packets that have their numbers already: out.c stops those states.
  */
 #include <linux/ip.h>
 #include <linux/ipv6.h>

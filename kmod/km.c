@@ -162,7 +162,7 @@ void es_km_adopt(struct es_net *es, struct xfrm_state *x, bool locked, bool told
 	u64 fp;
 
 	/* with smp_store_release() of es_channel_key(): the keys are there */
-	if (!smp_load_acquire(&es->keyed) || x->id.proto != IPPROTO_ESP || !es_x_live(x))
+	if (!smp_load_acquire(&es->keyed) || !es_proto_numbered(x->id.proto) || !es_x_live(x))
 		return;
 	g = es_place_state(es, x, &dir);
 	if (followed(es, x, g, dir) || !g)
@@ -391,7 +391,7 @@ static int collect(struct xfrm_state *x, int count, void *data)
 
 	if (b->n == ES_WALK_BATCH)
 		return -EAGAIN;		/* xfrm keeps the place */
-	if (es_x_live(x)) {
+	if (es_proto_numbered(x->id.proto) && es_x_live(x)) {
 		xfrm_state_hold(x);
 		b->x[b->n++] = x;
 	}
@@ -412,7 +412,7 @@ int es_km_walk(struct es_net *es)
 
 	if (!b)
 		return -ENOMEM;
-	xfrm_state_walk_init(&walk, IPPROTO_ESP, NULL);
+	xfrm_state_walk_init(&walk, IPSEC_PROTO_ANY, NULL);
 	do {
 		b->n = 0;
 		err = xfrm_state_walk(es->net, &walk, collect, b);
@@ -430,7 +430,7 @@ int es_km_walk(struct es_net *es)
 /**
  * es_km_expect() - the SA that appears next under this name is a mirror
  * @es: namespace, locked
- * @proto: IPPROTO_ESP
+ * @proto: IPPROTO_ESP or IPPROTO_AH
  * @spi: big endian
  * Return: false without memory or with too many expected already. Context: process
  */

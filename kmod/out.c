@@ -53,6 +53,14 @@ static void hold(struct es_sa *sa, struct xfrm_state *x)
 		set_bit(ES_SA_STOPPED, &sa->flags);
 }
 
+/* Nothing stands between a standby's packets and its numbers: there is no guard, or it meets them afterwards. */
+static bool unguarded(const struct es_sa *sa, const struct xfrm_state *x)
+{
+	const struct es_group *g = sa->g;
+
+	return READ_ONCE(g->unguarded) || (es_x_iptfs(x) && READ_ONCE(g->role) == ESPSYNC_ROLE_STANDBY);
+}
+
 /*
  * Set the next threshold; stop the state if there is none left. x->lock held, any context.
  * Returns whether the thread should look.
@@ -62,7 +70,7 @@ static bool arm(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	u64 oseq = es_x_oseq(x), limit = sa->l.limit, hard;
 	bool late = oseq >= sa->mid;
 
-	if (test_bit(ES_SA_HELD, &sa->flags) || READ_ONCE(sa->g->unguarded)) {
+	if (test_bit(ES_SA_HELD, &sa->flags) || unguarded(sa, x)) {
 		hold(sa, x);
 		return false;
 	}

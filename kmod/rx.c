@@ -258,7 +258,7 @@ static bool sane(const struct es_wire_rec *r)
 	if (r->handle >= ES_MAX_SAS || (r->type == ES_WIRE_OUT && r->ceiling > ES_CEILING_MAX))
 		return false;
 	return r->type != ES_WIRE_NAME ||
-	       (r->dir <= ESPSYNC_DIR_OUT && (r->family == AF_INET || r->family == AF_INET6) && r->proto == IPPROTO_ESP);
+	       (r->dir <= ESPSYNC_DIR_OUT && (r->family == AF_INET || r->family == AF_INET6) && es_proto_numbered(r->proto));
 }
 
 /* Read to the end without applying: a datagram that is malformed anywhere changes nothing. */

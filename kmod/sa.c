@@ -50,7 +50,7 @@ void es_sa_table_free(struct es_net *es)
 /**
  * es_sa_find() - by what it is
  * @es: namespace
- * @proto: IPPROTO_ESP
+ * @proto: IPPROTO_ESP or IPPROTO_AH
  * @spi: big endian
  * @fp: fingerprint
  * Return: the SA or NULL. Context: es->sa_lock held
@@ -92,7 +92,7 @@ static bool same_daddr(const struct es_sa *sa, const struct es_addr *dst)
  * @es: namespace
  * @dst: destination
  * @spi: big endian
- * @proto: IPPROTO_ESP
+ * @proto: IPPROTO_ESP or IPPROTO_AH
  * Return: the SA, one with a state first, or NULL. Context: es->lock held
  */
 struct es_sa *es_sa_by_addr(struct es_net *es, const struct es_addr *dst, __be32 spi, u8 proto)
@@ -106,6 +106,13 @@ struct es_sa *es_sa_by_addr(struct es_net *es, const struct es_addr *dst, __be32
 			found = sa;
 	spin_unlock_bh(&es->sa_lock);
 	return found;
+}
+
+/* One SPI with two keys. Where both have a state in this kernel, xfrm tells them apart by their marks. Context: es->sa_lock held. */
+static bool rivals(const struct es_sa *a, const struct es_sa *b)
+{
+	return a->spi == b->spi && a->proto == b->proto && a->fp != b->fp && a->family == b->family &&
+	       !memcmp(&a->daddr, &b->daddr, sizeof(a->daddr)) && !(a->x && b->x);
 }
 
 /**
@@ -144,8 +151,7 @@ bool es_sa_clashes(struct es_net *es, const struct es_sa *sa)
 		return false;
 	spin_lock_bh(&es->sa_lock);
 	hlist_for_each_entry(o, bucket(es, sa->proto, sa->spi), node)
-		if (o != sa && o->spi == sa->spi && o->proto == sa->proto && o->fp != sa->fp && o->family == sa->family &&
-		    !memcmp(&o->daddr, &sa->daddr, sizeof(o->daddr)) && !test_bit(ES_SA_DEAD, &o->flags)) {
+		if (rivals(o, sa) && !test_bit(ES_SA_DEAD, &o->flags)) {
 			set_bit(ES_SA_MISMATCH, &o->flags);
 			clash = true;
 		}
@@ -156,7 +162,7 @@ bool es_sa_clashes(struct es_net *es, const struct es_sa *sa)
 /**
  * es_sa_new() - an SA that was not known
  * @es: namespace
- * @proto: IPPROTO_ESP
+ * @proto: IPPROTO_ESP or IPPROTO_AH
  * @spi: big endian
  * @fp: fingerprint
  * Return: the SA or NULL: no memory, or more than ES_MAX_SAS. Context: es->sa_lock held, any

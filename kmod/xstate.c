@@ -37,6 +37,13 @@ u64 es_x_oseq(const struct xfrm_state *x)
 	}
 }
 
+/* A NIC that does the cipher follows the upper half. xfrm itself tells it with ESN only, and never one that numbers packets by itself. */
+static void tell_nic(struct xfrm_state *x)
+{
+	if (es_x_esn(x) && !es_x_offloaded(x))
+		xfrm_dev_state_advance_esn(x);
+}
+
 /**
  * es_x_raise() - go on from a higher number
  * @x: state, locked
@@ -60,8 +67,7 @@ bool es_x_raise(struct xfrm_state *x, u64 oseq)
 		x->replay.oseq = lower_32_bits(oseq);
 		break;
 	}
-	if (x->xso.dev)
-		xfrm_dev_state_advance_esn(x);
+	tell_nic(x);
 	return true;
 }
 
@@ -146,8 +152,7 @@ bool es_x_merge(struct xfrm_state *x, const struct es_window *w)
 		x->preplay_esn->seq = lower_32_bits(p);
 		x->preplay_esn->seq_hi = x->repl_mode == XFRM_REPLAY_MODE_ESN ? upper_32_bits(p) : 0;
 	}
-	if (x->xso.dev)
-		xfrm_dev_state_advance_esn(x);
+	tell_nic(x);
 	return true;
 }
 

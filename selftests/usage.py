@@ -187,7 +187,7 @@ BAD = [
     ("sa get dst 192.0.2.1 spi 0x100000000", "1 to 0xffffffff"),
     ("sa get dst 192.0.2.1 spi 0x", "1 to 0xffffffff"),
     ("sa get dst 192.0.2.1 spi 12ab", "1 to 0xffffffff"),
-    ("sa get dst 192.0.2.1 spi 1 proto ah", "words here: esp"),
+    ("sa get dst 192.0.2.1 spi 1 proto comp", "words here: esp ah"),
     ("sa put file", "too much"),
     ("resync 0", "1 to 255"),
     ("resync 256", "1 to 255"),

@@ -49,7 +49,7 @@ static void write_down(const struct sa_counters *sa)
 	inet_ntop(sa->dst.len == 4 ? AF_INET : AF_INET6, sa->dst.b, dst, sizeof(dst));
 	add("{\"dst\": \"%s\", \"spi\": \"0x%08x\"", dst, sa->spi);
 	if (sa->has & SA_HAS_PROTO)
-		add(", \"proto\": \"esp\"");
+		add(", \"proto\": %u", sa->proto);
 	if (sa->has & SA_HAS_FINGERPRINT)
 		add_hex("fingerprint", sa->fingerprint, sizeof(sa->fingerprint));
 	if (sa->has & SA_HAS_OSEQ)

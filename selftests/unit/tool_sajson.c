@@ -47,6 +47,10 @@ static bool takes_all(void)
 	ktap_expect(sa->bitmap_len == 2 && sa->bitmap[0] == 0xff && sa->bitmap[1] == 1 && sa->fingerprint[7] == 0xef);
 	ktap_expect(!(sa->has & SA_HAS_BYTES) && sa->has & SA_HAS_PACKETS);
 	free(sa);
+	ktap_expect(first(SA(", \"proto\": \"ah\""), &in, &sa, &n) == 1 && sa->proto == 51);
+	free(sa);
+	ktap_expect(first(SA(", \"proto\": 51"), &in, &sa, &n) == 1 && sa->proto == 51);
+	free(sa);
 	return true;
 }
 
@@ -76,8 +80,11 @@ static bool refuses(void)
 		{ SA(", \"seq\": 1, \"bitmap\": \"0g\""), "'bitmap' is not" },
 		{ SA(", \"bitmap\": \"00\""), "without 'seq'" },
 		{ SA(", \"fingerprint\": \"0123\""), "'fingerprint' is not" },
-		{ SA(", \"proto\": \"ah\""), "'proto' is not" },
-		{ SA(", \"proto\": 51"), "'proto' is not" },
+		{ SA(", \"proto\": \"comp\""), "'proto' is not" },
+		{ SA(", \"proto\": 108"), "'proto' is not" },
+		{ SA(", \"proto\": 306"), "'proto' is not" },
+		{ SA(", \"proto\": 4294967346"), "'proto' is not" },
+		{ SA(", \"proto\": true"), "'proto' is not" },
 		{ "{\"dst\": \"192.0.2.256\", \"spi\": 1}", "'dst' is not" },
 		{ "{\"dst\": \"192.0.2.1\", \"spi\": 0}", "'spi' is not" },
 		{ "{\"dst\": \"192.0.2.1\", \"spi\": 4294967296}", "'spi' is not" },

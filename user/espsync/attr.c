@@ -153,8 +153,9 @@ static json_t *from_port(const struct nlattr *nla)
 static json_t *from_proto(const struct nlattr *nla)
 {
 	unsigned int proto = (unsigned int)get_unsigned(nla, 1);
+	const char *name = word_name(&words_proto, proto);
 
-	return proto == IPPROTO_ESP ? json_string("esp") : json_integer(proto);
+	return name ? json_string(name) : json_integer(proto);
 }
 
 static json_t *from_hist(struct nlattr *nest)

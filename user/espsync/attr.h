@@ -27,7 +27,7 @@ struct words;
  * @ATTR_ADDRS: a nest of addresses, an array
  * @ATTR_PREFIXES: a nest of prefixes, an array of "ADDR/LEN"
  * @ATTR_SPI: big endian, "0x%08x"
- * @ATTR_PROTO: a u8, "esp" or a number
+ * @ATTR_PROTO: a u8, "esp", "ah" or a number
  * @ATTR_DROPS: repeated nests of reason and count, an object with every reason
  * @ATTR_HIST: a nest of u64, an array of strings
  */

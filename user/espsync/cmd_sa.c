@@ -48,7 +48,15 @@ static void name_sa(const struct sa_counters *sa, char *name, size_t size)
 	snprintf(name, size, "SA 0x%08x", sa->spi);
 }
 
-static const struct words protos = WORDS("esp");
+static int parse_proto(const char *what, const char *s, struct sa_counters *sa)
+{
+	int proto = word_find(&words_proto, s);
+
+	if (proto < 0)
+		return word_unknown(what, &words_proto, s);
+	sa->proto = (uint8_t)proto;
+	return 0;
+}
 
 static int sa_get(const struct cli *cli, int argc, char **argv)
 {
@@ -68,8 +76,8 @@ static int sa_get(const struct cli *cli, int argc, char **argv)
 		err = parse_addr(what, opts[DST].v[0], &sa.dst);
 	if (!err)
 		err = parse_spi(what, opts[SPI].v[0], &sa.spi);
-	if (!err && opts[PROTO].seen && word_find(&protos, opts[PROTO].v[0]))
-		err = word_unknown(what, &protos, opts[PROTO].v[0]);
+	if (!err && opts[PROTO].seen)
+		err = parse_proto(what, opts[PROTO].v[0], &sa);
 	if (err)
 		return err;
 	err = knl_open(&nl, cli, what);

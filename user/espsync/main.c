@@ -28,7 +28,7 @@ static const struct command commands[] = {
 	{ "promote", cmd_promote, "[group N]", "this node is active from now on" },
 	{ "demote", cmd_demote, "[group N] [timeout MS]", "this node is standby; answers when silent and flushed" },
 	{ "ready", cmd_ready, "[group N] [--local]", "could some standby (--local: this node) carry on? exit 0: yes, 1: no" },
-	{ "sa", cmd_sa, "get dst ADDR spi SPI [proto esp]\nput < JSON", "counters of an SA: read, or merge, never backwards" },
+	{ "sa", cmd_sa, "get dst ADDR spi SPI [proto esp|ah]\nput < JSON", "counters of an SA: read, or merge, never backwards" },
 	{ "resync", cmd_resync, "[NODE]", "send everything again" },
 	{ "monitor", cmd_monitor, "[events|counters]", "print what happens until interrupted" },
 };

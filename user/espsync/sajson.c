@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "sajson.h"
+#include "word.h"
 
 static bool get_u64(const json_t *value, uint64_t max, uint64_t *out)
 {
@@ -82,9 +83,12 @@ static bool read_spi(struct sa_counters *sa, const json_t *value)
 static bool read_proto(struct sa_counters *sa, const json_t *value)
 {
 	const char *s = json_string_value(value);
+	json_int_t n = s ? word_find(&words_proto, s) : json_integer_value(value);
 
-	sa->proto = IPPROTO_ESP;
-	return s ? !strcmp(s, "esp") : json_is_integer(value) && json_integer_value(value) == IPPROTO_ESP;
+	if (n < 0 || n > UINT8_MAX || !word_name(&words_proto, (unsigned int)n))
+		return false;
+	sa->proto = (uint8_t)n;
+	return true;
 }
 
 static bool read_fingerprint(struct sa_counters *sa, const json_t *value)
@@ -138,7 +142,7 @@ static const struct key {
 } keys[] = {
 	{ "dst", SA_HAS_DST, read_dst, "an address" },
 	{ "spi", SA_HAS_SPI, read_spi, "a number from 1 to 0xffffffff, as \"0x...\" or decimal" },
-	{ "proto", SA_HAS_PROTO, read_proto, "\"esp\"" },
+	{ "proto", SA_HAS_PROTO, read_proto, "\"esp\" or \"ah\"" },
 	{ "fingerprint", SA_HAS_FINGERPRINT, read_fingerprint, "16 hex digits" },
 	{ "oseq", SA_HAS_OSEQ, read_oseq, "a 64-bit number, best as a string" },
 	{ "seq", SA_HAS_SEQ, read_seq, "a 64-bit number, best as a string" },

@@ -20,7 +20,7 @@
  * struct sa_counters - what `sa get` says of an SA
  * @dst: destination
  * @spi: host order
- * @proto: IPPROTO_ESP
+ * @proto: IPPROTO_ESP or IPPROTO_AH
  * @fingerprint: 8 bytes
  * @has: bits of enum sa_has: which of the following were given
  * @oseq: last number used

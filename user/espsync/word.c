@@ -4,6 +4,7 @@
  *
  * Pure: no netlink message, no output but the refusal.
  */
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -40,6 +41,8 @@ const struct words words_sa_state =
 	      [ESPSYNC_SA_KEY_MISMATCH] = "key-mismatch");
 
 const struct words words_dir = WORDS([ESPSYNC_DIR_UNKNOWN] = NULL, [ESPSYNC_DIR_IN] = "in", [ESPSYNC_DIR_OUT] = "out");
+
+const struct words words_proto = WORDS([IPPROTO_ESP] = "esp", [IPPROTO_AH] = "ah");
 
 const struct words words_reason =
 	WORDS([ESPSYNC_REASON_NO_PEER] = "no-peer", [ESPSYNC_REASON_PEER_JOINING] = "peer-joining",

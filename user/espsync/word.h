@@ -24,7 +24,7 @@ struct words {
 	}
 
 extern const struct words words_peer_state, words_drop, words_role, words_doubt, words_overrun, words_evict, words_store;
-extern const struct words words_sa_state, words_dir, words_reason, words_event;
+extern const struct words words_sa_state, words_dir, words_proto, words_reason, words_event;
 
 /**
  * word_name() - the name of a value

@@ -256,7 +256,7 @@ enum espsync_sa_attr {
 	ESPSYNC_A_SA_UNSPEC,
 	ESPSYNC_A_SA_DST,		/* binary 4|16 */
 	ESPSYNC_A_SA_SPI,		/* u32 big endian */
-	ESPSYNC_A_SA_PROTO,		/* u8, IPPROTO_ESP */
+	ESPSYNC_A_SA_PROTO,		/* u8, IPPROTO_ESP or IPPROTO_AH */
 	ESPSYNC_A_SA_FINGERPRINT,	/* binary 8 */
 	ESPSYNC_A_SA_DIR,		/* u8, enum espsync_dir */
 	ESPSYNC_A_SA_STATE,		/* u8, enum espsync_sa_state */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What is on the wire, recorded by a process of its own: ESP, native and in UDP, and IKE.
+"""What is on the wire, recorded by a process of its own: ESP, native and in UDP, AH, and IKE.
 
 Job: be a judge that misses nothing. Every packet becomes a record in a file;
 the kernel's own count of packets that it could not hand over is `dropped`, and
@@ -20,7 +20,7 @@ SOL_PACKET, PACKET_STATISTICS, PACKET_OUTGOING = 263, 6, 4
 SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35
 IKE_SA_INIT, IKE_AUTH, CREATE_CHILD_SA, INFORMATIONAL = 34, 35, 36, 37
 
-# kind (0 ESP, 1 IKE), out, udp, time, spi or message id, seq or exchange | flags << 8, source and destination, length, offset of the frame
+# kind (0 ESP or AH, 1 IKE), out, udp, time, spi or message id, seq or exchange | flags << 8, source and destination, length, offset of the frame
 _RECORD = struct.Struct("<BBBxdII16s16sIQ")
 
 Esp = collections.namedtuple("Esp", "time out udp spi seq src dst length frame")
@@ -43,6 +43,8 @@ def parse(frame, link=14):
         return None
     if proto == 50 and len(frame) >= at + 8:
         return (0, 0, *struct.unpack_from("!II", frame, at), src, dst)
+    if proto == 51 and len(frame) >= at + 12:
+        return (0, 0, *struct.unpack_from("!II", frame, at + 4), src, dst)
     if proto != 17 or len(frame) < at + 16:
         return None
     sport, dport = struct.unpack_from("!HH", frame, at)
@@ -144,7 +146,7 @@ class Capture:
         return self._packets
 
     def esp(self, spi=None, out=None, since=0.0):
-        """ESP packets, of one SPI, of one direction (as the device's own end sees it), from a time on."""
+        """ESP and AH packets, of one SPI, of one direction (as the device's own end sees it), from a time on."""
         return [p for p in self.packets if isinstance(p, Esp) and p.time >= since
                 and (spi is None or p.spi == spi) and (out is None or p.out == out)]
 

@@ -42,6 +42,7 @@ class _Worker:
     def stop(self):
         if self.pid:
             os.kill(self.pid, signal.SIGTERM)
+            os.kill(self.pid, signal.SIGCONT)   # a test that failed may have left it stopped
             os.waitpid(self.pid, 0)
             self.pid = None
         return self

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """SAs and policies by hand, with ip xfrm, and what the kernel counts about them."""
 import dataclasses
+import errno
 import re
 import socket
 import struct
 
-from .netlink import ACK, DONE, DUMP, ERROR, REPLACE, REQUEST, attr, message, messages, request
+from .netlink import ACK, DONE, DUMP, ERROR, REPLACE, REQUEST, attr, attributes, message, messages, request
+from .net import Ns
 from .system import defer, sh
 
 ALGORITHMS = {
@@ -13,6 +15,7 @@ ALGORITHMS = {
     "gcm256": ["aead", "rfc4106(gcm(aes))", "0x" + "a2" * 36, "128"],
     "chacha": ["aead", "rfc7539esp(chacha20,poly1305)", "0x" + "c3" * 36, "128"],
     "cbc-sha256": ["enc", "cbc(aes)", "0x" + "b4" * 16, "auth-trunc", "hmac(sha256)", "0x" + "b5" * 32, "128"],
+    "sha256": ["auth-trunc", "hmac(sha256)", "0x" + "b8" * 32, "128"],
     "cbc-sha512": ["enc", "cbc(aes)", "0x" + "b6" * 32, "auth-trunc", "hmac(sha512)", "0x" + "b7" * 64, "256"],
 }
 UDP_ENCAP, UDP_ENCAP_ESPINUDP = 100, 2
@@ -32,10 +35,11 @@ class Sa:
     encap: tuple = None
     reqid: int = 1
     key: str = None
+    proto: str = "esp"
     extra: tuple = ()
 
     def id(self):
-        return ["src", self.src, "dst", self.dst, "proto", "esp", "spi", f"{self.spi:#x}"]
+        return ["src", self.src, "dst", self.dst, "proto", self.proto, "spi", f"{self.spi:#x}"]
 
     def words(self):
         """The words of ip xfrm state add."""
@@ -130,6 +134,69 @@ def xfrm_stat(ns):
     return ns.call(read)
 
 
+XFRM_MSG_NEWSA, XFRM_MSG_NEWPOLICY, XFRM_MSG_GETPOLICY = 0x10, 0x13, 0x15
+XFRMA_TMPL, XFRMA_LASTUSED, XFRMA_OFFLOAD_DEV, XFRMA_SA_DIR, XFRMA_SA_PCPU = 5, 15, 28, 33, 35
+XFRM_MODE_IPTFS = 5
+SA_SIZE, SA_SPI, SA_MODE, SA_WINDOW = 224, 72, 214, 215     # of struct xfrm_usersa_info
+POLICY_SIZE, TMPL_SIZE, TMPL_MODE = 168, 64, 48             # of struct xfrm_userpolicy_info and xfrm_user_tmpl
+_scratch = []
+
+
+def _dump(ns, kind):
+    found = []
+    with ns.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM) as sock:
+        sock.send(message(kind, b"", REQUEST | DUMP))
+        while True:
+            for what, _, body in messages(sock.recv(65536)):
+                if what in (ERROR, DONE):
+                    return found
+                found.append(body)
+
+
+def _amended_state(body, outbound, mode, attrs):
+    head, spi = bytearray(body[:SA_SIZE]), struct.unpack_from("!I", body, SA_SPI)[0]
+    out = spi == outbound
+    found = {k: v for k, v in attributes(body[SA_SIZE:]) if k != XFRMA_LASTUSED}
+    if mode:
+        head[SA_MODE] = mode
+    if out:     # one that only sends has no window
+        head[SA_WINDOW] = 0
+    if esn := found.get(XFRMA_REPLAY_ESN_VAL):      # and one that only receives no number
+        words, oseq, seq, oseq_hi, seq_hi, window = struct.unpack_from("=6I", esn)
+        found[XFRMA_REPLAY_ESN_VAL] = struct.pack("=6I", 0, oseq, 0, oseq_hi, 0, 0) if out else \
+            struct.pack("=6I", words, 0, seq, 0, seq_hi, window) + esn[24:]
+    found[XFRMA_SA_DIR] = b"\2" if out else b"\1"
+    found.update(attrs(spi, out) if attrs else {})
+    return bytes(head) + b"".join(attr(k, v) for k, v in found.items())
+
+
+def _amended_policy(body, mode):
+    found = dict(attributes(body[POLICY_SIZE:]))
+    tmpl = bytearray(found[XFRMA_TMPL])
+    if mode:
+        tmpl[TMPL_MODE::TMPL_SIZE] = bytes([mode] * (len(tmpl) // TMPL_SIZE))
+    found[XFRMA_TMPL] = bytes(tmpl)
+    return body[:POLICY_SIZE] + b"".join(attr(k, v) for k, v in found.items())
+
+
+def amended(ns, lines, outbound, mode=None, attrs=None):
+    """What `ip` makes of lines, with more than it can say: made in a namespace of its own, read back, changed and sent to ns.
+
+    Each state gets its direction (outbound: the SPI of those that send). mode: another one. attrs(spi, out): more attributes, a dict.
+    """
+    if not _scratch:
+        _scratch.append(Ns("scratch"))
+    at = _scratch[0]
+    at.batch(lines)
+    with ns.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM) as sock:
+        for body in _dump(at, XFRM_MSG_GETSA):
+            request(sock, message(XFRM_MSG_NEWSA, _amended_state(body, outbound, mode, attrs)), f"[{ns}] add a state")
+        for body in _dump(at, XFRM_MSG_GETPOLICY):
+            request(sock, message(XFRM_MSG_NEWPOLICY, _amended_policy(body, mode)), f"[{ns}] add a policy",
+                    ok=(errno.EEXIST,))     # several SAs may serve one
+    at.batch(["xfrm state flush", "xfrm policy flush"])
+
+
 def encap_socket(ns, address="0.0.0.0", port=4500):
     """The socket that hands ESP in UDP to xfrm, as charon's would; open until the end."""
     sock = ns.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
@@ -143,34 +210,52 @@ def encap_socket(ns, address="0.0.0.0", port=4500):
 class Tunnel:
     """A pair of SAs and the policies of a client and a gateway; install() it on as many gateways as share the address.
 
-    outer: client's and gateway's address. inner: the client's and the far network (mode transport: the outer addresses).
+    outer: client's and gateway's address. inner: the client's and the far network (mode transport: the outer addresses; mode beet: one address each).
+    on_gateways: words for states and policies there alone, such as a mark. beyond: what this system's `ip` cannot say, see amended().
     """
 
-    def __init__(self, client, gateway, inner=("10.2.0.1/32", "10.1.0.0/24"), spi=0x1000, mode="tunnel", **sa):
+    def __init__(self, client, gateway, inner=("10.2.0.1/32", "10.1.0.0/24"), spi=0x1000, mode="tunnel", on_gateways="", beyond=None, **sa):
         self.client, self.gateway, self.mode = client, gateway, mode
+        self.on_gateways, self.beyond, self.proto = on_gateways, beyond, sa.get("proto", "esp")
         width = "128" if ":" in client else "32"
-        self.inner = inner if mode == "tunnel" else (f"{client}/{width}", f"{gateway}/{width}")
+        self.inner = inner if mode != "transport" else (f"{client}/{width}", f"{gateway}/{width}")
         self.reqid = spi & 0x3fff or 1
         encap = sa.pop("encap", None)
         self.to_gw = Sa(client, gateway, spi, mode, encap=encap, reqid=self.reqid, **sa)
         self.to_client = Sa(gateway, client, spi + 1, mode, encap=encap and encap[::-1], reqid=self.reqid, **sa)
+        if mode == "beet":
+            self.to_gw.extra += ("sel", "src", self.inner[0], "dst", self.inner[1])
+            self.to_client.extra += ("sel", "src", self.inner[1], "dst", self.inner[0])
+
+    def outbound(self, gateway):
+        """The SPI of the SA that such a node sends with."""
+        return (self.to_client if gateway else self.to_gw).spi
 
     def _policies(self, gateway, verb):
         """Lines for ip -batch."""
         there, here = self.inner if gateway else self.inner[::-1]
         out = (self.gateway, self.client) if gateway else (self.client, self.gateway)
         sides = [("out", here, there, out), ("in", there, here, out[::-1])]
-        if gateway and self.mode == "tunnel":
+        if gateway and self.mode != "transport":
             sides.append(("fwd", there, here, out[::-1]))
         for direction, src, dst, ends in sides:
-            line = f"xfrm policy {verb} src {src} dst {dst} dir {direction}"
+            line = f"xfrm policy {verb} src {src} dst {dst} dir {direction}" + (f" {self.on_gateways}" if gateway else "")
             if verb != "delete":
-                line += f" tmpl src {ends[0]} dst {ends[1]} proto esp reqid {self.reqid} mode {self.mode}"
+                line += f" tmpl src {ends[0]} dst {ends[1]} proto {self.proto} reqid {self.reqid} mode {self.mode}"
             yield line
 
+    def states(self, gateway, verb="add"):
+        """Lines for ip -batch."""
+        for sa in (self.to_gw, self.to_client):
+            words, named = (sa.id(), self.on_gateways.startswith("mark")) if verb == "delete" else (sa.words(), True)
+            yield f"xfrm state {verb} {' '.join(words)}" + (f" {self.on_gateways}" if gateway and named else "")
+
     def install(self, ns, gateway=True):
-        ns.batch([*(f"xfrm state add {' '.join(sa.words())}" for sa in (self.to_gw, self.to_client)),
-                  *self._policies(gateway, "add")])
+        lines = [*self.states(gateway), *self._policies(gateway, "add")]
+        if self.beyond is not None:
+            amended(ns, lines, self.outbound(gateway), **self.beyond)
+        else:
+            ns.batch(lines)
         return self
 
     def install_client(self, ns):
@@ -179,4 +264,4 @@ class Tunnel:
     def remove(self, ns, gateway=True):
         """Whatever of it is there."""
         sh(["ip", "-n", ns, "-force", "-batch", "-"], ok=None, stdin="\n".join(
-            [*self._policies(gateway, "delete"), *(f"xfrm state delete {' '.join(sa.id())}" for sa in (self.to_gw, self.to_client))]) + "\n")
+            [*self._policies(gateway, "delete"), *self.states(gateway, "delete")]) + "\n")
