@@ -447,6 +447,7 @@ struct es_peer_in {
  * @tx_bytes: UDP payload
  * @rx_bytes: UDP payload
  * @drops: enum espsync_drop
+ * @skipped: its records of a type that this version does not know
  * @lag_packets: histogram
  * @lag_us: histogram
  */
@@ -490,6 +491,7 @@ struct es_peer {
 	u64 tx_bytes;
 	u64 rx_bytes;
 	u64 drops[__ESPSYNC_DROP_MAX];
+	u64 skipped;
 	u64 lag_packets[ES_HIST];
 	u64 lag_us[ES_HIST];
 };

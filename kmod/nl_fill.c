@@ -144,6 +144,7 @@ int es_nl_peer(struct es_net *es, struct es_peer *p, struct sk_buff *skb)
 	    nla_put_u64_64bit(skb, ESPSYNC_A_PEER_TX_BYTES, p->tx_bytes, ESPSYNC_A_PEER_PAD) ||
 	    nla_put_u64_64bit(skb, ESPSYNC_A_PEER_RX_BYTES, p->rx_bytes, ESPSYNC_A_PEER_PAD) ||
 	    (p->version && nla_put_u8(skb, ESPSYNC_A_PEER_VERSION, p->version)) ||
+	    nla_put_u64_64bit(skb, ESPSYNC_A_PEER_SKIPPED, p->skipped, ESPSYNC_A_PEER_PAD) ||
 	    (key && nla_put(skb, ESPSYNC_A_PEER_KEY_ID, sizeof(key->id), key->id)) ||
 	    put_drops(skb, ESPSYNC_A_PEER_DROPPED, p->drops) ||
 	    put_hist(skb, ESPSYNC_A_PEER_LAG_PACKETS, p->lag_packets) ||

@@ -40,7 +40,8 @@ OBJECT(peer, ESPSYNC_A_PEER,
 	{ ESPSYNC_A_PEER_DROPPED, ATTR_DROPS, .name = "dropped", .column = "dropped" },
 	{ ESPSYNC_A_PEER_LAG_PACKETS, ATTR_HIST, .name = "lag_packets" },
 	{ ESPSYNC_A_PEER_LAG_US, ATTR_HIST, .name = "lag_us" },
-	{ ESPSYNC_A_PEER_VERSION, ATTR_U8, .name = "version" });
+	{ ESPSYNC_A_PEER_VERSION, ATTR_U8, .name = "version" },
+	{ ESPSYNC_A_PEER_SKIPPED, ATTR_U64, .name = "skipped" });
 
 OBJECT(group, ESPSYNC_A_GROUP,
 	{ ESPSYNC_A_GROUP_ID, ATTR_U32, .name = "group", .column = "group" },

@@ -160,6 +160,7 @@ enum espsync_peer_attr {
 	ESPSYNC_A_PEER_VERSION,		/* u8: the wire version that it speaks */
 	ESPSYNC_A_PEER_PAD,
 	ESPSYNC_A_PEER_KEY_ID,		/* binary 8: of the key that both seal with; absent without a session */
+	ESPSYNC_A_PEER_SKIPPED,		/* u64: its records that a newer version has and this one passed over */
 	__ESPSYNC_A_PEER_MAX
 };
 
