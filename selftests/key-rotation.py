@@ -12,14 +12,12 @@ end. Datagrams under keys that are loaded, and under one that was deleted, are m
 import json
 import os
 import secrets
-import socket
-import struct
 import time
 
 import channelwire as cw
-from channelnet import Evil
 from esptest import check, defer, equal, main, until
 from failover import Events, Load, Watch, prepared, ready, return_zombie, sas, set_times, take_over
+from synclink import SyncLink
 
 PATIENT_MS = 3000       # dead_ms: a machine that is busy with other things is not a peer that is down
 
@@ -55,26 +53,6 @@ def delete_others(c, *nodes):
         for number, (_, used) in loaded(c, n).items():
             if not used:
                 c.espsync(n, f"key del {number}")
-
-
-class Wire:
-    """The channel's datagrams that gw2 sends and gets."""
-
-    def __init__(self, c):
-        self.sock = c.gw2.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
-        self.sock.bind(("sync", 3))
-        self.sock.setblocking(False)
-        defer(self.sock.close)
-
-    def read(self, src):
-        found = []
-        while True:
-            try:
-                packet = self.sock.recv(4096)
-            except BlockingIOError:
-                return found
-            if packet[0] >> 4 == 4 and packet[9] == socket.IPPROTO_UDP and packet[12:16] == socket.inet_aton(src):
-                found.append(packet[28:20 + struct.unpack(">H", packet[24:26])[0]])
 
 
 def settings():
@@ -213,28 +191,28 @@ def a_node_restarted_in_the_middle_joins(c):
 def a_deleted_key_is_believed_no_more(c):
     """While both keys are loaded both are answered; then the old one's datagrams, recorded and made, are counted and nothing else."""
     old, new = fresh(c)
-    wire, evil = Wire(c), Evil({"evil": c.gw1})
+    link = SyncLink(c)
 
     def answers(key):
         """One HELLO in 50 ms is answered."""
         nonce = os.urandom(16)
-        evil.send(cw.hello(key.on_wire, 1, 2, nonce))
+        link.send(cw.hello(key.on_wire, 1, 2, nonce))
         time.sleep(0.1)
-        opened = (cw.open_hello(key.on_wire, d) for d in wire.read(c.SYNC[2]) if cw.kind(d) == cw.HELLO)
+        opened = (cw.open_hello(key.on_wire, d) for d in link.read(c.SYNC[2]) if cw.kind(d) == cw.HELLO)
         return any(o and o[2] == nonce for o in opened)
 
     new.add(c, 1, 2)
     for key in (old, new):
         until(lambda: answers(key), 5, f"key {key.number} is answered while both are loaded")
-    wire.read(c.SYNC[2])
+    link.read(c.SYNC[2])
     recorded = []
-    until(lambda: recorded.extend(d for d in wire.read(c.SYNC[1]) if cw.kind(d) == cw.DATA) or len(recorded) >= 20, 10, "datagrams to record")
+    until(lambda: recorded.extend(d for d in link.read(c.SYNC[1]) if cw.kind(d) == cw.DATA) or len(recorded) >= 20, 10, "datagrams to record")
     check(all(d[8:16] == old.on_wire.id for d in recorded), "gw1 seals with the old key")
     new.use(c, 1, 2)
     delete_others(c, 1, 2)
     before = refused(c)[2, "key-id"]
     for datagram in recorded[:20]:
-        evil.send(datagram)
+        link.send(datagram)
     until(lambda: refused(c)[2, "key-id"] == before + 20, 5, "each recorded datagram is counted")
     check(not any(answers(old) for _ in range(10)), "nothing is answered under the deleted key")
     until(lambda: refused(c)[2, "key-id"] == before + 30, 5, "each HELLO under it is counted")
