@@ -15,7 +15,7 @@ import struct
 import subprocess
 import time
 
-import channelsays as says
+import channelsays as words
 import channelwire as cw
 from channelnet import (ADDR, ADDR6, GATEWAYS, KEY, NODE, VIP, Evil, Tape, connect, in_sync, make_channel, make_network, show, state, tool)
 from channelnet import drops as count_drops
@@ -288,7 +288,7 @@ def restart(c):
 
 def says_as_owner(flags, echo, evict_ms=60000, epoch=1 << 40):
     """What node 3 says of group 0, active, without records."""
-    return says.head([says.group(role=says.ACTIVE, flags=flags, node=3, epoch=epoch, evict_ms=evict_ms)], echo=echo)
+    return words.head([words.group(role=words.ACTIVE, flags=flags, node=3, epoch=epoch, evict_ms=evict_ms)], echo=echo)
 
 
 def older_news_does_not_undo_leaving(c):
@@ -310,9 +310,9 @@ def older_news_does_not_undo_leaving(c):
         return show("gw2", "groups")[0]["in"]
 
     echo, = struct.unpack_from(">Q", cw.open_data(session, c.tape.wait(cw.DATA, "gw2", "evil")))
-    check(says(10, says.IN), "in, for its owner says so")
-    check(not says(12, says.LEAVE), "not in any more, for it goes away")
-    check(not says(11, says.IN), "not in again by what was said before that")
+    check(says(10, words.IN), "in, for its owner says so")
+    check(not says(12, words.LEAVE), "not in any more, for it goes away")
+    check(not says(11, words.IN), "not in again by what was said before that")
     tool("gw2", "peer", "del", "3")
 
 
