@@ -33,6 +33,8 @@
 #define ES_SCAN_US	1000000
 #define ES_RESCAN_US	60000000
 #define ES_HELLO_US	100000
+#define ES_WISH_US	1000000	/* a HELLO under a key that the peer may not have */
+#define ES_USE_MS	1000
 
 /**
  * es_clock_us() - the clock that ran furthest
@@ -413,12 +415,21 @@ static void refused(struct es_net *es)
 	es_event_text(es, ESPSYNC_EVENT_REFUSED, 0, "the guard dropped packets that this standby would have sent");
 }
 
+static bool hello_due(const struct es_net *es, const struct es_peer *p)
+{
+	u64 since_us = es->clock_us - p->hello_us;
+
+	if (es_session_wants_hello(&p->session) || !es_peer_heard(p))
+		return since_us >= ES_HELLO_US;
+	return es_session_wants_key(&p->session) && since_us >= ES_WISH_US;
+}
+
 static void serve(struct es_net *es, struct es_peer *p)
 {
 	u64 quiet_us = es->clock_us - p->sent_us;
 
 	es_peer_tick(es, p);
-	if ((es_session_wants_hello(&p->session) || !es_peer_heard(p)) && es->clock_us - p->hello_us >= ES_HELLO_US)
+	if (hello_due(es, p))
 		es_tx_hello(es, p);
 	es_tx_data(es, p);
 	if (quiet_us >= max_t(u64, es->cfg.dead_ms * 1000ull / 15, es->cfg.tick_us) && es->clock_us != p->sent_us)
@@ -687,37 +698,133 @@ int es_channel_rebind(struct es_net *es, const struct es_config *cfg, struct net
 	return err ?: broken;
 }
 
-/**
- * es_channel_key() - set or change the cluster key
- * @es: namespace, locked, with a channel
- * @key: 32 bytes
- * Return: 0. Fingerprints depend on the key: SAs are released as they are and followed anew. The key that it has already changes nothing
- */
-int es_channel_key(struct es_net *es, const u8 *key)
+/* With the first key nodes can be heard, and SAs are followed. */
+static void follow_sas(struct es_net *es)
 {
-	struct es_group *g;
-	struct es_peer *p;
-
-	if (es->keyed && es_keys_are(&es->keys, key))
-		return 0;
-	leave(es);
-	unfollow(es);
-	release_all(es, false);
-	es_keys_set(&es->keys, key);
-	es->echo_floor_us = es->clock_us;
-	es_each_group(g, es)
-		es_group_unsaid(g);
-	list_for_each_entry(p, &es->peers, list) {
-		es_tx_reset(p);
-		es_session_wipe(&p->session);
-		es_session_init(&p->session, es->cfg.node, p->node, get_random_u64());
-		bitmap_zero(p->named, ES_MAX_SAS);
-		xa_destroy(&p->map);
-		es_peer_resync(p);
-	}
-	smp_store_release(&es->keyed, true);	/* the keys before it */
+	if (es->keyed)
+		return;
+	WRITE_ONCE(es->keyed, true);
 	es->rescan = true;
 	es_wake(es);
+}
+
+/**
+ * es_channel_key() - one key, number 0, and no other from this moment
+ * @es: namespace, locked, with a channel
+ * @key: 32 bytes. The key that is used already changes nothing
+ *
+ * All sessions end; what this node knows of SAs and peers stays, as if the link had been cut.
+ */
+void es_channel_key(struct es_net *es, const u8 *key)
+{
+	const struct es_key *used = es_keys_used(&es->keys);
+	struct es_peer *p;
+
+	if (used && es_keys_same(&es->keys, key) == used)
+		return;
+	es_keys_set(&es->keys, key);
+	list_for_each_entry(p, &es->peers, list)
+		es_session_drop(&p->session);
+	follow_sas(es);
+}
+
+/**
+ * es_channel_key_add() - accept a key from now on
+ * @es: namespace, locked, with a channel
+ * @number: as it is called here
+ * @key: 32 bytes; adding it again changes nothing
+ * @extack: for the reason
+ * Return: 0, -EEXIST (the number has another key, or the key another number), -ENOSPC
+ */
+int es_channel_key_add(struct es_net *es, u8 number, const u8 *key, struct netlink_ext_ack *extack)
+{
+	const struct es_key *same = es_keys_same(&es->keys, key), *taken = es_keys_find(&es->keys, number);
+
+	if (same && same == taken)
+		return 0;
+	if (same) {
+		NL_SET_ERR_MSG(extack, "this key is loaded already, as another number: espsync show channel");
+		return -EEXIST;
+	}
+	if (taken) {
+		NL_SET_ERR_MSG(extack, "this number has another key: give another number, or espsync key del it first");
+		return -EEXIST;
+	}
+	if (!es_keys_add(&es->keys, number, key)) {
+		NL_SET_ERR_MSG(extack, "4 keys are loaded already: delete one first (espsync key del ID)");
+		return -ENOSPC;
+	}
+	return 0;
+}
+
+/* A peer that is heard under another key than this node uses. */
+static bool behind(struct es_net *es)
+{
+	struct es_peer *p;
+
+	list_for_each_entry(p, &es->peers, list)
+		if (es_peer_heard(p) && es_peer_key(p) != es_keys_used(&es->keys))
+			return true;
+	return false;
+}
+
+/**
+ * es_channel_key_use() - begin sessions under a key that is loaded
+ * @es: namespace, locked, with a channel; the lock is let go while sessions change
+ * @number: the key's
+ * @extack: for the reason
+ * Return: 0 or -ENOENT
+ *
+ * Waits, at most ES_USE_MS, until the peers that are heard have a session under it. One that does not have the key stays with the session that it has.
+ */
+int es_channel_key_use(struct es_net *es, u8 number, struct netlink_ext_ack *extack)
+{
+	const struct es_key *key = es_keys_find(&es->keys, number);
+	u64 until = es_clock_us() + ES_USE_MS * 1000ull;
+	struct es_peer *p;
+
+	if (!key) {
+		NL_SET_ERR_MSG(extack, "no such key is loaded: espsync key add ID psk-file FILE");
+		return -ENOENT;
+	}
+	es_keys_use(&es->keys, key);
+	follow_sas(es);
+	list_for_each_entry(p, &es->peers, list) {
+		es_session_rekey(&p->session);
+		if (es_session_wants_key(&p->session))
+			es_tx_hello(es, p);
+	}
+	while (es->up && es_keys_used(&es->keys) == key && behind(es) && es_clock_us() < until) {
+		mutex_unlock(&es->lock);
+		usleep_range(500, 1000);
+		mutex_lock(&es->lock);
+	}
+	return 0;
+}
+
+/**
+ * es_channel_key_del() - accept a key no more; sessions under it end
+ * @es: namespace, locked, with a channel
+ * @number: the key's
+ * @extack: for the reason
+ * Return: 0, -ENOENT, -EBUSY (it is used)
+ */
+int es_channel_key_del(struct es_net *es, u8 number, struct netlink_ext_ack *extack)
+{
+	struct es_key *key = es_keys_find(&es->keys, number);
+	struct es_peer *p;
+
+	if (!key) {
+		NL_SET_ERR_MSG(extack, "no such key is loaded: espsync show channel");
+		return -ENOENT;
+	}
+	if (key == es_keys_used(&es->keys)) {
+		NL_SET_ERR_MSG(extack, "this key is in use: espsync key use another one first");
+		return -EBUSY;
+	}
+	list_for_each_entry(p, &es->peers, list)
+		es_session_unkey(&p->session, es_keys_slot(&es->keys, key));
+	es_keys_del(key);
 	return 0;
 }
 

@@ -11,7 +11,10 @@
 int es_channel_start(struct es_net *es, const struct es_config *cfg, struct netlink_ext_ack *extack);
 int es_channel_rebind(struct es_net *es, const struct es_config *cfg, struct netlink_ext_ack *extack);
 void es_channel_stop(struct es_net *es, bool release);
-int es_channel_key(struct es_net *es, const u8 *key);
+void es_channel_key(struct es_net *es, const u8 *key);
+int es_channel_key_add(struct es_net *es, u8 number, const u8 *key, struct netlink_ext_ack *extack);
+int es_channel_key_use(struct es_net *es, u8 number, struct netlink_ext_ack *extack);
+int es_channel_key_del(struct es_net *es, u8 number, struct netlink_ext_ack *extack);
 void es_channel_speak(struct es_net *es);
 u64 es_clock_us(void);
 
@@ -25,6 +28,7 @@ void es_peer_resync(struct es_peer *p);
 void es_peer_unheard(struct es_net *es, struct es_peer *p, bool forget);
 void es_peer_out(struct es_peer *p);
 u8 es_peer_state(const struct es_peer *p);
+const struct es_key *es_peer_key(const struct es_peer *p);
 u8 es_peer_state_in(const struct es_group *g, const struct es_peer *p);
 u32 es_peer_unsynced(const struct es_peer *p);
 void es_peer_tick(struct es_net *es, struct es_peer *p);

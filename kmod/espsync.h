@@ -53,6 +53,7 @@
 #define ES_MAX_GROUPS	16		/* every datagram says of each what this node is */
 #define ES_MAX_SAS	(1u << 18)	/* of one namespace: handles, and the bits of a peer's bitmaps */
 #define ES_HASH_BITS	14
+#define ES_FP_LEN	8		/* a fingerprint */
 #define ES_INFLIGHT	64		/* datagrams of a peer that wait for an acknowledgement */
 #define ES_MAX_RECS	96		/* records of one datagram */
 #define ES_SETTLE_MS	5000		/* after promote: SAs that appear may be mirrors that come late */
@@ -486,6 +487,7 @@ struct es_peer_in {
  * @tx_bytes: UDP payload
  * @rx_bytes: UDP payload
  * @drops: enum espsync_drop
+ * @skipped: its records of a type that this version does not know
  * @lag_packets: histogram
  * @lag_us: histogram
  */
@@ -529,6 +531,7 @@ struct es_peer {
 	u64 tx_bytes;
 	u64 rx_bytes;
 	u64 drops[__ESPSYNC_DROP_MAX];
+	u64 skipped;
 	u64 lag_packets[ES_HIST];
 	u64 lag_us[ES_HIST];
 };
@@ -591,8 +594,8 @@ struct es_expect {
  * @lock: see DOC: Locking
  * @cfg: es->lock
  * @up: a channel exists: es->lock; read locklessly by notifications
- * @keyed: SAs are followed; the same
- * @keys: es->lock for writing; read by notifications only while @keyed
+ * @keyed: there is a key to begin sessions with, and SAs are followed; the same
+ * @keys: cluster keys; es->lock
  * @sock: es->lock
  * @thread: the channel's
  * @wait: what it sleeps on

@@ -161,13 +161,12 @@ void es_km_adopt(struct es_net *es, struct xfrm_state *x, bool locked, bool told
 	u8 dir;
 	u64 fp;
 
-	/* with smp_store_release() of es_channel_key(): the keys are there */
-	if (!smp_load_acquire(&es->keyed) || !es_proto_numbered(x->id.proto) || !es_x_live(x))
+	if (!READ_ONCE(es->keyed) || !es_proto_numbered(x->id.proto) || !es_x_live(x))
 		return;
 	g = es_place_state(es, x, &dir);
 	if (followed(es, x, g, dir) || !g)
 		return;
-	fp = es_x_fingerprint(&es->keys, x);
+	fp = es_x_fingerprint(x);
 	if (!locked)
 		spin_lock_bh(&x->lock);
 	spin_lock(&es->sa_lock);

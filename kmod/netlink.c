@@ -87,6 +87,11 @@ static const struct nla_policy helper_policy[ESPSYNC_A_HELPER_MAX + 1] = {
 	[ESPSYNC_A_HELPER_TEXT] = { .type = NLA_NUL_STRING, .len = 127 },
 };
 
+static const struct nla_policy key_policy[ESPSYNC_A_KEY_MAX + 1] = {
+	[ESPSYNC_A_KEY_NUMBER] = { .type = NLA_U8 },
+	[ESPSYNC_A_KEY_SECRET] = NLA_POLICY_EXACT_LEN(ESPSYNC_KEY_LEN),
+};
+
 static const struct nla_policy es_policy[ESPSYNC_A_MAX + 1] = {
 	[ESPSYNC_A_CHANNEL] = NLA_POLICY_NESTED(channel_policy),
 	[ESPSYNC_A_PEER] = NLA_POLICY_NESTED(peer_policy),
@@ -94,6 +99,7 @@ static const struct nla_policy es_policy[ESPSYNC_A_MAX + 1] = {
 	[ESPSYNC_A_SA] = NLA_POLICY_NESTED(sa_policy),
 	[ESPSYNC_A_HELPER] = NLA_POLICY_NESTED(helper_policy),
 	[ESPSYNC_A_LOCAL] = { .type = NLA_FLAG },
+	[ESPSYNC_A_KEY] = NLA_POLICY_NESTED(key_policy),
 };
 
 /* The request's nest, taken apart; NULL attributes where there is none. */
@@ -267,8 +273,15 @@ static int channel_apply(struct es_net *es, struct genl_info *info, struct nlatt
 	}
 	err = es->up ? es_channel_rebind(es, &c, info->extack) : es_channel_start(es, &c, info->extack);
 	if (!err && tb[ESPSYNC_A_CHANNEL_KEY])
-		err = es_channel_key(es, nla_data(tb[ESPSYNC_A_CHANNEL_KEY]));
+		es_channel_key(es, nla_data(tb[ESPSYNC_A_CHANNEL_KEY]));
 	return err;
+}
+
+/* The request is freed after us; the key is not left in it. */
+static void forget_key(struct nlattr *key)
+{
+	if (key)
+		memzero_explicit(nla_data(key), ESPSYNC_KEY_LEN);
 }
 
 static int channel_set(struct sk_buff *req, struct genl_info *info)
@@ -282,8 +295,7 @@ static int channel_set(struct sk_buff *req, struct genl_info *info)
 	es = lock_net(info);
 	err = channel_apply(es, info, tb);
 	mutex_unlock(&es->lock);
-	if (tb[ESPSYNC_A_CHANNEL_KEY])	/* the request is freed after us; the key is not left in it */
-		memzero_explicit(nla_data(tb[ESPSYNC_A_CHANNEL_KEY]), ESPSYNC_KEY_LEN);
+	forget_key(tb[ESPSYNC_A_CHANNEL_KEY]);
 	return err;
 }
 
@@ -301,6 +313,39 @@ static int channel_del(struct sk_buff *req, struct genl_info *info)
 	es_channel_stop(es, tb[ESPSYNC_A_CHANNEL_RELEASE]);
 	mutex_unlock(&es->lock);
 	return 0;
+}
+
+static int key_apply(struct es_net *es, struct genl_info *info, u8 number, const struct nlattr *secret)
+{
+	switch (info->genlhdr->cmd) {
+	case ESPSYNC_CMD_KEY_ADD:
+		return es_channel_key_add(es, number, nla_data(secret), info->extack);
+	case ESPSYNC_CMD_KEY_USE:
+		return es_channel_key_use(es, number, info->extack);
+	default:
+		return es_channel_key_del(es, number, info->extack);
+	}
+}
+
+static int key_change(struct sk_buff *req, struct genl_info *info)
+{
+	struct nlattr *tb[ESPSYNC_A_KEY_MAX + 1];
+	struct es_net *es;
+	int err = open_nest(info, ESPSYNC_A_KEY, tb, ESPSYNC_A_KEY_MAX, key_policy);
+
+	if (err)
+		return err;
+	if (!tb[ESPSYNC_A_KEY_NUMBER])
+		err = refuse(info, -EINVAL, "the key's number is missing");
+	else if (!tb[ESPSYNC_A_KEY_SECRET] && info->genlhdr->cmd == ESPSYNC_CMD_KEY_ADD)
+		err = refuse(info, -EINVAL, "the key is missing");
+	es = err ? NULL : lock_channel(info);
+	if (es) {
+		err = key_apply(es, info, nla_get_u8(tb[ESPSYNC_A_KEY_NUMBER]), tb[ESPSYNC_A_KEY_SECRET]);
+		mutex_unlock(&es->lock);
+	}
+	forget_key(tb[ESPSYNC_A_KEY_SECRET]);
+	return es || err ? err : -ENOTCONN;
 }
 
 static int peer_add(struct sk_buff *req, struct genl_info *info)
@@ -904,6 +949,9 @@ static const struct genl_ops es_ops[] = {
 	ES_OP(RESYNC, resync, NULL),
 	ES_OP(STATS_GET, stats_get, NULL),
 	ES_OP(HELPER_REPORT, helper_report, NULL),
+	ES_OP(KEY_ADD, key_change, NULL),
+	ES_OP(KEY_USE, key_change, NULL),
+	ES_OP(KEY_DEL, key_change, NULL),
 };
 
 static const struct genl_multicast_group es_mcgrps[] = {

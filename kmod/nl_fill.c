@@ -3,7 +3,7 @@
  * nl_fill.c - what userspace is shown of channel, peers, groups, SAs and counters.
  *
  * Job: objects to attributes. Reads, never changes.
- * What may not enter: requests, the cluster key.
+ * What may not enter: requests, cluster keys.
  *
  * Context: process, es->lock held.
  */
@@ -19,6 +19,26 @@ int es_nl_addr(struct sk_buff *skb, int type, u16 family, const void *raw)
 	return nla_put(skb, type, family == AF_INET ? 4 : 16, raw);
 }
 
+/* Which keys are loaded: their numbers and public ids, never more. */
+static int put_keys(const struct es_keys *k, struct sk_buff *skb)
+{
+	const struct es_key *key;
+
+	for (key = k->key; key < k->key + ES_MAX_KEYS; key++) {
+		struct nlattr *nest;
+
+		if (!key->live)
+			continue;
+		nest = nla_nest_start(skb, ESPSYNC_A_CHANNEL_KEYS);
+		if (!nest || nla_put_u8(skb, ESPSYNC_A_KEY_NUMBER, key->number) ||
+		    nla_put(skb, ESPSYNC_A_KEY_ID, sizeof(key->id), key->id) ||
+		    nla_put_u8(skb, ESPSYNC_A_KEY_USED, key == es_keys_used(k)))
+			return -EMSGSIZE;
+		nla_nest_end(skb, nest);
+	}
+	return 0;
+}
+
 /**
  * es_nl_channel() - the channel's nest
  * @es: namespace, locked, with a channel
@@ -27,6 +47,7 @@ int es_nl_addr(struct sk_buff *skb, int type, u16 family, const void *raw)
  */
 int es_nl_channel(struct es_net *es, struct sk_buff *skb)
 {
+	const struct es_key *used = es_keys_used(&es->keys);
 	const struct es_config *c = &es->cfg;
 	struct nlattr *nest = nla_nest_start(skb, ESPSYNC_A_CHANNEL);
 
@@ -34,13 +55,13 @@ int es_nl_channel(struct es_net *es, struct sk_buff *skb)
 	    es_nl_addr(skb, ESPSYNC_A_CHANNEL_LOCAL, c->local.family, &c->local.v6) ||
 	    nla_put_be16(skb, ESPSYNC_A_CHANNEL_PORT, c->local.port) ||
 	    (*c->dev && nla_put_string(skb, ESPSYNC_A_CHANNEL_DEV, c->dev)) ||
-	    (es->keyed && nla_put(skb, ESPSYNC_A_CHANNEL_KEY_ID, sizeof(es->keys.id), es->keys.id)) ||
+	    (used && nla_put(skb, ESPSYNC_A_CHANNEL_KEY_ID, sizeof(used->id), used->id)) ||
 	    nla_put_u32(skb, ESPSYNC_A_CHANNEL_TICK_US, c->tick_us) ||
 	    nla_put_u32(skb, ESPSYNC_A_CHANNEL_DEAD_MS, c->dead_ms) ||
 	    nla_put_u32(skb, ESPSYNC_A_CHANNEL_DETECT_MS, c->detect_ms) ||
 	    nla_put_u32(skb, ESPSYNC_A_CHANNEL_EVICT_MS, c->evict_ms) ||
 	    nla_put_u32(skb, ESPSYNC_A_CHANNEL_INTERVAL_US, max(es->interval_us, c->tick_us)) ||
-	    nla_put_string(skb, ESPSYNC_A_CHANNEL_VERSION, ES_VERSION))
+	    nla_put_string(skb, ESPSYNC_A_CHANNEL_VERSION, ES_VERSION) || put_keys(&es->keys, skb))
 		return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	return 0;
@@ -110,6 +131,7 @@ static u32 live_sas(struct es_net *es)
 int es_nl_peer(struct es_net *es, struct es_peer *p, struct sk_buff *skb)
 {
 	struct nlattr *nest = nla_nest_start(skb, ESPSYNC_A_PEER);
+	const struct es_key *key = es_peer_key(p);
 	u32 total = live_sas(es);
 
 	if (!nest || nla_put_u8(skb, ESPSYNC_A_PEER_NODE, p->node) ||
@@ -122,6 +144,8 @@ int es_nl_peer(struct es_net *es, struct es_peer *p, struct sk_buff *skb)
 	    nla_put_u64_64bit(skb, ESPSYNC_A_PEER_TX_BYTES, p->tx_bytes, ESPSYNC_A_PEER_PAD) ||
 	    nla_put_u64_64bit(skb, ESPSYNC_A_PEER_RX_BYTES, p->rx_bytes, ESPSYNC_A_PEER_PAD) ||
 	    (p->version && nla_put_u8(skb, ESPSYNC_A_PEER_VERSION, p->version)) ||
+	    nla_put_u64_64bit(skb, ESPSYNC_A_PEER_SKIPPED, p->skipped, ESPSYNC_A_PEER_PAD) ||
+	    (key && nla_put(skb, ESPSYNC_A_PEER_KEY_ID, sizeof(key->id), key->id)) ||
 	    put_drops(skb, ESPSYNC_A_PEER_DROPPED, p->drops) ||
 	    put_hist(skb, ESPSYNC_A_PEER_LAG_PACKETS, p->lag_packets) ||
 	    put_hist(skb, ESPSYNC_A_PEER_LAG_US, p->lag_us))

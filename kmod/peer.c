@@ -258,6 +258,18 @@ u8 es_peer_state(const struct es_peer *p)
 	return worst;
 }
 
+/**
+ * es_peer_key() - the cluster key that its session was made from: what both seal with
+ * @p: the peer
+ * Return: the key; NULL without a session
+ */
+const struct es_key *es_peer_key(const struct es_peer *p)
+{
+	int slot = es_session_key(&p->session);
+
+	return slot < 0 ? NULL : &p->es->keys.key[slot];
+}
+
 /* As owner: whether this peer has everything and may be told that it is in. */
 static void join_or_leave(struct es_group *g, struct es_peer *p)
 {

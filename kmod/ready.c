@@ -199,6 +199,17 @@ static void group(const struct es_group *g, struct list *l, const struct tally *
 		sas(t, l);
 }
 
+/* Peers that will be cut off when what they seal with is deleted here; one that is not heard is named as that. */
+static void keys(const struct es_net *es, struct list *l)
+{
+	struct es_peer *p;
+
+	list_for_each_entry(p, &es->peers, list)
+		if (es_peer_heard(p) && es_peer_key(p) && es_peer_key(p) != es_keys_used(&es->keys))
+			add(l, ESPSYNC_REASON_NO_KEY, p->node, 0, 0,
+			    "the peer seals with another key than this node uses: espsync key add and key use there, or use here the one that all have");
+}
+
 /**
  * es_ready() - reasons why not
  * @es: namespace, locked, with a channel
@@ -215,6 +226,8 @@ unsigned int es_ready(struct es_net *es, const struct es_group *only, bool local
 
 	if (!es->keyed)
 		add(&l, ESPSYNC_REASON_NO_KEY, 0, 0, 0, "the channel has no key: espsync channel set ... psk-file FILE");
+	if (!local)
+		keys(es, &l);
 	count(es, t);
 	es_each_group(g, es)
 		if (!only || g == only)

@@ -266,19 +266,19 @@ static bool well_formed(struct es_net *es, struct es_cursor c)
 {
 	struct es_wire_group g;
 	struct es_wire_head h;
-	int more;
+	enum es_wire_got got;
 
 	if (!es_wire_get_head(&c, &h))
 		return false;
 	while (h.ngroups--)
-		if (!es_wire_get_group(&c, &g))
+		if (!es_wire_get_group(&c, &h, &g))
 			return false;
 	do {
-		more = es_wire_get_rec(&c, &es->rec);
-		if (more > 0 && !sane(&es->rec))
+		got = es_wire_get_rec(&c, &es->rec);
+		if (got == ES_WIRE_RECORD && !sane(&es->rec))
 			return false;
-	} while (more > 0);
-	return !more;
+	} while (got > ES_WIRE_NO_MORE);
+	return got == ES_WIRE_NO_MORE;
 }
 
 /* It goes away in order: it stalls nobody, and what it said holds no longer. */
@@ -309,7 +309,7 @@ static unsigned long groups(struct es_net *es, struct es_peer *p, struct es_curs
 	unsigned int i;
 
 	for (i = 0; i < h->ngroups; i++) {
-		es_wire_get_group(c, &w);
+		es_wire_get_group(c, h, &w);
 		*left |= w.flags & ES_GROUP_LEAVE;
 		g = es_place_find(es, w.id);
 		if (!g)
@@ -332,6 +332,7 @@ static void content(struct es_net *es, struct es_peer *p, const struct es_opened
 	struct es_cursor c = { .p = o->data, .end = o->data + o->len };
 	bool newest = o->seq >= p->ack_high, stored = true, records = false, left = false;
 	struct es_wire_head h;
+	enum es_wire_got got;
 	unsigned long owned;
 
 	if (!well_formed(es, c)) {
@@ -346,9 +347,12 @@ static void content(struct es_net *es, struct es_peer *p, const struct es_opened
 	}
 	note_echo(es, p, &h);
 	es_tx_acked(es, p, h.ack_seq, h.ack_bits);
-	while (es_wire_get_rec(&c, &es->rec) > 0) {
+	while ((got = es_wire_get_rec(&c, &es->rec)) > ES_WIRE_NO_MORE) {
 		records = true;
-		stored &= apply(es, p, &es->rec, owned);
+		if (got == ES_WIRE_PASSED_OVER)
+			p->skipped++;
+		else
+			stored &= apply(es, p, &es->rec, owned);
 	}
 	if (stored)
 		acknowledge(p, o->seq);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * session.c - keys of a channel and the sessions between two nodes.
+ * session.c - the sessions between two nodes.
  *
  * Job: everything that decides whether a datagram is believed (design, 4.5 and
- * I6): key derivation, handshake, sealing, and the replay window of datagrams.
+ * I6): session keys, handshake, sealing, and the replay window of datagrams.
  * What may not enter: sockets, SAs, clocks, locks (the caller holds the
  * channel's), and what the payload means.
  *
@@ -23,7 +23,7 @@
  *
  *	A  HELLO { fresh a }				asks
  *	B  HELLO { fresh b, mine b, yours a, REPLY }	shows that B is there now; B keeps nothing
- *	A  HELLO { fresh a', mine a, yours b }, DATA	A has the candidate (a, b); so has B when this arrives
+ *	A  HELLO { fresh a', mine a, yours b }		A has the candidate (a, b); so has B when this arrives
  *	B  DATA						under (a, b): A's candidate becomes its session
  *	A  DATA						under (a, b): so does B's
  *
@@ -40,9 +40,20 @@
  *
  * Neither does a HELLO end a session. The candidate takes the place of the
  * session only when a DATA of the peer arrived under it. Until then DATA goes out
- * under the session, if there is one, except one after each HELLO that made,
- * repeated or confirmed the candidate: the probe. What arrives is accepted
- * under both.
+ * under the session, if there is one, except one that answers each HELLO that made
+ * or repeated the candidate: the probe. (Not one behind a HELLO: where DATA is taken
+ * before HELLOs it would come too early.) What arrives is accepted under both, and
+ * for a while under the session before: a peer that has not heard yet that it was
+ * replaced goes on with it.
+ *
+ * Cluster keys may be several (keys.h): the key id says which one a datagram is
+ * sealed with. A node asks under the one that it uses, and answers under any; the
+ * pair and its session belong to the key of the HELLO that made them. A session
+ * goes on when its node uses another key, until a session under that one, which
+ * the node asks for beside it, has taken its place: so nothing is refused while
+ * keys change, and a peer that does not have the new key stays with the old one.
+ * Nobody asks for that more often than he was told to use a key, so two nodes
+ * that use different ones do not replace each other's sessions in turn.
  *
  * That both sides end with the same session, whatever is lost, repeated or overtaken:
  *  - The question or the REPLY is lost: A asks again.
@@ -121,84 +132,12 @@ static_assert(TAG_LEN == ES_SESSION_TAIL);
 #define CAPS		0
 
 /* Labels, with their final 0 so that none begins another. */
-static const char label_id[] = "espsync v1 key id";
-static const char label_hello[] = "espsync v1 hello";
-static const char label_fp[] = "espsync v1 sa";
 static const char label_session[] = "espsync v1 session";
 static const char label_session_id[] = "espsync v1 session id";
 
 static int refuse(enum espsync_drop why)
 {
 	return -1 - (int)why;
-}
-
-/**
- * es_keys_set() - derive what the cluster key is used as
- * @k: what to fill
- * @key: the cluster key; the caller wipes its copy
- *
- * Context: any. The caller keeps readers of @k away.
- */
-void es_keys_set(struct es_keys *k, const u8 key[ES_KEY_LEN])
-{
-	es_blake2s h;
-
-	memcpy(k->key, key, ES_KEY_LEN);
-	blake2s_init_key(&h, sizeof(k->id), key, ES_KEY_LEN);
-	blake2s_update(&h, (const u8 *)label_id, sizeof(label_id));
-	blake2s_final(&h, k->id);
-	blake2s_init_key(&h, sizeof(k->hello), key, ES_KEY_LEN);
-	blake2s_update(&h, (const u8 *)label_hello, sizeof(label_hello));
-	blake2s_final(&h, k->hello);
-}
-
-/**
- * es_keys_wipe() - forget the cluster key
- * @k: keys
- *
- * Context: any. The caller keeps readers of @k away.
- */
-void es_keys_wipe(struct es_keys *k)
-{
-	memzero_explicit(k, sizeof(*k));
-}
-
-/**
- * es_fp_init() - begin the fingerprint of an SA
- * @k: keys, not changing meanwhile
- * @fp: working state; es_fp_final() wipes it
- *
- * Context: any, also atomic.
- */
-void es_fp_init(const struct es_keys *k, es_blake2s *fp)
-{
-	blake2s_init_key(fp, ES_FP_LEN, k->key, ES_KEY_LEN);
-	blake2s_update(fp, (const u8 *)label_fp, sizeof(label_fp));
-}
-
-/**
- * es_fp_update() - add to a fingerprint
- * @fp: working state
- * @data: what to add; where its length is not fixed the caller adds the length first
- * @len: length of @data
- *
- * Context: any, also atomic.
- */
-void es_fp_update(es_blake2s *fp, const void *data, size_t len)
-{
-	blake2s_update(fp, data, len);
-}
-
-/**
- * es_fp_final() - end a fingerprint
- * @fp: working state, wiped
- * @out: the fingerprint
- *
- * Context: any, also atomic.
- */
-void es_fp_final(es_blake2s *fp, u8 out[ES_FP_LEN])
-{
-	blake2s_final(fp, out);
 }
 
 /* One value derived from a pair of nonces; @from tells the two directions apart. */
@@ -210,7 +149,7 @@ static void derive(const struct es_session *s, const struct es_keys *k,
 	const u8 nodes[3] = { min(s->self, s->peer), max(s->self, s->peer), from };
 	es_blake2s h;
 
-	blake2s_init_key(&h, len, k->key, ES_KEY_LEN);
+	blake2s_init_key(&h, len, k->key[t->key].key, ES_KEY_LEN);
 	blake2s_update(&h, (const u8 *)label, label_len);
 	blake2s_update(&h, nodes, sizeof(nodes));
 	blake2s_update(&h, first ? t->mine : t->yours, ES_NONCE_LEN);
@@ -266,9 +205,49 @@ void es_session_drop(struct es_session *s)
 {
 	memzero_explicit(&s->cur, sizeof(s->cur));
 	memzero_explicit(&s->cand, sizeof(s->cand));
+	memzero_explicit(&s->prev, sizeof(s->prev));
 	s->probe = false;
 	s->reply = false;
+	s->wish = false;
 	fresh_nonce(s);
+}
+
+/**
+ * es_session_rekey() - another cluster key is used from now on
+ * @s: session
+ *
+ * The session goes on until one under that key has carried a datagram of the peer. A new one is asked for even if it is under that key:
+ * what was asked under another key may still be answered.
+ *
+ * Context: any; the channel's lock.
+ */
+void es_session_rekey(struct es_session *s)
+{
+	s->wish = true;
+}
+
+static void unkey(struct es_session_keys *t, u8 slot)
+{
+	if (t->live && t->key == slot)
+		memzero_explicit(t, sizeof(*t));
+}
+
+/**
+ * es_session_unkey() - a cluster key is accepted no more: sessions that were made from it end
+ * @s: session
+ * @slot: of the key
+ *
+ * Context: any; the channel's lock.
+ */
+void es_session_unkey(struct es_session *s, u8 slot)
+{
+	unkey(&s->cur, slot);
+	unkey(&s->cand, slot);
+	unkey(&s->prev, slot);
+	if (!s->cur.live)
+		memzero_explicit(&s->prev, sizeof(s->prev));
+	s->probe &= s->cand.live;
+	s->reply &= s->reply_key != slot;
 }
 
 /**
@@ -306,7 +285,31 @@ bool es_session_wants_hello(const struct es_session *s)
 	return !s->cur.live || s->cand.live;
 }
 
-static void put_head(const struct es_session *s, const struct es_keys *k, struct head *h,
+/**
+ * es_session_wants_key() - is the session to be replaced by one under the cluster key that is used now?
+ * @s: session
+ *
+ * Context: any; the channel's lock.
+ * Return: true until the peer has confirmed one. A peer without that key never does
+ */
+bool es_session_wants_key(const struct es_session *s)
+{
+	return s->cur.live && s->wish;
+}
+
+/**
+ * es_session_key() - the cluster key that the session was made from
+ * @s: session
+ *
+ * Context: any; the channel's lock.
+ * Return: its slot, or -1 without a session
+ */
+int es_session_key(const struct es_session *s)
+{
+	return s->cur.live ? s->cur.key : -1;
+}
+
+static void put_head(const struct es_session *s, const struct es_key *k, struct head *h,
 		     u8 type, size_t len)
 {
 	h->version = ES_WIRE_VERSION;
@@ -318,10 +321,18 @@ static void put_head(const struct es_session *s, const struct es_keys *k, struct
 	memcpy(h->key_id, k->id, ES_KEY_ID_LEN);
 }
 
+/* The session that a HELLO is about; NULL: it only asks. */
+static const struct es_session_keys *about(const struct es_session *s, const struct es_keys *k)
+{
+	if (s->cand.live && (!s->wish || s->cand.key + 1 == k->used))
+		return &s->cand;
+	return s->cur.live && !s->wish ? &s->cur : NULL;
+}
+
 /**
  * es_session_hello() - build the HELLO that is to be sent now
  * @s: session
- * @k: keys
+ * @k: keys, one of them used
  * @buf: where to
  * @size: room in @buf, at least ES_SESSION_HELLO_LEN
  *
@@ -335,17 +346,18 @@ static void put_head(const struct es_session *s, const struct es_keys *k, struct
  */
 int es_session_hello(struct es_session *s, const struct es_keys *k, u8 *buf, size_t size)
 {
-	const struct es_session_keys *t = s->cand.live ? &s->cand : s->cur.live ? &s->cur : NULL;
+	const struct es_session_keys *t = about(s, k);
+	const struct es_key *key = t ? &k->key[t->key] : es_keys_used(k);
 	struct hello *h = (struct hello *)buf;
 	struct hello_body *b = &h->body;
 
 	if (size < sizeof(*h))
 		return -ENOSPC;
 	memset(h, 0, sizeof(*h));
-	put_head(s, k, &h->head, ES_SESSION_TYPE_HELLO, sizeof(*h));
 	get_random_bytes(h->xnonce, sizeof(h->xnonce));
 	memcpy(b->fresh, s->nonce, sizeof(b->fresh));
 	if (s->reply) {
+		key = &k->key[s->reply_key];
 		memcpy(b->mine, s->nonce, sizeof(b->mine));
 		memcpy(b->yours, s->reply_to, sizeof(b->yours));
 		b->flags = HELLO_REPLY;
@@ -353,14 +365,14 @@ int es_session_hello(struct es_session *s, const struct es_keys *k, u8 *buf, siz
 	} else if (t) {
 		memcpy(b->mine, t->mine, sizeof(b->mine));
 		memcpy(b->yours, t->yours, sizeof(b->yours));
-		s->probe = t == &s->cand;
 	}
+	put_head(s, key, &h->head, ES_SESSION_TYPE_HELLO, sizeof(*h));
 	put_unaligned_be64(s->boot, b->boot);
 	put_unaligned_be32(CAPS, b->caps);
 	b->min = ES_WIRE_VERSION_MIN;
 	b->max = ES_WIRE_VERSION;
 	xchacha20poly1305_encrypt((u8 *)b, (u8 *)b, sizeof(*b), buf, HELLO_AD, h->xnonce,
-				  k->hello);
+				  key->hello);
 	return sizeof(*h);
 }
 
@@ -375,7 +387,7 @@ int es_session_hello(struct es_session *s, const struct es_keys *k, u8 *buf, siz
  *	session too, so that an acknowledgement can mean but one datagram
  *
  * Under the session if there is one, else under the candidate; under the
- * candidate once after each HELLO about it (see above).
+ * candidate once for each HELLO of the peer about it (see above).
  *
  * Context: any; the channel's lock.
  * Return: length of the datagram in @buf, -ENOTCONN if there is no session,
@@ -396,7 +408,7 @@ int es_session_seal(struct es_session *s, const struct es_keys *k, u8 *buf, size
 		return -ENOTCONN;
 	s->probe = false;
 
-	put_head(s, k, &d->head, ES_SESSION_TYPE_DATA | (urgent ? ES_SESSION_URGENT : 0), len);
+	put_head(s, &k->key[t->key], &d->head, ES_SESSION_TYPE_DATA | (urgent ? ES_SESSION_URGENT : 0), len);
 	put_unaligned_be32(t->id, d->session);
 	put_unaligned_be64(++s->tx_seq, d->seq);
 	get_random_bytes(d->xnonce, sizeof(d->xnonce));
@@ -427,14 +439,14 @@ static bool window_take(struct es_session_keys *t, u64 seq)
 	return true;
 }
 
-static bool is_pair(const struct es_session_keys *t, const struct hello_body *b)
+static bool is_pair(const struct es_session_keys *t, u8 slot, const struct hello_body *b)
 {
-	return t->live && !memcmp(t->mine, b->yours, ES_NONCE_LEN) &&
+	return t->live && t->key == slot && !memcmp(t->mine, b->yours, ES_NONCE_LEN) &&
 	       !memcmp(t->yours, b->mine, ES_NONCE_LEN);
 }
 
 /* The peer echoed the nonce that waits: it is there now, and the nonce is used up. */
-static int make_candidate(struct es_session *s, const struct es_keys *k,
+static int make_candidate(struct es_session *s, const struct es_keys *k, u8 slot,
 			  const struct hello_body *b, struct es_opened *out)
 {
 	struct es_session_keys *t = &s->cand;
@@ -445,16 +457,18 @@ static int make_candidate(struct es_session *s, const struct es_keys *k,
 		return refuse(ESPSYNC_DROP_VERSION);
 
 	memzero_explicit(t, sizeof(*t));
+	t->key = slot;
 	memcpy(t->mine, s->nonce, sizeof(t->mine));
 	memcpy(t->yours, b->mine, sizeof(t->yours));
 	t->boot = get_unaligned_be64(b->boot);
 	t->caps = out->caps;
 	t->version = min_t(u8, b->max, ES_WIRE_VERSION);
+	out->version = t->version;
 	derive_keys(s, k, t);
 	t->live = true;
 	fresh_nonce(s);
 
-	s->probe = true;
+	s->probe = !(b->flags & HELLO_REPLY);
 	s->reply = false;
 	out->kind = ES_IN_HELLO_DONE;
 	out->send_hello = b->flags & HELLO_REPLY;	/* else the peer has the pair from me */
@@ -472,7 +486,7 @@ static bool may_answer(struct es_session *s, u64 now_ms)
 	return true;
 }
 
-static int open_hello(struct es_session *s, const struct es_keys *k, u8 *data, size_t len,
+static int open_hello(struct es_session *s, const struct es_keys *k, u8 slot, u8 *data, size_t len,
 		      u64 now_ms, struct es_opened *out)
 {
 	struct hello *h = (struct hello *)data;
@@ -482,53 +496,73 @@ static int open_hello(struct es_session *s, const struct es_keys *k, u8 *data, s
 	if (len != sizeof(*h))
 		return refuse(ESPSYNC_DROP_TRUNCATED);
 	if (!xchacha20poly1305_decrypt((u8 *)b, (u8 *)b, sizeof(*b) + TAG_LEN, data, HELLO_AD,
-				       h->xnonce, k->hello))
+				       h->xnonce, k->key[slot].hello))
 		return refuse(ESPSYNC_DROP_AUTH);
 	if (!memcmp(b->yours, s->nonce, ES_NONCE_LEN))
-		return make_candidate(s, k, b, out);
+		return make_candidate(s, k, slot, b, out);
 	if (b->flags & HELLO_REPLY)
 		return refuse(ESPSYNC_DROP_REPLAY);
 	if (!may_answer(s, now_ms))
 		return refuse(ESPSYNC_DROP_RATE);
 
-	known = is_pair(&s->cand, b);
+	known = is_pair(&s->cand, slot, b);
 	if (known)
 		s->probe = true;
-	if (known || is_pair(&s->cur, b)) {
+	if (known || is_pair(&s->cur, slot, b)) {
 		out->kind = ES_IN_HELLO_DONE;
 		out->send_data = true;
 		return 0;
 	}
 	memcpy(s->reply_to, b->fresh, ES_NONCE_LEN);
 	s->reply = true;
+	s->reply_key = slot;
 	out->kind = ES_IN_HELLO_REPLY;
 	out->send_hello = true;
 	return 0;
 }
 
-/* The candidate carried a DATA of the peer: it is the session now. */
-static void confirm(struct es_session *s, struct es_opened *out)
+/*
+ * The candidate carried a DATA of the peer: it is the session now. What the peer sent under the one before, in the same life, may still be on its way.
+ */
+static void confirm(struct es_session *s, const struct es_keys *k, struct es_opened *out)
 {
 	out->new_session = true;
 	out->new_boot = !s->have_boot || s->peer_boot != s->cand.boot;
 	s->have_boot = true;
 	s->peer_boot = s->cand.boot;
+	if (out->new_boot)
+		memzero_explicit(&s->prev, sizeof(s->prev));
+	else
+		memcpy(&s->prev, &s->cur, sizeof(s->prev));
 	memcpy(&s->cur, &s->cand, sizeof(s->cur));
 	memzero_explicit(&s->cand, sizeof(s->cand));
 	s->probe = false;
+	s->wish &= s->cur.key + 1 != k->used;
 	fresh_nonce(s);
 }
 
-static bool open_under(const struct es_session_keys *t, u8 *data, size_t len)
+static bool open_under(const struct es_session_keys *t, u8 slot, u8 *data, size_t len)
 {
 	struct data *d = (struct data *)data;
 
-	return t->live && get_unaligned_be32(d->session) == t->id &&
+	return t->live && t->key == slot && get_unaligned_be32(d->session) == t->id &&
 	       xchacha20poly1305_decrypt(d->payload, d->payload, len - sizeof(*d), data, DATA_AD,
 					 d->xnonce, t->rx);
 }
 
-static int open_data(struct es_session *s, u8 *data, size_t len, struct es_opened *out)
+static bool is_named(const struct es_session_keys *t, u32 id)
+{
+	return t->live && t->id == id;
+}
+
+/* A peer counts on through its sessions: what is too late for the one is so for the one before, which ends when all of it is. */
+static bool outrun(const struct es_session *s, u64 seq)
+{
+	return s->cur.rx_top >= ES_SESSION_WINDOW && seq <= s->cur.rx_top - ES_SESSION_WINDOW;
+}
+
+static int open_data(struct es_session *s, const struct es_keys *k, u8 slot, u8 *data, size_t len,
+		     struct es_opened *out)
 {
 	struct data *d = (struct data *)data;
 	struct es_session_keys *t;
@@ -537,20 +571,22 @@ static int open_data(struct es_session *s, u8 *data, size_t len, struct es_opene
 	if (len < sizeof(*d) + TAG_LEN)
 		return refuse(ESPSYNC_DROP_TRUNCATED);
 	id = get_unaligned_be32(d->session);
-	if (open_under(&s->cand, data, len))
+	if (open_under(&s->cand, slot, data, len))
 		t = &s->cand;
-	else if (open_under(&s->cur, data, len))
+	else if (open_under(&s->cur, slot, data, len))
 		t = &s->cur;
-	else if ((s->cand.live && s->cand.id == id) || (s->cur.live && s->cur.id == id))
+	else if (open_under(&s->prev, slot, data, len))
+		t = &s->prev;
+	else if (is_named(&s->cand, id) || is_named(&s->cur, id) || is_named(&s->prev, id))
 		return refuse(ESPSYNC_DROP_AUTH);
 	else	/* of a session that is over, as every restart leaves some: nothing can tell if it was genuine */
 		return refuse(ESPSYNC_DROP_REPLAY);
 
 	out->seq = get_unaligned_be64(d->seq);
-	if (!window_take(t, out->seq))
+	if ((t == &s->prev && outrun(s, out->seq)) || !window_take(t, out->seq))
 		return refuse(ESPSYNC_DROP_REPLAY);
 	if (t == &s->cand) {
-		confirm(s, out);
+		confirm(s, k, out);
 		t = &s->cur;
 	}
 	out->kind = ES_IN_DATA;
@@ -559,6 +595,8 @@ static int open_data(struct es_session *s, u8 *data, size_t len, struct es_opene
 	out->caps = t->caps;
 	out->data = d->payload;
 	out->len = len - sizeof(*d) - TAG_LEN;
+	if (s->prev.live && outrun(s, s->prev.rx_top))
+		memzero_explicit(&s->prev, sizeof(s->prev));
 	return 0;
 }
 
@@ -579,6 +617,7 @@ int es_session_open(struct es_session *s, const struct es_keys *k, u8 *data, siz
 		    u64 now_ms, struct es_opened *out)
 {
 	struct head *h = (struct head *)data;
+	int slot;
 
 	memset(out, 0, sizeof(*out));
 	if (!len)
@@ -587,15 +626,16 @@ int es_session_open(struct es_session *s, const struct es_keys *k, u8 *data, siz
 		return refuse(ESPSYNC_DROP_VERSION);
 	if (len < sizeof(*h) || len != get_unaligned_be16(h->len))
 		return refuse(ESPSYNC_DROP_TRUNCATED);
-	if (memcmp(h->key_id, k->id, ES_KEY_ID_LEN))
+	slot = es_keys_by_id(k, h->key_id);
+	if (slot < 0)
 		return refuse(ESPSYNC_DROP_KEY_ID);
 	if (h->from != s->peer || h->to != s->self)
 		return refuse(ESPSYNC_DROP_UNKNOWN_PEER);
 	switch (h->type & ~ES_SESSION_URGENT) {
 	case ES_SESSION_TYPE_HELLO:
-		return open_hello(s, k, data, len, now_ms, out);
+		return open_hello(s, k, slot, data, len, now_ms, out);
 	case ES_SESSION_TYPE_DATA:
-		return open_data(s, data, len, out);
+		return open_data(s, k, slot, data, len, out);
 	default:
 		return refuse(ESPSYNC_DROP_VERSION);
 	}

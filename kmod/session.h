@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * session.h - keys of a channel and the sessions between two nodes.
+ * session.h - the sessions between two nodes.
  *
  * How a caller uses it, with its own lock held around every call:
  *
- *	timer, every 50 to 200 ms, while es_session_wants_hello() or the peer is silent:
+ *	timer, every 50 to 200 ms, while es_session_wants_hello() or the peer is silent; every second or so while es_session_wants_key():
  *		n = es_session_hello(s, k, buf, sizeof(buf)), send buf
  *	datagram received:
  *		err = es_session_open(s, k, data, len, now_ms, &out)
@@ -18,14 +18,11 @@
 #ifndef ESPSYNC_SESSION_H
 #define ESPSYNC_SESSION_H
 
-#include "crypt.h"
+#include "keys.h"
 
 #define ES_WIRE_VERSION		1
 #define ES_WIRE_VERSION_MIN	1
 
-#define ES_KEY_LEN		32
-#define ES_KEY_ID_LEN		8
-#define ES_FP_LEN		8
 #define ES_NONCE_LEN		16	/* of the handshake */
 
 /* The second byte of a datagram, in clear: what it is, and whether it may overtake others. */
@@ -48,20 +45,9 @@
 #define ES_SESSION_REPLY_MS	50
 
 /**
- * struct es_keys - what the cluster key is used as
- * @key: the cluster key itself, from which session keys and fingerprints come
- * @hello: seals HELLOs
- * @id: names the cluster key on the wire
- */
-struct es_keys {
-	u8 key[ES_KEY_LEN];
-	u8 hello[ES_KEY_LEN];
-	u8 id[ES_KEY_ID_LEN];
-};
-
-/**
  * struct es_session_keys - one session: two keys and a window
  * @live: the rest means something
+ * @key: slot of the cluster key that it was made from
  * @id: names the session on the wire; both sides derive the same
  * @mine: my nonce that it was made from
  * @yours: the peer's
@@ -75,6 +61,7 @@ struct es_keys {
  */
 struct es_session_keys {
 	bool live;
+	u8 key;
 	u32 id;
 	u8 mine[ES_NONCE_LEN];
 	u8 yours[ES_NONCE_LEN];
@@ -94,6 +81,8 @@ struct es_session_keys {
  * @have_boot: @peer_boot means something
  * @probe: the next DATA goes under the candidate
  * @reply: the next HELLO is an answer to @reply_to
+ * @reply_key: slot of the cluster key under which @reply_to came
+ * @wish: a cluster key was chosen to be used, and no session under it was confirmed since: ask for one beside the session that there is
  * @replied: @replied_ms means something
  * @boot: own boot id
  * @peer_boot: the peer's, of the newest confirmed session
@@ -103,6 +92,7 @@ struct es_session_keys {
  * @reply_to: the peer's nonce to be answered
  * @cur: the session that the peer has confirmed
  * @cand: the session that it has not confirmed yet
+ * @prev: the one before @cur, of the same life of the peer: what it sent before it heard of @cur is still taken
  *
  * Guarded by the channel's lock.
  */
@@ -112,6 +102,8 @@ struct es_session {
 	bool have_boot;
 	bool probe;
 	bool reply;
+	u8 reply_key;
+	bool wish;
 	bool replied;
 	u64 boot;
 	u64 peer_boot;
@@ -121,6 +113,7 @@ struct es_session {
 	u8 reply_to[ES_NONCE_LEN];
 	struct es_session_keys cur;
 	struct es_session_keys cand;
+	struct es_session_keys prev;
 };
 
 /**
@@ -144,8 +137,8 @@ enum es_in {
  *	unless the peer kept its memory (@new_boot is false)
  * @new_boot: with @new_session: the peer's boot id is not that of the session before, or there was none
  * @urgent: DATA: the sender called it urgent
- * @version: DATA: wire version of the session. HELLO, and ESPSYNC_DROP_VERSION: the newest that the
- *	authenticated peer speaks; 0 if it was not authenticated
+ * @version: wire version of the session, or with ESPSYNC_DROP_VERSION the newest that the authenticated
+ *	peer speaks; 0 if it was not authenticated, or asks
  * @caps: the peer's capabilities
  * @seq: DATA: its number; the sender counts on through its sessions, until it gets a new boot id
  * @data: DATA: payload, inside the datagram
@@ -165,26 +158,16 @@ struct es_opened {
 	size_t len;
 };
 
-void es_keys_set(struct es_keys *k, const u8 key[ES_KEY_LEN]);
-
-/* Whether it is this cluster key already. */
-static inline bool es_keys_are(const struct es_keys *k, const u8 key[ES_KEY_LEN])
-{
-	return !memcmp(k->key, key, ES_KEY_LEN);
-}
-
-void es_keys_wipe(struct es_keys *k);
-
-void es_fp_init(const struct es_keys *k, es_blake2s *fp);
-void es_fp_update(es_blake2s *fp, const void *data, size_t len);
-void es_fp_final(es_blake2s *fp, u8 out[ES_FP_LEN]);
-
 void es_session_init(struct es_session *s, u8 self, u8 peer, u64 boot);
 void es_session_drop(struct es_session *s);
+void es_session_rekey(struct es_session *s);
+void es_session_unkey(struct es_session *s, u8 slot);
 void es_session_wipe(struct es_session *s);
 
 bool es_session_ready(const struct es_session *s);
 bool es_session_wants_hello(const struct es_session *s);
+bool es_session_wants_key(const struct es_session *s);
+int es_session_key(const struct es_session *s);
 
 int es_session_hello(struct es_session *s, const struct es_keys *k, u8 *buf, size_t size);
 int es_session_seal(struct es_session *s, const struct es_keys *k, u8 *buf, size_t payload_len,

@@ -30,6 +30,14 @@ static u64 get(struct es_cursor *c, unsigned int n)
 	return v;
 }
 
+static void skip(struct es_cursor *c, unsigned int n)
+{
+	if (c->bad || c->end - c->p < (ptrdiff_t)n)
+		c->bad = true;
+	else
+		c->p += n;
+}
+
 static void put_bytes(struct es_cursor *c, const u8 *b, unsigned int n)
 {
 	while (n--)
@@ -55,6 +63,8 @@ void es_wire_put_head(struct es_cursor *c, const struct es_wire_head *h)
 	put(c, h->ack_seq, 8);
 	put(c, h->ack_bits, 8);
 	put(c, h->ngroups, 1);
+	put(c, 0, 1);			/* bytes of the head behind group_more */
+	put(c, h->group_more, 1);
 }
 
 /**
@@ -65,12 +75,17 @@ void es_wire_put_head(struct es_cursor *c, const struct es_wire_head *h)
  */
 bool es_wire_get_head(struct es_cursor *c, struct es_wire_head *h)
 {
+	unsigned int more;
+
 	h->ts = get(c, 8);
 	h->echo = get(c, 8);
 	h->hold_us = get(c, 4);
 	h->ack_seq = get(c, 8);
 	h->ack_bits = get(c, 8);
 	h->ngroups = get(c, 1);
+	more = get(c, 1);
+	h->group_more = get(c, 1);
+	skip(c, more);
 	return !c->bad && h->ngroups <= ES_WIRE_MAX_GROUPS;
 }
 
@@ -94,10 +109,11 @@ void es_wire_put_group(struct es_cursor *c, const struct es_wire_group *g)
 /**
  * es_wire_get_group() - read what es_wire_put_group() wrote
  * @c: cursor
+ * @h: the datagram's head
  * @g: result
  * Return: false if it is cut short or names a role that does not exist
  */
-bool es_wire_get_group(struct es_cursor *c, struct es_wire_group *g)
+bool es_wire_get_group(struct es_cursor *c, const struct es_wire_head *h, struct es_wire_group *g)
 {
 	g->id = get(c, 2);
 	g->role = get(c, 1);
@@ -107,6 +123,7 @@ bool es_wire_get_group(struct es_cursor *c, struct es_wire_group *g)
 	g->waiting = get(c, 4);
 	g->mismatched = get(c, 4);
 	g->evict_ms = get(c, 4);
+	skip(c, h->group_more);
 	return !c->bad && g->role <= ES_ROLE_CLAIM;
 }
 
@@ -189,8 +206,12 @@ bool es_wire_put_rec(struct es_cursor *c, const struct es_wire_rec *r)
 	u8 *start = c->p;
 
 	put(c, r->type, 1);
-	put(c, r->handle, 4);
+	if (r->type != ES_WIRE_PACKET)
+		put(c, r->handle, 4);
 	switch (r->type) {
+	case ES_WIRE_PACKET:
+		put_packet(c, r);
+		break;
 	case ES_WIRE_NAME:
 		put_name(c, r);
 		break;
@@ -206,9 +227,6 @@ bool es_wire_put_rec(struct es_cursor *c, const struct es_wire_rec *r)
 		put(c, r->packets, 8);
 		put_window(c, &r->win);
 		break;
-	case ES_WIRE_PACKET:
-		put_packet(c, r);
-		break;
 	}
 	if (!c->bad)
 		return true;
@@ -220,16 +238,24 @@ bool es_wire_put_rec(struct es_cursor *c, const struct es_wire_rec *r)
 /**
  * es_wire_get_rec() - read the next record
  * @c: cursor
- * @r: result
- * Return: 1 a record, 0 there is none left, -1 malformed
+ * @r: result; of one that is passed over only the type
+ * Return: what it was
  */
-int es_wire_get_rec(struct es_cursor *c, struct es_wire_rec *r)
+enum es_wire_got es_wire_get_rec(struct es_cursor *c, struct es_wire_rec *r)
 {
 	if (c->p == c->end)
-		return 0;
+		return ES_WIRE_NO_MORE;
 	r->type = get(c, 1);
 	if (r->type == ES_WIRE_END)
-		return 0;
+		return ES_WIRE_NO_MORE;
+	if (r->type == ES_WIRE_PACKET) {
+		get_packet(c, r);
+		return c->bad ? ES_WIRE_MALFORMED : ES_WIRE_RECORD;
+	}
+	if (r->type > ES_WIRE_UNKNOWN) {
+		skip(c, get(c, 2));
+		return c->bad ? ES_WIRE_MALFORMED : ES_WIRE_PASSED_OVER;
+	}
 	r->handle = get(c, 4);
 	switch (r->type) {
 	case ES_WIRE_NAME:
@@ -247,15 +273,6 @@ int es_wire_get_rec(struct es_cursor *c, struct es_wire_rec *r)
 		r->packets = get(c, 8);
 		get_window(c, &r->win);
 		break;
-	case ES_WIRE_PACKET:
-		get_packet(c, r);
-		break;
-	case ES_WIRE_GONE:
-	case ES_WIRE_SYNCED:
-	case ES_WIRE_UNKNOWN:
-		break;
-	default:
-		return -1;
 	}
-	return c->bad ? -1 : 1;
+	return c->bad ? ES_WIRE_MALFORMED : ES_WIRE_RECORD;
 }

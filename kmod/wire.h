@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * wire.h - what two nodes say to each other inside a sealed datagram.
+ *
+ * How a newer version may say more to this one, which passes over what it does not know: its head and its groups are longer, and say by how much;
+ * records of its own have a type behind ES_WIRE_UNKNOWN, and their length behind it. What this version knows never changes its form. What a peer
+ * must not pass over is said only to one whose HELLO has a capability for it (session.c).
  */
 #ifndef ESPSYNC_WIRE_H
 #define ESPSYNC_WIRE_H
@@ -18,6 +22,7 @@
  * @ack_seq: highest datagram of the receiver that the sender has applied
  * @ack_bits: bit i: datagram @ack_seq - i is applied
  * @ngroups: groups that follow
+ * @group_more: bytes that each of them has beyond those of this version
  */
 struct es_wire_head {
 	u64 ts;
@@ -26,6 +31,7 @@ struct es_wire_head {
 	u64 ack_seq;
 	u64 ack_bits;
 	u8 ngroups;
+	u8 group_more;
 };
 
 #define ES_GROUP_IN	0x01	/* sender is active: the receiver is in */
@@ -69,6 +75,7 @@ enum es_wire_type {
 	ES_WIRE_GONE,		/* the sender has the SA no more */
 	ES_WIRE_SYNCED,		/* every SA of the sender has been named in this session */
 	ES_WIRE_UNKNOWN,	/* the receiver's handle means nothing to the sender: name it again */
+	/* what follows has a 16-bit length behind its type, and no handle */
 	ES_WIRE_PACKET,		/* a packet that the sender, no longer active, had yet to encrypt: the receiver sends it */
 };
 
@@ -134,7 +141,16 @@ void es_wire_put_group(struct es_cursor *c, const struct es_wire_group *g);
 bool es_wire_put_rec(struct es_cursor *c, const struct es_wire_rec *r);
 
 bool es_wire_get_head(struct es_cursor *c, struct es_wire_head *h);
-bool es_wire_get_group(struct es_cursor *c, struct es_wire_group *g);
-int es_wire_get_rec(struct es_cursor *c, struct es_wire_rec *r);
+bool es_wire_get_group(struct es_cursor *c, const struct es_wire_head *h, struct es_wire_group *g);
+
+/* What es_wire_get_rec() found. */
+enum es_wire_got {
+	ES_WIRE_MALFORMED = -1,
+	ES_WIRE_NO_MORE,
+	ES_WIRE_RECORD,
+	ES_WIRE_PASSED_OVER,	/* a record of a newer version */
+};
+
+enum es_wire_got es_wire_get_rec(struct es_cursor *c, struct es_wire_rec *r);
 
 #endif /* ESPSYNC_WIRE_H */

@@ -296,34 +296,43 @@ bool es_x_offloaded(const struct xfrm_state *x)
 	return x->xso.dev && x->xso.type == XFRM_DEV_OFFLOAD_PACKET;
 }
 
+static void hash_alg(es_blake2s *c, const char *name, const void *key, unsigned int bits)
+{
+	u8 len[4];
+
+	put_unaligned_be32(bits, len);
+	blake2s_update(c, (const u8 *)name, strnlen(name, sizeof_field(struct xfrm_algo, alg_name)));
+	blake2s_update(c, len, sizeof(len));
+	blake2s_update(c, key, DIV_ROUND_UP(bits, 8));
+}
+
 /**
  * es_x_fingerprint() - what makes two states on two nodes the same SA
- * @k: cluster key
  * @x: state; its key does not change, no lock needed
- * Return: 8 bytes of a keyed hash over SPI, algorithms and keys
+ * Return: 8 bytes of a hash over SPI, algorithms and keys
  *
  * Context: any. RFC 4301 4.4.2: the SA is what SPI and key say, addresses are attributes.
+ *
+ * The secret in it is the SA's own key and not the cluster's, which changes while SAs live: then nodes would have to agree on names
+ * anew, and what is kept of SAs without a state could not be named at all. It tells nobody anything: to try a guess of an SA's key
+ * any packet of the SA serves as well, by its ICV.
  */
-u64 es_x_fingerprint(const struct es_keys *k, const struct xfrm_state *x)
+u64 es_x_fingerprint(const struct xfrm_state *x)
 {
+	static const char label[] = "espsync v1 sa";
 	u8 out[ES_FP_LEN];
 	es_blake2s c;
 
-	es_fp_init(k, &c);
-	es_fp_update(&c, &x->id.spi, sizeof(x->id.spi));
-	es_fp_update(&c, &x->id.proto, sizeof(x->id.proto));
-	if (x->aead) {
-		es_fp_update(&c, x->aead->alg_name, strnlen(x->aead->alg_name, sizeof(x->aead->alg_name)));
-		es_fp_update(&c, x->aead->alg_key, (x->aead->alg_key_len + 7) / 8);
-	}
-	if (x->ealg) {
-		es_fp_update(&c, x->ealg->alg_name, strnlen(x->ealg->alg_name, sizeof(x->ealg->alg_name)));
-		es_fp_update(&c, x->ealg->alg_key, (x->ealg->alg_key_len + 7) / 8);
-	}
-	if (x->aalg) {
-		es_fp_update(&c, x->aalg->alg_name, strnlen(x->aalg->alg_name, sizeof(x->aalg->alg_name)));
-		es_fp_update(&c, x->aalg->alg_key, (x->aalg->alg_key_len + 7) / 8);
-	}
-	es_fp_final(&c, out);
+	blake2s_init(&c, sizeof(out));
+	blake2s_update(&c, (const u8 *)label, sizeof(label));
+	blake2s_update(&c, (const u8 *)&x->id.spi, sizeof(x->id.spi));
+	blake2s_update(&c, &x->id.proto, sizeof(x->id.proto));
+	if (x->aead)
+		hash_alg(&c, x->aead->alg_name, x->aead->alg_key, x->aead->alg_key_len);
+	if (x->ealg)
+		hash_alg(&c, x->ealg->alg_name, x->ealg->alg_key, x->ealg->alg_key_len);
+	if (x->aalg)
+		hash_alg(&c, x->aalg->alg_name, x->aalg->alg_key, x->aalg->alg_key_len);
+	blake2s_final(&c, out);
 	return get_unaligned_be64(out);
 }

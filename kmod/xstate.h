@@ -22,7 +22,7 @@ bool es_x_stop(struct xfrm_state *x);
 void es_x_go(struct xfrm_state *x);
 bool es_x_dead(const struct xfrm_state *x);
 bool es_x_live(const struct xfrm_state *x);
-u64 es_x_fingerprint(const struct es_keys *k, const struct xfrm_state *x);
+u64 es_x_fingerprint(const struct xfrm_state *x);
 bool es_x_used(const struct xfrm_state *x);
 bool es_x_offloaded(const struct xfrm_state *x);
 

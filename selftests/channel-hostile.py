@@ -15,13 +15,13 @@ import struct
 import subprocess
 import time
 
+import channelsays as words
 import channelwire as cw
 from channelnet import (ADDR, ADDR6, GATEWAYS, KEY, NODE, VIP, Evil, Tape, connect, in_sync, make_channel, make_network, show, state, tool)
 from channelnet import drops as count_drops
 from esptest import check, defer, main, module, note, seeded, sh, spawn, until
 
 OTHER = "b8" * 32
-ESPSYNC_ROLE_ACTIVE, ES_GROUP_IN, ES_GROUP_LEAVE = 2, 0x01, 0x08
 
 keys = cw.Keys(bytes.fromhex(KEY))
 
@@ -287,9 +287,8 @@ def restart(c):
 
 
 def says_as_owner(flags, echo, evict_ms=60000, epoch=1 << 40):
-    """What node 3 says of group 0, active: the head and the group of kmod/wire.c, without records."""
-    head = struct.pack(">QQIQQB", 1, echo, 0, 0, 0, 1)
-    return head + struct.pack(">HBBBQIII", 0, ESPSYNC_ROLE_ACTIVE, flags, 3, epoch, 0, 0, evict_ms)
+    """What node 3 says of group 0, active, without records."""
+    return words.head([words.group(role=words.ACTIVE, flags=flags, node=3, epoch=epoch, evict_ms=evict_ms)], echo=echo)
 
 
 def older_news_does_not_undo_leaving(c):
@@ -311,9 +310,9 @@ def older_news_does_not_undo_leaving(c):
         return show("gw2", "groups")[0]["in"]
 
     echo, = struct.unpack_from(">Q", cw.open_data(session, c.tape.wait(cw.DATA, "gw2", "evil")))
-    check(says(10, ES_GROUP_IN), "in, for its owner says so")
-    check(not says(12, ES_GROUP_LEAVE), "not in any more, for it goes away")
-    check(not says(11, ES_GROUP_IN), "not in again by what was said before that")
+    check(says(10, words.IN), "in, for its owner says so")
+    check(not says(12, words.LEAVE), "not in any more, for it goes away")
+    check(not says(11, words.IN), "not in again by what was said before that")
     tool("gw2", "peer", "del", "3")
 
 

@@ -129,6 +129,9 @@ def record(rng, fingerprints):
             socket.inet_aton(rng.choice((VIP, CLIENT))) + bytes(12) + fp
     if kind == OUT:
         return head + struct.pack(">BQIQQ", rng.randrange(3), rng.choice((u(rng, 64), u(rng, 33), rng.randrange(1 << 20))), u(rng, 32), u(rng, 64), u(rng, 64))
+    if kind > UNKNOWN:	# of a newer version: its length, mostly
+        body = rng.randbytes(rng.randrange(60))
+        return struct.pack(">BH", kind, len(body) if rng.randrange(8) else u(rng, 16)) + body
     if kind == IN:
         bits = rng.choice((0, 1, 31, 32, 33, 64, 4096, 4097, 65535))
         words = (bits + 31) // 32 if not rng.randrange(4) == 0 else rng.randrange(140)
@@ -140,8 +143,9 @@ def record(rng, fingerprints):
 def content(rng, fingerprints):
     groups = [group(rng) for _ in range(rng.choice((0, 1, 1, 1, 2, 64)))]
     n = len(groups) if rng.randrange(20) else u(rng, 8)
-    head = struct.pack(">QQIQQB", u(rng, 64), u(rng, 64), u(rng, 32), u(rng, 64), u(rng, 64), n)
-    body = head + b"".join(groups) + b"".join(record(rng, fingerprints) for _ in range(rng.randrange(12)))
+    more, longer = (rng.randrange(5) if rng.randrange(3) == 0 else 0 for _ in range(2))	# as a newer version's
+    head = struct.pack(">QQIQQBBB", u(rng, 64), u(rng, 64), u(rng, 32), u(rng, 64), u(rng, 64), n, more, longer) + rng.randbytes(more)
+    body = head + b"".join(g + rng.randbytes(longer) for g in groups) + b"".join(record(rng, fingerprints) for _ in range(rng.randrange(12)))
     if rng.randrange(10) == 0:
         body = body[:rng.randrange(len(body) + 1)]
     if rng.randrange(10) == 0:

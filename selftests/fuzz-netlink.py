@@ -57,7 +57,7 @@ class Maker:
 
     def number(self, bits, name):
         known = {"CHANNEL_NODE": (1, 2, 0, 255), "PEER_NODE": (1, 2, 3, 0, 255), "GROUP_ID": (0, 0, 0, 1), "SA_PROTO": (50, 50, 50, 51),
-                 "SA_OSEQ": (5000, 1 << 31, 1 << 33), "SA_SEQ": (70, 5000, 1 << 33)}
+                 "KEY_NUMBER": (0, 1, 2, 3), "SA_OSEQ": (5000, 1 << 31, 1 << 33), "SA_SEQ": (70, 5000, 1 << 33)}
         some = known.get(name) or SHORT.get(name)
         if some and not self.one_in(8 if name in known else 1 << 30):
             return self.rng.choice(some)
@@ -71,7 +71,7 @@ class Maker:
     def binary(self, name, said):
         if "4|16" in said:
             return self.address()
-        if name.endswith("_KEY"):
+        if name.endswith(("_KEY", "_SECRET")):
             return bytes.fromhex(KEY) if self.one_in(2) else self.rng.randbytes(32)
         if name == "SA_FINGERPRINT":
             return self.rng.choice(self.fingerprints) if not self.one_in(4) else self.rng.randbytes(8)
@@ -107,7 +107,8 @@ class Maker:
 
     def wished(self, command, name):
         """A nest that a command may well take: what names its object is there."""
-        must = {"sa": ("SA_DST", "SA_SPI", "SA_FINGERPRINT"), "peer": ("PEER_NODE", "PEER_ADDR"), "channel": (), "group": ("GROUP_ID",)}.get(name, ())
+        must = {"sa": ("SA_DST", "SA_SPI", "SA_FINGERPRINT"), "peer": ("PEER_NODE", "PEER_ADDR"), "channel": (), "group": ("GROUP_ID",),
+                "key": ("KEY_NUMBER", "KEY_SECRET")}.get(name, ())
         values = {"SA_DST": socket.inet_aton(self.rng.choice((VIP, CLIENT))), "PEER_ADDR": socket.inet_aton(ADDR["gw2"])}
         first = b""
         for want in must:

@@ -96,6 +96,23 @@ BAD = [
     ("channel set node 1 local 10.0.0.1 detect_ms 1000 evict_ms 2000", "not more than twice"),
     ("channel del --relase", "did you mean '--release'?"),
     ("channel del now", "unknown word 'now'"),
+    ("key", "add, use or del"),
+    ("key set 1", "unknown word 'set'"),
+    ("key add", "ID is missing"),
+    ("key add one psk-file F", "0 to 255"),
+    ("key add 256 psk-file F", "0 to 255"),
+    ("key add -1 psk-file F", "0 to 255"),
+    ("key add 1", "'psk-file' is missing"),
+    ("key add 1 psk-file", "'psk-file' needs a value"),
+    ("key add 1 psk-fil F", "did you mean 'psk-file'?"),
+    ("key add 1 psk-file /proc/self/nonexistent", "No such file"),
+    ("key add 1 psk-file /proc/self/nonexistent use", "unknown word 'use'"),
+    ("key use", "ID is missing"),
+    ("key use x", "0 to 255"),
+    ("key use 1 2", "too many"),
+    ("key del", "ID is missing"),
+    ("key del 999", "0 to 255"),
+    ("key del 1 2", "too many"),
     ("peer", "add or del"),
     ("peer ad 2 10.0.0.2", "did you mean 'add'?"),
     ("peer add", "missing"),
@@ -225,7 +242,9 @@ BAD_JSON = [
 
 # Every command that asks the kernel for something, well formed.
 GOOD = ["show", "show channel", "show groups", "show peers", "show sas", "show stats", "channel set node 9 local 10.0.0.9",
-        "channel set port 4521", "channel del", "peer add 3 10.0.0.3", "peer del 2", "group set 0 addr 192.0.2.9", "group set 0 role any", "group del 0", "group set 1 addr 192.0.2.1 remote 203.0.113.0/24", "group set 1 addr 192.0.2.1 mark 0x5/0xff if_id 0 reqid 1-0xffffffff", "group del 1", "promote",
+        "channel set port 4521", "channel del", "key use 0", "key del 1", "peer add 3 10.0.0.3", "peer del 2", "group set 0 addr 192.0.2.9",
+        "group set 0 role any", "group del 0", "group set 1 addr 192.0.2.1 remote 203.0.113.0/24",
+        "group set 1 addr 192.0.2.1 mark 0x5/0xff if_id 0 reqid 1-0xffffffff", "group del 1", "promote",
         "demote", "promote group 0", "ready", "ready --local", "sa get dst 192.0.2.1 spi 1", "resync", "monitor events", "monitor counters"]
 
 
@@ -266,8 +285,9 @@ def key_files():
             with open(path, "w", encoding="ascii") as f:
                 f.write(text)
             os.chmod(path, mode)
-            refused(2, words, "channel", "set", "psk-file", path)
-            assert not text or text not in tool("channel", "set", "psk-file", path)[2], "the key was quoted"
+            for command in (("channel", "set"), ("key", "add", "1")):
+                refused(2, words, *command, "psk-file", path)
+                assert not text or text not in tool(*command, "psk-file", path)[2], "the key was quoted"
         os.mkfifo(os.path.join(d, "fifo"), 0o600)
         for path, words in ((os.path.join(d, "none"), "No such file"), (d, "not a regular file"),
                             (os.path.join(d, "fifo"), "not a regular file")):
@@ -288,6 +308,38 @@ def the_key_is_taken_and_not_shown():
     shown = tool("-j", "show")[1] + tool("show")[1] + subprocess.run(["dmesg"], capture_output=True, text=True, check=False).stdout
     assert KEY not in shown.lower(), "the key is shown"
     assert re.fullmatch("[0-9a-f]{16}", json.loads(tool("-j", "show", "channel")[1])["key_id"]), "no key id is shown"
+
+
+def keys_that_do_not_fit():
+    """A number or a key that is there already, more keys than fit, the one that is used: refused, and what is loaded stays."""
+    def loaded():
+        channel = json.loads(tool("-j", "show", "channel")[1])
+        return channel["key_id"], [(k["id"], k["key_id"], k["used"]) for k in channel["keys"]]
+
+    with tempfile.TemporaryDirectory() as d:
+        paths = [os.path.join(d, str(i)) for i in range(5)]
+        for i, path in enumerate(paths):
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as f:
+                f.write(f"{i + 1:064x}")
+        for number, path in ((3, paths[0]), (255, paths[1]), (2, paths[2]), (3, paths[0])):
+            rc, _, err = tool("key", "add", str(number), "psk-file", path)
+            assert rc == 0, err
+        before = loaded()
+        assert [k[0] for k in before[1]] == [0, 3, 255, 2] and [k[2] for k in before[1]] == [True, False, False, False], before
+        refused(3, "another key", "key", "add", "3", "psk-file", paths[3])
+        refused(3, "another number", "key", "add", "4", "psk-file", paths[0])
+        refused(3, "4 keys are loaded", "key", "add", "4", "psk-file", paths[3])
+        refused(1, "no such key", "key", "use", "7")
+        refused(1, "no such key", "key", "del", "7")
+        refused(3, "in use", "key", "del", "0")
+        assert loaded() == before, "a refused command changed a key"
+        for line in ("key use 3", "key use 3", "key del 0", "key del 255", "key del 2"):
+            rc, _, err = tool(*line.split())
+            assert rc == 0, err
+        refused(3, "in use", "key", "del", "3")
+        assert loaded() == (before[1][1][1], [(3, before[1][1][1], True)]), loaded()
+        rc, _, err = tool("channel", "set", "psk-file", paths[4])
+        assert rc == 0 and [(k[0], k[2]) for k in loaded()[1]] == [(0, True)], (err, loaded())
 
 
 def not_found():
@@ -385,7 +437,7 @@ def no_channel():
     module()
     for line in ("show channel", "show stats", "channel del"):
         refused(1, "no channel", *line.split())
-    for line in ("peer add 2 10.0.0.2", "promote", "demote", "ready", "resync", "sa get dst 192.0.2.1 spi 1"):
+    for line in ("peer add 2 10.0.0.2", "promote", "demote", "ready", "resync", "sa get dst 192.0.2.1 spi 1", "key use 0", "key del 0"):
         refused(3, "no channel", *line.split())
     refused(2, "no channel yet", "channel", "set", "port", "4521")
     rc, out, err = tool("show")
@@ -565,6 +617,6 @@ def netlink_sockets():
         return [line.split() for line in f][1:]
 
 
-main([the_module_is_not_loaded, no_channel, words_and_numbers, hostile_json, key_files, the_key_is_taken_and_not_shown, not_found,
+main([the_module_is_not_loaded, no_channel, words_and_numbers, hostile_json, key_files, the_key_is_taken_and_not_shown, keys_that_do_not_fit, not_found,
       kernel_refuses, selections_that_fit_nothing, good_words, no_permission, root_of_another_user_namespace, multicast_groups, the_ha_plugins_port,
       output_that_is_lost, the_module_goes])

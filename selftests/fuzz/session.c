@@ -2,7 +2,7 @@
 /*
  * session.c - two nodes and everybody else on their network: handshake and datagrams of kmod/session.c.
  *
- * Job: an input is a list of steps: nodes speak, time passes, they restart; what was said is delivered, twice, late, damaged; a stranger
+ * Job: an input is a list of steps: nodes speak, time passes, they restart, change cluster keys; what was said is delivered, twice, late, damaged; a stranger
  * without the key sends bytes, or seals with a key of his own; an insider with the key sends any HELLO and any DATA. At each datagram:
  *  - what was refused has changed nothing, and a HELLO has not touched the session;
  *  - nothing of a stranger, and nothing damaged, is ever taken;
@@ -37,6 +37,7 @@ static void watched_encrypt(u8 *dst, const u8 *src, size_t len, const u8 *ad, si
 
 #define xchacha20poly1305_decrypt watched_decrypt
 #define xchacha20poly1305_encrypt watched_encrypt
+#include "../../kmod/keys.c"
 #include "../../kmod/session.c"
 
 #define TAPE		64
@@ -75,7 +76,7 @@ struct number {
 	u64 seq;
 };
 
-static struct es_keys keys, wrong;
+static struct es_keys keys, wrong, ring[2];	/* both true keys, a stranger's, what each node has loaded */
 static struct es_session node[2];
 static struct dgram tape[TAPE];
 static struct number numbers[TAKEN];
@@ -91,9 +92,12 @@ static void begin(const uint8_t *data, size_t size)
 	rng = digest(data, size);
 	get_random_bytes(key, sizeof(key));
 	es_keys_set(&keys, key);
+	ring[0] = ring[1] = keys;
+	key[1]++;
+	es_keys_add(&keys, 1, key);
 	key[0]++;
 	es_keys_set(&wrong, key);
-	memcpy(wrong.id, keys.id, sizeof(wrong.id));	/* he lies about which key he has */
+	memcpy(wrong.key[0].id, keys.key[0].id, sizeof(wrong.key[0].id));	/* he lies about which key he has */
 	memset(node, 0, sizeof(node));
 	es_session_init(&node[0], 1, 2, 0x11);
 	es_session_init(&node[1], 2, 1, 0x22);
@@ -114,7 +118,7 @@ static struct dgram *ask(int from)
 {
 	struct dgram d = { .len = ES_SESSION_HELLO_LEN };
 
-	must(es_session_hello(&node[from], &keys, d.b, sizeof(d.b)) == ES_SESSION_HELLO_LEN);
+	must(es_session_hello(&node[from], &ring[from], d.b, sizeof(d.b)) == ES_SESSION_HELLO_LEN);
 	return note(&d);
 }
 
@@ -125,7 +129,7 @@ static struct dgram *say(int from)
 	int n;
 
 	memcpy(d.b + ES_SESSION_HEAD, &w, sizeof(w));
-	n = es_session_seal(&node[from], &keys, d.b, sizeof(w), ids % 2, NULL);
+	n = es_session_seal(&node[from], &ring[from], d.b, sizeof(w), ids % 2, NULL);
 	must(n == -ENOTCONN || n == (int)(ES_SESSION_HEAD + sizeof(w) + ES_SESSION_TAIL));
 	if (n < 0 || ids + 1 >= TAKEN)
 		return NULL;
@@ -134,22 +138,31 @@ static struct dgram *say(int from)
 	return note(&d);
 }
 
-static void number_is_new(int to, u64 seq)
+/* Under which session a DATA came: the one before if that has changed and is the same. */
+static const struct es_session_keys *came_under(const struct es_session *s, const struct es_session *before)
+{
+	bool late = s->prev.live && !memcmp(s->prev.mine, before->prev.mine, sizeof(s->prev.mine)) &&
+		    memcmp(&s->prev, &before->prev, sizeof(s->prev));
+
+	return late ? &s->prev : &s->cur;
+}
+
+static void number_is_new(int to, const struct es_session *before, u64 seq)
 {
 	struct number n = { .by = to, .seq = seq };
 
-	memcpy(n.mine, node[to].cur.mine, sizeof(n.mine));
+	memcpy(n.mine, came_under(&node[to], before)->mine, sizeof(n.mine));
 	for (unsigned int i = 0; i < n_numbers; i++)
 		must(numbers[i].by != to || numbers[i].seq != seq || memcmp(numbers[i].mine, n.mine, sizeof(n.mine)));
 	if (n_numbers < TAKEN)
 		numbers[n_numbers++] = n;
 }
 
-static void content(int to, const struct es_opened *o)
+static void content(int to, const struct es_session *before, const struct es_opened *o)
 {
 	struct words said;
 
-	number_is_new(to, o->seq);
+	number_is_new(to, before, o->seq);
 	if (o->len == sizeof(said)) {
 		memcpy(&said, o->data, sizeof(said));
 		if (said.id == NOBODYS)
@@ -169,12 +182,12 @@ static int arrive(int to, const struct dgram *d, struct es_opened *out)
 	int err;
 
 	memcpy(&before, s, sizeof(before));
-	err = es_session_open(s, &keys, copy, d->len, now_ms, out);
+	err = es_session_open(s, &ring[to], copy, d->len, now_ms, out);
 	must(err <= 0 && err >= -__ESPSYNC_DROP_MAX);
 	if (err)
 		must(!memcmp(&before, s, sizeof(before)));
 	else if (out->kind == ES_IN_DATA)
-		content(to, out);
+		content(to, &before, out);
 	else
 		must(!memcmp(&before.cur, &s->cur, sizeof(before.cur)));
 	free(copy);
@@ -231,7 +244,7 @@ static void damaged(int to, struct input *in)
 		refused(to, &d);
 }
 
-static void true_head(struct dgram *d, int to, u8 type)
+static void true_head(struct dgram *d, int to, u8 type, const struct es_key *key)
 {
 	d->b[0] = ES_WIRE_VERSION;
 	d->b[1] = type;
@@ -239,7 +252,7 @@ static void true_head(struct dgram *d, int to, u8 type)
 	d->b[3] = node[to].self;
 	put_unaligned_be16(d->len, d->b + 4);
 	d->b[6] = d->b[7] = 0;
-	memcpy(d->b + 8, keys.id, ES_KEY_ID_LEN);
+	memcpy(d->b + 8, key->id, ES_KEY_ID_LEN);
 }
 
 /* Bytes, behind a true head if that is wished. */
@@ -252,7 +265,7 @@ static void noise(int to, struct input *in)
 
 	memcpy(d.b, p, d.len);
 	if (how & 1 && d.len >= 16)
-		true_head(&d, to, how & 2 ? ES_SESSION_TYPE_HELLO : ES_SESSION_TYPE_DATA);
+		true_head(&d, to, how & 2 ? ES_SESSION_TYPE_HELLO : ES_SESSION_TYPE_DATA, es_keys_used(&ring[to]));
 	if (how & 8 && d.len >= 20)
 		put_unaligned_be32(t->id, d.b + 16);
 	refused(to, &d);
@@ -263,12 +276,13 @@ static void sealed_hello(int to, struct input *in, const struct es_keys *k, stru
 {
 	const struct es_session *s = &node[to];
 	u8 how = take8(in);
+	const struct es_key *key = k == &keys ? &k->key[how >> 7] : &k->key[0];
 	size_t n;
 	const uint8_t *p = take(in, BODY, &n);
 
 	memset(d, 0, sizeof(*d));
 	d->len = ES_SESSION_HELLO_LEN;
-	true_head(d, to, ES_SESSION_TYPE_HELLO);
+	true_head(d, to, ES_SESSION_TYPE_HELLO, key);
 	memcpy(d->b + HELLO_AT, p, n);
 	if (how & 1)
 		memcpy(d->b + HELLO_AT + 32, s->nonce, ES_NONCE_LEN);
@@ -277,7 +291,7 @@ static void sealed_hello(int to, struct input *in, const struct es_keys *k, stru
 		memcpy(d->b + HELLO_AT + 32, how & 2 ? s->cur.mine : s->cand.mine, ES_NONCE_LEN);
 	}
 	get_random_bytes(d->b + 16, 24);
-	xchacha20poly1305_encrypt(d->b + HELLO_AT, d->b + HELLO_AT, BODY, d->b, 16, d->b + 16, k->hello);
+	xchacha20poly1305_encrypt(d->b + HELLO_AT, d->b + HELLO_AT, BODY, d->b, 16, d->b + 16, key->hello);
 }
 
 /* A DATA under the session or the candidate; the stranger knows its number, not its key. */
@@ -296,13 +310,28 @@ static void sealed_data(int to, struct input *in, bool stranger, struct dgram *d
 	if (n == sizeof(struct words))
 		memcpy(d->b + ES_SESSION_HEAD, &nobodys, sizeof(nobodys));
 	d->len = ES_SESSION_HEAD + n + ES_SESSION_TAIL;
-	true_head(d, to, ES_SESSION_TYPE_DATA | (how & 2 ? ES_SESSION_URGENT : 0));
+	true_head(d, to, ES_SESSION_TYPE_DATA | (how & 2 ? ES_SESSION_URGENT : 0), &ring[to].key[t->key]);
 	put_unaligned_be32(t->id, d->b + 16);
 	put_unaligned_be64(how & 4 ? t->rx_top + (s32)(seq % 4096) - 2048 : seq, d->b + 20);
 	get_random_bytes(d->b + 28, 24);
 	memcpy(key, t->rx, sizeof(key));
 	key[0] ^= stranger;
 	xchacha20poly1305_encrypt(d->b + ES_SESSION_HEAD, d->b + ES_SESSION_HEAD, n, d->b, 28, d->b + 28, key);
+}
+
+static void change_key(int to, u8 how)
+{
+	struct es_key *key = es_keys_find(&ring[to], how & 1);
+
+	if (!key) {
+		es_keys_add(&ring[to], how & 1, es_keys_find(&keys, how & 1)->key);
+	} else if (how & 2 && key != es_keys_used(&ring[to])) {
+		es_session_unkey(&node[to], es_keys_slot(&ring[to], key));
+		es_keys_del(key);
+	} else {
+		es_keys_use(&ring[to], key);
+		es_session_rekey(&node[to]);
+	}
 }
 
 static void step(u8 op, struct input *in)
@@ -312,7 +341,7 @@ static void step(u8 op, struct input *in)
 	struct es_opened o;
 	struct dgram d;
 
-	switch ((op & 0x7f) % 12) {
+	switch ((op & 0x7f) % 13) {
 	case 0:
 		ask(to);
 		break;
@@ -322,7 +351,7 @@ static void step(u8 op, struct input *in)
 	case 2:
 	case 3:
 		one = taped_one(in);
-		if (one && (op & 0x7f) % 12 == 2)
+		if (one && (op & 0x7f) % 13 == 2)
 			arrive(to, one, &o);
 		else if (one)
 			answered(to, one, 0);
@@ -358,6 +387,9 @@ static void step(u8 op, struct input *in)
 			sealed_data(to, in, false, &d);
 		arrive(to, &d, &o);
 		break;
+	case 12:
+		change_key(to, take8(in));
+		break;
 	}
 }
 
@@ -372,10 +404,15 @@ static void come_together(void)
 	struct dgram *d;
 	u64 since;
 
+	for (int i = 0; i < 2; i++) {
+		if (!es_keys_find(&ring[i], 1))
+			change_key(i, 1);
+		change_key(i, 1);	/* both use the same */
+	}
 	for (int round = 0; round < 12 && (round < 3 || !same_session()); round++) {
 		now_ms += 1000;
 		for (int i = 0; i < 2; i++) {
-			if (es_session_wants_hello(&node[i]) || now_ms - heard_ms[i] > 1500)
+			if (es_session_wants_hello(&node[i]) || es_session_wants_key(&node[i]) || now_ms - heard_ms[i] > 1500)
 				answered(!i, ask(i), 0);
 			now_ms += ES_SESSION_REPLY_MS;
 			d = say(i);

@@ -10,6 +10,7 @@
 #include "wire.h"
 
 #define WORDS	(ES_WINDOW_MAX / 32)
+#define HEAD	39	/* bytes of this version's head; the last but one says how many more there are */
 
 /* An SA's replay state of each shape. */
 static u32 seq, seq_hi, ring[WORDS];
@@ -85,17 +86,19 @@ static void records(struct es_cursor *c, const struct es_wire_head *h)
 {
 	static struct es_wire_rec rec;	/* one for all, as in the module */
 	u8 *from = c->p;
-	int more;
+	enum es_wire_got got;
 
 	memset(&joined, 0, sizeof(joined));
-	while ((more = es_wire_get_rec(c, &rec)) > 0) {
+	while ((got = es_wire_get_rec(c, &rec)) > ES_WIRE_NO_MORE) {
 		must(c->p > from && c->p <= c->end && rec.type != ES_WIRE_END);
-		written_back(es_wire_put_rec, &rec, from, (size_t)(c->p - from));
+		must((got == ES_WIRE_RECORD) == (rec.type <= ES_WIRE_UNKNOWN));
+		if (got == ES_WIRE_RECORD)
+			written_back(es_wire_put_rec, &rec, from, (size_t)(c->p - from));
 		if (rec.type == ES_WIRE_IN)
 			windows(&rec.win, h);
 		from = c->p;
 	}
-	must(more < 0 || c->p == c->end || c->p[-1] == ES_WIRE_END);
+	must(got == ES_WIRE_MALFORMED || c->p == c->end || c->p[-1] == ES_WIRE_END);
 	must(c->p <= c->end);
 }
 
@@ -108,12 +111,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bool good = es_wire_get_head(&c, &h);
 
 	must(!good || h.ngroups <= ES_WIRE_MAX_GROUPS);
-	if (good)
+	if (good && size >= HEAD && !copy[HEAD - 2])	/* one of this version */
 		written_back(es_wire_put_head, &h, from, (size_t)(c.p - from));
 	for (u8 i = 0; good && i < h.ngroups; i++) {
 		from = c.p;
-		good = es_wire_get_group(&c, &g);
-		if (good)
+		good = es_wire_get_group(&c, &h, &g);
+		if (good && !h.group_more)
 			written_back(es_wire_put_group, &g, from, (size_t)(c.p - from));
 	}
 	if (good)

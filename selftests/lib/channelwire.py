@@ -106,11 +106,11 @@ def head(keys, kind, me, peer, length):
     return struct.pack(">BBBBHH", VERSION, kind, me, peer, length, 0) + keys.id
 
 
-def hello(keys, me, peer, fresh, mine=ZERO, yours=ZERO, boot=1, versions=(VERSION, VERSION), flags=0):
+def hello(keys, me, peer, fresh, mine=ZERO, yours=ZERO, boot=1, versions=(VERSION, VERSION), flags=0, caps=0):
     """A HELLO. With @mine and @yours it is a third step; with @flags REPLY an answer."""
     ad = head(keys, HELLO, me, peer, 120)
     nonce = os.urandom(NONCE_LEN)
-    body = fresh + mine + yours + struct.pack(">QIBBBB", boot, 0, *versions, flags, 0)
+    body = fresh + mine + yours + struct.pack(">QIBBBB", boot, caps, *versions, flags, 0)
     return ad + nonce + seal(keys.hello, nonce, ad, body)
 
 

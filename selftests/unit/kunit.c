@@ -7,6 +7,7 @@
  */
 #include <linux/module.h>
 
+#include "../../kmod/keys.c"
 #include "../../kmod/lease.c"
 #include "../../kmod/role.c"
 #include "../../kmod/session.c"

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-// SOURCES: ../../kmod/session.c
+// SOURCES: ../../kmod/keys.c ../../kmod/session.c
 /*
  * session.c - the handshake and the replay window, against a bad network.
  *
  * Job: first the steps one by one, then thousands of random lives of two nodes:
- * loss, delay, duplicates, restarts, dropped keys, and somebody who plays back, cuts
- * and changes what it recorded. In each of them, at each datagram:
+ * loss, delay, duplicates, restarts, dropped sessions, cluster keys that are added,
+ * used and deleted, and somebody who plays back, cuts and changes what it
+ * recorded. In each of them, at each datagram:
  *  - what was refused has changed nothing, and a HELLO has not touched the session;
  *  - no payload is taken twice, by however many lives of a node;
  *  - what is taken was sent in the life that the session was made with;
@@ -46,17 +47,20 @@ struct words {
 
 /* ---- the steps, by hand ---- */
 
-static struct es_keys keys;
+static struct es_keys keys, keys2;
 static struct es_session n1, n2;
 static struct es_opened out;
 static u8 buf[DGRAM_MAX];
 static u64 clock_ms;
 
+static const u8 old_key[ES_KEY_LEN] = { 7 }, new_key[ES_KEY_LEN] = { 8 }, third_key[ES_KEY_LEN] = { 9 };
+
+static struct es_keys *keys_of(const struct es_session *s);
+
 static void begin(void)
 {
-	static const u8 key[ES_KEY_LEN] = { 7 };
-
-	es_keys_set(&keys, key);
+	es_keys_set(&keys, old_key);
+	es_keys_set(&keys2, old_key);
 	es_session_init(&n1, 1, 2, 0x11);
 	es_session_init(&n2, 2, 1, 0x22);
 	clock_ms = 1000;
@@ -65,7 +69,7 @@ static void begin(void)
 static struct dgram hello(struct es_session *s)
 {
 	struct dgram d = { .len = ES_SESSION_HELLO_LEN };
-	int n = es_session_hello(s, &keys, d.b, sizeof(d.b));
+	int n = es_session_hello(s, keys_of(s), d.b, sizeof(d.b));
 
 	assert(n == ES_SESSION_HELLO_LEN);
 	return d;
@@ -78,7 +82,7 @@ static struct dgram words(struct es_session *s, u64 id)
 	int n;
 
 	memcpy(d.b + ES_SESSION_HEAD, &w, sizeof(w));
-	n = es_session_seal(s, &keys, d.b, sizeof(w), id % 2, NULL);
+	n = es_session_seal(s, keys_of(s), d.b, sizeof(w), id % 2, NULL);
 	assert(n < 0 || n == (int)sizeof(w) + ES_SESSION_HEAD + ES_SESSION_TAIL);
 	d.len = n < 0 ? 0 : n;
 	return d;
@@ -88,7 +92,7 @@ static int take(struct es_session *s, const struct dgram *d)
 {
 	clock_ms += ES_SESSION_REPLY_MS;
 	memcpy(buf, d->b, d->len);
-	return es_session_open(s, &keys, buf, d->len, clock_ms, &out);
+	return es_session_open(s, keys_of(s), buf, d->len, clock_ms, &out);
 }
 
 #define REFUSED(why) (-1 - ESPSYNC_DROP_##why)
@@ -345,10 +349,10 @@ static bool test_versions(void)
 	begin();
 	d = hello(&n2), take(&n1, &d);	/* n1 answers ... */
 	d = newer = hello(&n1);
-	ktap_expect(xchacha20poly1305_decrypt(newer.b + 40, newer.b + 40, 80, newer.b, 16, newer.b + 16, keys.hello));
+	ktap_expect(xchacha20poly1305_decrypt(newer.b + 40, newer.b + 40, 80, newer.b, 16, newer.b + 16, es_keys_used(&keys)->hello));
 	newer.b[100] = 2;
 	newer.b[101] = 3;
-	xchacha20poly1305_encrypt(newer.b + 40, newer.b + 40, 64, newer.b, 16, newer.b + 16, keys.hello);
+	xchacha20poly1305_encrypt(newer.b + 40, newer.b + 40, 64, newer.b, 16, newer.b + 16, es_keys_used(&keys)->hello);
 	before = n2;
 	ktap_expect(take(&n2, &newer) == REFUSED(VERSION) && out.version == 3);
 	ktap_expect(!memcmp(&before, &n2, sizeof(n2)));
@@ -360,35 +364,163 @@ static bool test_versions(void)
 static bool test_drop(void)
 {
 	struct dgram d;
-	static const u8 zero[sizeof(struct es_session_keys)];
+	static const u8 zero[sizeof(struct es_keys) + sizeof(struct es_session_keys)];
 
 	begin();
 	connect();
 	d = words(&n1, 3);
 	es_session_drop(&n2);
-	ktap_expect(!es_session_ready(&n2) && !memcmp(&n2.cur, zero, sizeof(zero)));
+	ktap_expect(!es_session_ready(&n2) && !memcmp(&n2.cur, zero, sizeof(n2.cur)));
 	ktap_expect(take(&n2, &d) == REFUSED(REPLAY));
 	connect();
 	ktap_expect(es_session_ready(&n1) && es_session_ready(&n2));
 	es_keys_wipe(&keys);
 	es_session_wipe(&n2);
-	ktap_expect(!memcmp(&keys, zero, sizeof(keys)) && !memcmp(&n2.cur, zero, sizeof(zero)));
+	ktap_expect(!memcmp(&keys, zero, sizeof(keys)) && !memcmp(&n2.cur, zero, sizeof(n2.cur)));
 	return true;
 }
 
-static bool test_fingerprint(void)
+static bool heard(struct es_session *to, const struct dgram *d)
 {
-	static const u8 other[ES_KEY_LEN] = { 8 };
-	u8 a[ES_FP_LEN], b[ES_FP_LEN];
-	es_blake2s c;
+	return !take(to, d) && out.kind == ES_IN_DATA;
+}
+
+static void use(struct es_session *s, u8 number)
+{
+	struct es_keys *k = keys_of(s);
+
+	es_keys_use(k, es_keys_find(k, number));
+	es_session_rekey(s);
+}
+
+static void del(struct es_session *s, u8 number)
+{
+	struct es_keys *k = keys_of(s);
+	struct es_key *key = es_keys_find(k, number);
+
+	es_session_unkey(s, es_keys_slot(k, key));
+	es_keys_del(key);
+}
+
+/* Both have both, one uses the new one, then the other: nothing that anybody sends is refused. */
+static bool test_rotation(void)
+{
+	struct dgram d, before, late;
 
 	begin();
-	es_fp_init(&keys, &c), es_fp_update(&c, "ab", 2), es_fp_final(&c, a);
-	es_fp_init(&keys, &c), es_fp_update(&c, "a", 1), es_fp_update(&c, "b", 1), es_fp_final(&c, b);
-	ktap_expect(!memcmp(a, b, sizeof(a)) && memcmp(a, keys.id, sizeof(a)));
-	es_keys_set(&keys, other);
-	es_fp_init(&keys, &c), es_fp_update(&c, "ab", 2), es_fp_final(&c, b);
-	ktap_expect(memcmp(a, b, sizeof(a)));
+	connect();
+	/* in other slots here and there */
+	ktap_expect(es_keys_add(&keys, 1, new_key) && es_keys_add(&keys2, 9, third_key) && es_keys_add(&keys2, 1, new_key));
+	use(&n1, 1);
+	ktap_expect(es_session_wants_key(&n1) && !es_session_wants_hello(&n1));
+	before = words(&n1, 3);
+	d = hello(&n1);
+	ktap_expect(!take(&n2, &d) && out.kind == ES_IN_HELLO_REPLY);
+	d = hello(&n2);
+	ktap_expect(!take(&n1, &d) && out.kind == ES_IN_HELLO_DONE);
+	d = hello(&n1);
+	ktap_expect(!take(&n2, &d) && n1.cand.live && n2.cand.live);
+	d = words(&n2, 4);	/* the probe */
+	late = words(&n2, 5);	/* n2 goes on as before */
+	ktap_expect(heard(&n1, &d) && out.new_session && !out.new_boot);
+	ktap_expect(heard(&n1, &late) && !out.new_session && take(&n1, &late) == REFUSED(REPLAY));
+	ktap_expect(heard(&n2, &before) && !out.new_session);
+	late = words(&n2, 6);
+	d = words(&n1, 7);
+	ktap_expect(heard(&n2, &d) && out.new_session && !out.new_boot);
+	ktap_expect(heard(&n1, &late) && take(&n2, &before) == REFUSED(REPLAY));
+	ktap_expect(!es_session_wants_key(&n1) && !es_session_wants_hello(&n2));
+	use(&n2, 1);
+	d = hello(&n2), take(&n1, &d);
+	d = hello(&n1), take(&n2, &d);
+	ktap_expect(n2.cand.live && n2.cand.key == n2.cur.key && n2.prev.live);
+	del(&n1, 0), del(&n2, 0);
+	d = words(&n1, 8);
+	ktap_expect(heard(&n2, &d));
+	ktap_expect(take(&n2, &before) == REFUSED(KEY_ID) && !n2.prev.live);
+	return true;
+}
+
+/* One does not have the new key: it is not cut off, and says so itself by what it seals with. */
+static bool test_old_key_only(void)
+{
+	struct dgram d;
+
+	begin();
+	connect();
+	es_keys_add(&keys, 1, new_key);
+	use(&n1, 1);
+	for (int i = 0; i < 3; i++) {
+		d = hello(&n1);
+		ktap_expect(take(&n2, &d) == REFUSED(KEY_ID));
+		d = words(&n1, 3);
+		ktap_expect(heard(&n2, &d));
+		d = words(&n2, 4);
+		ktap_expect(heard(&n1, &d) && es_session_wants_key(&n1));
+		ktap_expect(keys.key[es_session_key(&n1)].number == 0);
+	}
+	es_session_init(&n2, 2, 1, 0x33);	/* and it comes back after a restart */
+	d = hello(&n2);
+	ktap_expect(!take(&n1, &d) && out.kind == ES_IN_HELLO_REPLY);
+	d = hello(&n1), take(&n2, &d);
+	d = hello(&n2), take(&n1, &d);
+	d = words(&n1, 5);
+	ktap_expect(heard(&n2, &d));
+	d = words(&n2, 6);
+	ktap_expect(heard(&n1, &d) && out.new_boot && !n1.prev.live && es_session_wants_key(&n1));
+	return true;
+}
+
+/* The session before the present one takes what is late, not what is old. */
+static bool test_late(void)
+{
+	static struct dgram old[4];
+	struct dgram d;
+
+	begin();
+	connect();
+	for (int i = 0; i < 4; i++)
+		old[i] = words(&n1, i);
+	es_keys_add(&keys, 1, new_key), es_keys_add(&keys2, 1, new_key);
+	use(&n2, 1);
+	d = hello(&n2), take(&n1, &d);
+	d = hello(&n1), take(&n2, &d);
+	d = hello(&n2), take(&n1, &d);
+	d = words(&n1, 5);
+	ktap_expect(heard(&n2, &d) && out.new_session && n2.prev.live);
+	ktap_expect(heard(&n2, &old[3]));
+	d = words(&n2, 6), take(&n1, &d);
+	for (u64 i = 0; i < ES_SESSION_WINDOW - 3; i++)
+		d = words(&n1, i);
+	ktap_expect(heard(&n2, &d) && n2.prev.live);
+	ktap_expect(heard(&n2, &old[2]) && take(&n2, &old[0]) == REFUSED(REPLAY));
+	d = words(&n1, 7), d = words(&n1, 8), d = words(&n1, 9);
+	ktap_expect(heard(&n2, &d) && !n2.prev.live && take(&n2, &old[1]) == REFUSED(REPLAY));
+	return true;
+}
+
+static bool test_keys(void)
+{
+	u8 key[ES_KEY_LEN] = { 1 };
+	struct es_key *other;
+
+	es_keys_wipe(&keys);
+	ktap_expect(!es_keys_used(&keys) && !es_keys_find(&keys, 0));
+	for (u8 i = 0; i < ES_MAX_KEYS; i++) {
+		key[1] = i;
+		ktap_expect(!es_keys_same(&keys, key) && es_keys_add(&keys, 200 + i, key) == &keys.key[i]);
+		ktap_expect(es_keys_same(&keys, key) == &keys.key[i] && es_keys_find(&keys, 200 + i) == &keys.key[i]);
+		ktap_expect(es_keys_by_id(&keys, keys.key[i].id) == i && !es_keys_used(&keys));
+	}
+	key[1] = 100;
+	ktap_expect(!es_keys_add(&keys, 7, key));
+	ktap_expect(memcmp(keys.key[0].id, keys.key[1].id, ES_KEY_ID_LEN) && memcmp(keys.key[0].hello, keys.key[1].hello, ES_KEY_LEN));
+	other = es_keys_find(&keys, 201);
+	es_keys_use(&keys, other);
+	es_keys_del(es_keys_find(&keys, 202));
+	ktap_expect(es_keys_used(&keys) == other && !es_keys_find(&keys, 202) && es_keys_add(&keys, 7, key) == &keys.key[2]);
+	es_keys_set(&keys, old_key);
+	ktap_expect(es_keys_used(&keys) == es_keys_find(&keys, 0) && !es_keys_find(&keys, 201) && !es_keys_same(&keys, key));
 	return true;
 }
 
@@ -407,6 +539,8 @@ struct world {
 	u64 heard[2], say_at[2], hello_at[2];
 	u32 hello_every;
 	u32 sessions;			/* confirmed, by either */
+	struct es_keys keys[2];
+	u8 agreed;			/* number of the key that both are to use in the end */
 	u64 ids;
 	u8 taken[WORDS_MAX];
 	struct dgram air[IN_FLIGHT], tape[TAPE];
@@ -416,6 +550,13 @@ struct world {
 };
 
 static struct world w;
+
+static struct es_keys *keys_of(const struct es_session *s)
+{
+	if (s == &w.s[0] || s == &w.s[1])
+		return &w.keys[s - w.s];
+	return s == &n1 ? &keys : &keys2;
+}
 
 static void fly(int to, const struct dgram *d)
 {
@@ -473,7 +614,7 @@ static void arrive(const struct dgram *d)
 	int err;
 
 	memcpy(b, d->b, d->len);
-	err = es_session_open(s, &keys, b, d->len, w.now, &o);
+	err = es_session_open(s, keys_of(s), b, d->len, w.now, &o);
 	if (err) {
 		if (memcmp(&before, s, sizeof(*s)))
 			w.wrong = "a refused datagram changed something";
@@ -524,7 +665,7 @@ static void tick(void)
 		}
 		if (w.now >= w.hello_at[i]) {
 			w.hello_at[i] = w.now + w.hello_every / 2 + below(w.hello_every);
-			if (es_session_wants_hello(&w.s[i]) || w.now - w.heard[i] > 300)
+			if (es_session_wants_hello(&w.s[i]) || es_session_wants_key(&w.s[i]) || w.now - w.heard[i] > 300)
 				send(i, hello(&w.s[i]));
 		}
 	}
@@ -552,8 +693,36 @@ static bool same_session(void)
 	const struct es_session *a = &w.s[0], *b = &w.s[1];
 
 	return es_session_ready(a) && es_session_ready(b) && !a->cand.live && !b->cand.live &&
-	       a->cur.id == b->cur.id && !memcmp(a->cur.tx, b->cur.rx, ES_KEY_LEN) &&
+	       !a->wish && !b->wish && w.keys[0].key[a->cur.key].number == w.agreed && a->cur.id == b->cur.id && !memcmp(a->cur.tx, b->cur.rx, ES_KEY_LEN) &&
 	       !memcmp(a->cur.rx, b->cur.tx, ES_KEY_LEN) && memcmp(a->cur.tx, a->cur.rx, ES_KEY_LEN);
+}
+
+/* An operator who knows nothing of the other node. */
+static void change_keys(int i)
+{
+	struct es_keys *k = &w.keys[i];
+	u8 number = below(2);
+	struct es_key *key = es_keys_find(k, number);
+
+	if (!key)
+		es_keys_add(k, number, number ? new_key : old_key);
+	else if (es_keys_used(k) != key && below(2))
+		del(&w.s[i], number);
+	else
+		use(&w.s[i], number);
+}
+
+/* In the end one who has looked: each has both, and is told which one to use. */
+static void agree(void)
+{
+	w.agreed = below(2);
+	for (int i = 0; i < 2; i++) {
+		if (!es_keys_find(&w.keys[i], 0))
+			es_keys_add(&w.keys[i], 0, old_key);
+		if (!es_keys_find(&w.keys[i], 1))
+			es_keys_add(&w.keys[i], 1, new_key);
+		use(&w.s[i], w.agreed);
+	}
 }
 
 static bool chaos(void)
@@ -573,7 +742,10 @@ static bool chaos(void)
 			restart(below(2));
 		if (below(4096) < trouble)
 			es_session_drop(&w.s[below(2)]);
+		if (below(4096) < trouble)
+			change_keys(below(2));
 	}
+	agree();
 	return !w.wrong;
 }
 
@@ -622,6 +794,8 @@ static bool life(u64 seed)
 	memset(&w, 0, sizeof(w));
 	begin();
 	w.now = 1;
+	es_keys_set(&w.keys[0], old_key);
+	es_keys_set(&w.keys[1], old_key);
 	restart(0);
 	restart(1);
 	if (!chaos())
@@ -666,7 +840,10 @@ static const struct ktap_case cases[] = {
 	{ "reply-rate: a flood of HELLOs is answered 20 times a second", test_reply_rate },
 	{ "versions: another wire version is told apart from a forged one", test_versions },
 	{ "drop: keys are gone at once", test_drop },
-	{ "fingerprint: depends on the key and the text alone", test_fingerprint },
+	{ "keys: a few, each in its slot, one of them used", test_keys },
+	{ "rotation: while keys change nothing is refused", test_rotation },
+	{ "old key only: who does not have the new key is not cut off, and asked in vain", test_old_key_only },
+	{ "late: the session before takes what is late, not what is old", test_late },
 	{ "lives: random networks, restarts and playing back", test_lives },
 };
 

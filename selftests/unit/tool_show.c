@@ -100,6 +100,44 @@ static bool peer_to_json(void)
 	return true;
 }
 
+static void add_key(struct nl_msg *msg, uint8_t number, bool used)
+{
+	const uint8_t id[8] = { 0xab, number };
+	struct nlattr *nest = nla_nest_start(msg, ESPSYNC_A_CHANNEL_KEYS);
+
+	nla_put_u8(msg, ESPSYNC_A_KEY_NUMBER, number);
+	nla_put(msg, ESPSYNC_A_KEY_ID, sizeof(id), id);
+	nla_put_u8(msg, ESPSYNC_A_KEY_USED, used);
+	nla_nest_end(msg, nest);
+}
+
+static bool keys_to_json(void)
+{
+	struct nl_msg *msg = nlmsg_alloc();
+	struct nlattr *nest;
+	json_t *json, *none;
+	char buf[64];
+
+	nlmsg_put(msg, 0, 0, 0, 0, 0);
+	nest = nla_nest_start(msg, ESPSYNC_A_CHANNEL);
+	none = object_decode(&object_channel, nest);
+	add_key(msg, 0, false);
+	add_key(msg, 7, true);
+	nla_nest_end(msg, nest);
+	json = object_decode(&object_channel, nest);
+	ktap_expect(holds(json, "keys", "[{\"id\":0,\"key_id\":\"ab00000000000000\",\"used\":false},"
+					"{\"id\":7,\"key_id\":\"ab07000000000000\",\"used\":true}]"));
+	ktap_expect(holds(none, "keys", "[]"));
+	for (size_t i = 0; i < object_channel.n; i++)
+		if (object_channel.attrs[i].type == ESPSYNC_A_CHANNEL_KEYS)
+			ktap_expect(!strcmp(text_value(&object_channel.attrs[i], json_object_get(json, "keys"), buf, sizeof(buf)),
+					    "0 ab00000000000000,7 ab07000000000000 used"));
+	json_decref(json);
+	json_decref(none);
+	nlmsg_free(msg);
+	return true;
+}
+
 static bool times(void)
 {
 	char buf[32];
@@ -163,7 +201,8 @@ static bool nearest(void)
 }
 
 static const struct ktap_case cases[] = {
-	{ "an SA as JSON", sa_to_json }, { "a peer as JSON and text", peer_to_json }, { "times", times },
+	{ "an SA as JSON", sa_to_json }, { "a peer as JSON and text", peer_to_json }, { "keys as JSON and text", keys_to_json },
+	{ "times", times },
 	{ "the one line", one_line },	 { "the nearest word", nearest },
 };
 

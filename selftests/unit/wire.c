@@ -30,7 +30,7 @@ static const struct es_wire_head a_head = {
 
 static const u8 head_bytes[] = {
 	1, 2, 3, 4, 5, 6, 7, 8,		0, 0, 0, 0, 0, 0, 0, 2,		0, 0, 0, 3,
-	0, 0, 0, 0, 0, 0, 0, 4,		0x80, 0, 0, 0, 0, 0, 0, 5,	1,
+	0, 0, 0, 0, 0, 0, 0, 4,		0x80, 0, 0, 0, 0, 0, 0, 5,	1,	0,	0,
 };
 
 static const struct es_wire_group a_group = {
@@ -109,7 +109,7 @@ static bool head_and_group_are_read(void)
 
 	memcpy(c.p, head_bytes, sizeof(head_bytes));
 	memcpy(c.p + sizeof(head_bytes), group_bytes, sizeof(group_bytes));
-	ktap_expect(es_wire_get_head(&c, &h) && es_wire_get_group(&c, &g) && c.p == c.end);
+	ktap_expect(es_wire_get_head(&c, &h) && es_wire_get_group(&c, &h, &g) && c.p == c.end);
 	ktap_expect(h.ts == a_head.ts && h.echo == a_head.echo && h.hold_us == a_head.hold_us &&
 		    h.ack_seq == a_head.ack_seq && h.ack_bits == a_head.ack_bits && h.ngroups == a_head.ngroups);
 	ktap_expect(g.id == a_group.id && g.role == a_group.role && g.flags == a_group.flags && g.node == a_group.node &&
@@ -134,7 +134,7 @@ static bool what_is_cut_is_refused(void)
 	for (size_t n = 0; n < sizeof(group_bytes); n++) {
 		c = last(n);
 		memcpy(c.p, group_bytes, n);
-		ktap_expect(!es_wire_get_group(&c, &g));
+		ktap_expect(!es_wire_get_group(&c, &a_head, &g));
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		for (size_t n = 1; n < rows[i].len; n++) {
@@ -156,15 +156,13 @@ static bool what_is_strange_is_refused(void)
 	struct es_cursor c = last(sizeof(head_bytes));
 
 	memcpy(c.p, head_bytes, sizeof(head_bytes));
-	c.end[-1] = ES_WIRE_MAX_GROUPS + 1;
+	c.end[-3] = ES_WIRE_MAX_GROUPS + 1;
 	ktap_expect(!es_wire_get_head(&c, &h));
 	c = last(sizeof(group_bytes));
 	memcpy(c.p, group_bytes, sizeof(group_bytes));
 	c.p[2] = ES_ROLE_CLAIM + 1;
-	ktap_expect(!es_wire_get_group(&c, &g));
+	ktap_expect(!es_wire_get_group(&c, &a_head, &g));
 	memset(room, 0xff, ROOM);
-	c = last(ROOM);
-	ktap_expect(es_wire_get_rec(&c, &r) == -1);	/* no such type */
 	c = last(ROOM);
 	c.p[0] = ES_WIRE_IN;				/* a window of 65535 bits */
 	ktap_expect(es_wire_get_rec(&c, &r) == -1);
@@ -173,6 +171,61 @@ static bool what_is_strange_is_refused(void)
 	c = last(3);
 	c.p[0] = ES_WIRE_END;				/* padding ends it, whatever follows */
 	ktap_expect(!es_wire_get_rec(&c, &r));
+	return true;
+}
+
+/* What a newer version has more, between what this one knows; and each length at which it is cut. */
+static bool what_is_newer_is_passed_over(void)
+{
+	static struct es_wire_rec r;
+	static const u8 longer[] = { 0xee, 0xee, 0xee };
+	size_t head = sizeof(head_bytes) + sizeof(longer), group = sizeof(group_bytes) + 2;
+	struct es_wire_head h;
+	struct es_wire_group g;
+	struct es_cursor c;
+	u8 text[sizeof(head_bytes) + 3 + sizeof(group_bytes) + 2], *p;
+
+	memcpy(text, head_bytes, sizeof(head_bytes));
+	text[sizeof(head_bytes) - 2] = sizeof(longer);
+	text[sizeof(head_bytes) - 1] = 2;
+	memcpy(text + sizeof(head_bytes), longer, sizeof(longer));
+	memcpy(text + head, group_bytes, sizeof(group_bytes));
+	memset(text + head + sizeof(group_bytes), 0xee, 2);
+	for (size_t n = 0; n <= sizeof(text); n++) {
+		c = last(n);
+		memcpy(c.p, text, n);
+		ktap_expect(es_wire_get_head(&c, &h) == (n >= head));
+		ktap_expect(n < head || es_wire_get_group(&c, &h, &g) == (n >= head + group));
+	}
+	ktap_expect(h.ts == a_head.ts && h.group_more == 2 && g.id == a_group.id && g.evict_ms == a_group.evict_ms && c.p == c.end);
+	for (unsigned int type = ES_WIRE_UNKNOWN + 1; type < 256; type++) {
+		static const u8 before[] = { ES_WIRE_GONE, 0, 0, 0, 7 }, after[] = { ES_WIRE_UNKNOWN, 0, 0, 0, 9 };
+		size_t len = type % 5;
+
+		c = last(sizeof(before) + 3 + len + sizeof(after));
+		p = c.p;
+		memcpy(p, before, sizeof(before));
+		p += sizeof(before);
+		*p++ = type;
+		*p++ = 0;
+		*p++ = len;
+		memset(p, 0xff, len);
+		memcpy(p + len, after, sizeof(after));
+		ktap_expect(es_wire_get_rec(&c, &r) == ES_WIRE_RECORD && r.handle == 7);
+		ktap_expect(es_wire_get_rec(&c, &r) == ES_WIRE_PASSED_OVER && r.type == type && c.p == p + len);
+		ktap_expect(es_wire_get_rec(&c, &r) == ES_WIRE_RECORD && r.type == ES_WIRE_UNKNOWN && r.handle == 9);
+		ktap_expect(es_wire_get_rec(&c, &r) == ES_WIRE_NO_MORE);
+	}
+	memset(room, 0xff, ROOM);
+	c = last(0xffff % ROOM);
+	ktap_expect(es_wire_get_rec(&c, &r) == ES_WIRE_MALFORMED);	/* longer than what is left */
+	for (size_t n = 1; n < 8; n++) {
+		c = last(n);
+		c.p[0] = 200;
+		if (n > 2)
+			c.p[1] = 0, c.p[2] = 5;
+		ktap_expect(es_wire_get_rec(&c, &r) == ES_WIRE_MALFORMED);
+	}
 	return true;
 }
 
@@ -218,9 +271,14 @@ static bool noise(void)
 		struct es_cursor c = last(rnd() % 300), again;
 		u8 *p = c.p, copy[64 + ES_WINDOW_MAX / 8];
 
+		enum es_wire_got got;
+
 		while (p < c.end)
 			*p++ = rnd() % 4 ? rnd() : rnd() % 8;
-		for (p = c.p; es_wire_get_rec(&c, &r) == 1; p = c.p) {
+		for (p = c.p; (got = es_wire_get_rec(&c, &r)) > ES_WIRE_NO_MORE; p = c.p) {
+			ktap_expect(c.p > p && c.p <= c.end);
+			if (got == ES_WIRE_PASSED_OVER)
+				continue;
 			again = (struct es_cursor){ .p = copy, .end = copy + (c.p - p) };
 			ktap_expect(c.p <= c.end && es_wire_put_rec(&again, &r) && again.p == again.end);
 			ktap_expect(!memcmp(copy, p, c.p - p));
@@ -236,6 +294,7 @@ static const struct ktap_case cases[] = {
 	{ "read: head and group say what was written", head_and_group_are_read },
 	{ "cut: every length that is too short is refused, and nothing half is written", what_is_cut_is_refused },
 	{ "strange: what has no meaning is refused", what_is_strange_is_refused },
+	{ "newer: what this version does not know is passed over, and what follows is read", what_is_newer_is_passed_over },
 	{ "random records, there and back", there_and_back },
 	{ "random bytes: an end, and nothing read behind it", noise },
 };

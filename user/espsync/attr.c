@@ -197,12 +197,31 @@ static void add_drop(json_t *drops, struct nlattr *nest)
 		json_object_set_new(drops, name, decimal(count));
 }
 
+/* Each nest is a key. */
+static json_t *from_key(struct nlattr *nest)
+{
+	json_t *key = json_object();
+	struct nlattr *nla;
+	int left;
+
+	nla_for_each_nested(nla, nest, left) {
+		if (nla_type(nla) == ESPSYNC_A_KEY_NUMBER && nla_len(nla) == 1)
+			json_object_set_new(key, "id", json_integer((json_int_t)get_unsigned(nla, 1)));
+		else if (nla_type(nla) == ESPSYNC_A_KEY_ID)
+			json_object_set_new(key, "key_id", from_hex(nla));
+		else if (nla_type(nla) == ESPSYNC_A_KEY_USED && nla_len(nla) == 1)
+			json_object_set_new(key, "used", json_boolean(get_unsigned(nla, 1)));
+	}
+	return key;
+}
+
 static const struct {
 	size_t size; /* 0: any */
 } forms[] = {
 	[ATTR_U8] = { 1 },    [ATTR_U32] = { 4 },    [ATTR_BE16] = { 2 }, [ATTR_U64] = { 8 },  [ATTR_S64] = { 8 },
 	[ATTR_BOOL] = { 1 },  [ATTR_WORD] = { 1 },   [ATTR_STRING] = { 0 }, [ATTR_HEX] = { 0 }, [ATTR_ADDR] = { 0 },
-	[ATTR_ADDRS] = { 0 }, [ATTR_PREFIXES] = { 0 }, [ATTR_SPI] = { 4 },    [ATTR_PROTO] = { 1 }, [ATTR_DROPS] = { 0 }, [ATTR_HIST] = { 0 },
+	[ATTR_ADDRS] = { 0 }, [ATTR_PREFIXES] = { 0 }, [ATTR_SPI] = { 4 },    [ATTR_PROTO] = { 1 },
+	[ATTR_KEYS] = { 0 },  [ATTR_DROPS] = { 0 }, [ATTR_HIST] = { 0 },
 };
 
 static json_t *decode(const struct attr *attr, struct nlattr *nla)
@@ -239,6 +258,7 @@ static json_t *decode(const struct attr *attr, struct nlattr *nla)
 		return from_proto(nla);
 	case ATTR_HIST:
 		return from_hist(nla);
+	case ATTR_KEYS:
 	case ATTR_DROPS:
 		break; /* repeated: see object_decode() */
 	}
@@ -253,6 +273,12 @@ static const struct attr *attr_find(const struct object *object, int type)
 	return NULL;
 }
 
+/* As which it is there before the nest is read. */
+static json_t *nothing(enum attr_kind kind)
+{
+	return kind == ATTR_DROPS ? no_drops() : kind == ATTR_KEYS ? json_array() : json_null();
+}
+
 json_t *object_decode(const struct object *object, struct nlattr *nest)
 {
 	json_t *json = json_object();
@@ -261,12 +287,13 @@ json_t *object_decode(const struct object *object, struct nlattr *nest)
 	int left;
 
 	for (size_t i = 0; i < object->n; i++)
-		json_object_set_new(json, object->attrs[i].name,
-				    object->attrs[i].kind == ATTR_DROPS ? no_drops() : json_null());
+		json_object_set_new(json, object->attrs[i].name, nothing(object->attrs[i].kind));
 	nla_for_each_nested(nla, nest, left) {
 		attr = attr_find(object, nla_type(nla));
 		if (attr && attr->kind == ATTR_DROPS)
 			add_drop(json_object_get(json, attr->name), nla);
+		else if (attr && attr->kind == ATTR_KEYS)
+			json_array_append_new(json_object_get(json, attr->name), from_key(nla));
 		else if (attr)
 			json_object_set_new(json, attr->name, decode(attr, nla));	/* NULL sets nothing */
 	}

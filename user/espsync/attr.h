@@ -28,6 +28,7 @@ struct words;
  * @ATTR_PREFIXES: a nest of prefixes, an array of "ADDR/LEN"
  * @ATTR_SPI: big endian, "0x%08x"
  * @ATTR_PROTO: a u8, "esp", "ah" or a number
+ * @ATTR_KEYS: repeated nests, an array of { id, key_id, used }
  * @ATTR_DROPS: repeated nests of reason and count, an object with every reason
  * @ATTR_HIST: a nest of u64, an array of strings
  */
@@ -46,6 +47,7 @@ enum attr_kind {
 	ATTR_PREFIXES,
 	ATTR_SPI,
 	ATTR_PROTO,
+	ATTR_KEYS,
 	ATTR_DROPS,
 	ATTR_HIST,
 };

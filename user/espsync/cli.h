@@ -44,6 +44,7 @@ struct command {
 
 int cmd_show(const struct cli *cli, int argc, char **argv);
 int cmd_channel(const struct cli *cli, int argc, char **argv);
+int cmd_key(const struct cli *cli, int argc, char **argv);
 int cmd_peer(const struct cli *cli, int argc, char **argv);
 int cmd_group(const struct cli *cli, int argc, char **argv);
 int cmd_promote(const struct cli *cli, int argc, char **argv);

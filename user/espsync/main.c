@@ -18,6 +18,8 @@ static const struct command commands[] = {
 	  "set ...   of an existing channel: node and local may be left out\n"
 	  "del [--release]",
 	  "make, change or end this namespace's channel" },
+	{ "key", cmd_key, "add ID psk-file FILE\nuse ID\ndel ID",
+	  "another cluster key while the channel goes on: add it on every node, use it on every node, del the old one" },
 	{ "peer", cmd_peer, "add NODE ADDR[:PORT]\ndel NODE", "the other nodes" },
 	{ "group", cmd_group,
 	  "set N [addr ADDR...|none] [remote PREFIX...] [mark M[/MASK]] [if_id I] [reqid LO[-HI]]\n"

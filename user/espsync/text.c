@@ -73,16 +73,38 @@ static void text_object(const json_t *object, char *buf, size_t size)
 						 json_string_value(value));
 }
 
+/* An array's element: a string, or an object's values, "0 0123456789abcdef used": what is true by its name. */
+static void text_element(const json_t *element, char *buf, size_t size)
+{
+	size_t used = 0;
+	const char *key;
+	json_t *value;
+
+	*buf = '\0';
+	if (json_is_string(element))
+		snprintf(buf, size, "%s", json_string_value(element));
+	json_object_foreach((json_t *)element, key, value) {
+		if (used >= size || json_is_false(value))
+			continue;
+		if (json_is_integer(value))
+			used += (size_t)snprintf(buf + used, size - used, "%s%" JSON_INTEGER_FORMAT, used ? " " : "", json_integer_value(value));
+		else
+			used += (size_t)snprintf(buf + used, size - used, "%s%s", used ? " " : "", json_is_true(value) ? key : json_string_value(value));
+	}
+}
+
 static void text_array(const json_t *array, char *buf, size_t size)
 {
 	size_t used = 0, i;
+	char element[CELL];
 	json_t *value;
 
 	snprintf(buf, size, "-");
-	json_array_foreach(array, i, value)
+	json_array_foreach(array, i, value) {
+		text_element(value, element, sizeof(element));
 		if (used < size)
-			used += (size_t)snprintf(buf + used, size - used, "%s%s", used ? "," : "",
-						 json_string_value(value));
+			used += (size_t)snprintf(buf + used, size - used, "%s%s", used ? "," : "", element);
+	}
 }
 
 const char *text_value(const struct attr *attr, const json_t *value, char *buf, size_t size)

@@ -23,6 +23,7 @@
 #define ESPSYNC_MAX_ADDRS	64	/* of a group; as many prefixes of remote addresses */
 #define ESPSYNC_MAX_GROUPS	16	/* of a namespace */
 #define ESPSYNC_MAX_GROUP	65535
+#define ESPSYNC_MAX_KEYS	4	/* loaded at a time */
 
 /**
  * enum espsync_cmd - requests; a reply has its request's number
@@ -49,6 +50,11 @@
  * @ESPSYNC_CMD_STATS_GET: do: counters of this namespace
  * @ESPSYNC_CMD_HELPER_REPORT: what espsyncd knows of IKE; also its heartbeat
  * @ESPSYNC_CMD_EVENT: only sent, to the group "event"; to "counter" go messages of ESPSYNC_CMD_SA_GET
+ * @ESPSYNC_CMD_KEY_ADD: accept a cluster key (NUMBER, SECRET) besides those that are loaded. EEXIST: another number has it, or the number
+ *	another key; ENOSPC: ESPSYNC_MAX_KEYS are loaded
+ * @ESPSYNC_CMD_KEY_USE: seal with the key NUMBER from now on; waits at most 1 s until the peers that are heard do so too. A peer that does not
+ *	have it goes on with the old one. ENOENT: no such key
+ * @ESPSYNC_CMD_KEY_DEL: accept the key NUMBER no more; what is still sealed with it ends. EBUSY: it is the one that is used
  * @__ESPSYNC_CMD_MAX: bound
  */
 enum espsync_cmd {
@@ -71,6 +77,9 @@ enum espsync_cmd {
 	ESPSYNC_CMD_STATS_GET,
 	ESPSYNC_CMD_HELPER_REPORT,
 	ESPSYNC_CMD_EVENT,
+	ESPSYNC_CMD_KEY_ADD,
+	ESPSYNC_CMD_KEY_USE,
+	ESPSYNC_CMD_KEY_DEL,
 	__ESPSYNC_CMD_MAX
 };
 
@@ -89,6 +98,7 @@ enum espsync_attr {
 	ESPSYNC_A_EVENT,		/* nest, enum espsync_event_attr */
 	ESPSYNC_A_LOCAL,		/* flag: READY asks for this node, not for some standby */
 	ESPSYNC_A_PAD,
+	ESPSYNC_A_KEY,			/* nest, enum espsync_key_attr */
 	__ESPSYNC_A_MAX
 };
 
@@ -100,8 +110,8 @@ enum espsync_channel_attr {
 	ESPSYNC_A_CHANNEL_LOCAL,	/* binary 4|16: the sync address */
 	ESPSYNC_A_CHANNEL_PORT,		/* u16 big endian */
 	ESPSYNC_A_CHANNEL_DEV,		/* string: bind to this device; "" unbinds */
-	ESPSYNC_A_CHANNEL_KEY,		/* binary 32, write only */
-	ESPSYNC_A_CHANNEL_KEY_ID,	/* binary 8, read only: absent without a key */
+	ESPSYNC_A_CHANNEL_KEY,		/* binary 32, write only: the only key from now on, number 0; sessions under others end */
+	ESPSYNC_A_CHANNEL_KEY_ID,	/* binary 8, read only: of the key that is used; absent without one */
 	ESPSYNC_A_CHANNEL_TICK_US,	/* u32, 100-10000 */
 	ESPSYNC_A_CHANNEL_DEAD_MS,	/* u32, 50-60000: a peer not heard for so long is down */
 	ESPSYNC_A_CHANNEL_DETECT_MS,	/* u32, 50-60000: how long failover detection takes at least */
@@ -110,10 +120,22 @@ enum espsync_channel_attr {
 	ESPSYNC_A_CHANNEL_INTERVAL_US,	/* u32, read only: the sync interval in force */
 	ESPSYNC_A_CHANNEL_VERSION,	/* string, read only: the module's version */
 	ESPSYNC_A_CHANNEL_PAD,
+	ESPSYNC_A_CHANNEL_KEYS,		/* nest, repeated, read only: enum espsync_key_attr, what is loaded */
 	__ESPSYNC_A_CHANNEL_MAX
 };
 
 #define ESPSYNC_A_CHANNEL_MAX (__ESPSYNC_A_CHANNEL_MAX - 1)
+
+enum espsync_key_attr {
+	ESPSYNC_A_KEY_UNSPEC,
+	ESPSYNC_A_KEY_NUMBER,		/* u8: as the operator calls it */
+	ESPSYNC_A_KEY_SECRET,		/* binary 32, write only: KEY_ADD */
+	ESPSYNC_A_KEY_ID,		/* binary 8, read only: as it is called on the wire */
+	ESPSYNC_A_KEY_USED,		/* u8, read only: 1 = this node begins sessions under it */
+	__ESPSYNC_A_KEY_MAX
+};
+
+#define ESPSYNC_A_KEY_MAX (__ESPSYNC_A_KEY_MAX - 1)
 
 enum espsync_peer_state {
 	ESPSYNC_PEER_DOWN,		/* not heard */
@@ -138,6 +160,8 @@ enum espsync_peer_attr {
 	ESPSYNC_A_PEER_LAG_US,		/* the same, microseconds */
 	ESPSYNC_A_PEER_VERSION,		/* u8: the wire version that it speaks */
 	ESPSYNC_A_PEER_PAD,
+	ESPSYNC_A_PEER_KEY_ID,		/* binary 8: of the key that both seal with; absent without a session */
+	ESPSYNC_A_PEER_SKIPPED,		/* u64: its records that a newer version has and this one passed over */
 	__ESPSYNC_A_PEER_MAX
 };
 
@@ -291,7 +315,7 @@ enum espsync_reason {
 	ESPSYNC_REASON_IKE_MISSING,	/* "ike-missing" */
 	ESPSYNC_REASON_DRIFT,		/* "drift" */
 	ESPSYNC_REASON_NO_VIP,		/* "no-vip" */
-	ESPSYNC_REASON_NO_KEY,		/* "no-key" */
+	ESPSYNC_REASON_NO_KEY,		/* "no-key": the channel has none, or a peer not the one that is used */
 	ESPSYNC_REASON_UNDECIDED,	/* "undecided" */
 	ESPSYNC_REASON_OVERRUN_GO_ON,	/* "overrun-go-on" */
 	ESPSYNC_REASON_MODULE_VERSION,	/* "module-version": a peer speaks another wire version */
