@@ -453,8 +453,8 @@ void es_group_tell(struct es_group *g, struct es_peer *p, struct es_wire_group *
  */
 void es_group_reset(struct es_group *g)
 {
-	WRITE_ONCE(g->role, ESPSYNC_ROLE_UNDECIDED);
-	trace_espsync_role(g, ESPSYNC_ROLE_UNDECIDED);
+	if (g->role != ESPSYNC_ROLE_UNDECIDED)
+		set_role(g, ESPSYNC_ROLE_UNDECIDED, "the channel was deleted");
 	g->claiming = false;
 	g->silent = false;
 	g->owner = 0;
@@ -470,4 +470,6 @@ void es_group_reset(struct es_group *g)
 	g->gap_doubt = false;
 	g->behind = false;
 	g->unguarded = false;
+	g->packets = 0;
+	g->pps = 0;
 }
