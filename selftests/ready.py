@@ -98,7 +98,7 @@ def before_there_is_anything(c):
 def a_peer_that_joins(c):
     """It is heard and answers, but the datagrams that tell it everything do not come through: then they do, and it lacks SAs."""
     spis = range(0x9000, 0x9000 + 60)
-    bulk.add(c.gw1, vip(0), c.CLIENT, spis)
+    bulk.add(c.gw1, vip(0), spis)
     c.gw2.sh(["nft", "-f", "-"], stdin="table inet small { chain in { type filter hook input priority 0; udp dport 4520 udp length > 300 drop; }; }\n")
     Cluster.configure(c, 2)
     r = says(c, 1, "peer-joining", peer=2)
@@ -108,11 +108,11 @@ def a_peer_that_joins(c):
     over(c, 1, "peer-joining")
     says(c, 1, "sa-missing", peer=2, count=60)
     says(c, 2, "sa-missing", peer=1, count=60)
-    bulk.add(c.gw2, vip(0), c.CLIENT, spis)
+    bulk.add(c.gw2, vip(0), spis)
     ready(c, 1)
     ready(c, 2)
     for gw in c.gw.values():
-        bulk.delete(gw, c.CLIENT, spis)
+        bulk.delete(gw, spis)
 
 
 def both_groups(c):
@@ -380,14 +380,14 @@ def tracepoints(c):
 def a_dump_survives_change(c):
     """No SA that is there all the time is missing or listed twice, however many come and go meanwhile; and it is one reading, not many tries."""
     keep, pass_by = range(0x10000, 0x10000 + 1200), range(0x20000, 0x20000 + 64)
-    bulk.add(c.gw1, vip(0), c.CLIENT, keep)
+    bulk.add(c.gw1, vip(0), keep)
     until(lambda: set(keep) <= set(sas(c, 1)), 20, "they are followed")
     ending, rounds = threading.Event(), []
 
     def churn():
         while not ending.is_set():
-            bulk.add(c.gw1, vip(0), c.CLIENT, pass_by)
-            bulk.delete(c.gw1, c.CLIENT, pass_by)
+            bulk.add(c.gw1, vip(0), pass_by)
+            bulk.delete(c.gw1, pass_by)
             rounds.append(1)
     thread = threading.Thread(target=churn)
     thread.start()
@@ -402,7 +402,7 @@ def a_dump_survives_change(c):
         ending.set()
         thread.join()
     note(f"{len(rounds)} times {len(pass_by)} SAs came and went")
-    bulk.delete(c.gw1, c.CLIENT, keep)
+    bulk.delete(c.gw1, keep)
     c.all_ready()
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Many SAs, at the price of a message each: ESP without encryption, for what is about their number."""
+"""Many SAs, at the price of a message each: ESP without encryption, for what is about their number. Each has a far end of its own, by its
+SPI, for xfrm looks at all between two addresses whenever one is added."""
 import socket
 import struct
 
@@ -22,17 +23,21 @@ def _packed(address):
     return socket.inet_aton(address).ljust(16, b"\0")
 
 
-def _new(src, dst, spi):
+def _far(spi):
+    return (10 << 24 | spi & 0xffffff).to_bytes(4, "big").ljust(16, b"\0")
+
+
+def _new(src, spi):
     """struct xfrm_usersa_info: selector, id, source, limits, lifetime, statistics, seq, reqid, family, mode, window, flags."""
-    body = bytes(56) + _packed(dst) + struct.pack("!IB3x", spi, socket.IPPROTO_ESP) + _packed(src)
+    body = bytes(56) + _far(spi) + struct.pack("!IB3x", spi, socket.IPPROTO_ESP) + _packed(src)
     body += struct.pack("=8Q", *[(1 << 64) - 1] * 4, 0, 0, 0, 0) + bytes(32) + bytes(12)
     body += struct.pack("=IIHBBB7x", 0, 1, socket.AF_INET, XFRM_MODE_TUNNEL, 32, AF_UNSPEC_FLAG)
     return XFRM_MSG_NEWSA, body + _ALGORITHMS, CREATE
 
 
-def _delete(dst, spi):
+def _delete(spi):
     """struct xfrm_usersa_id."""
-    return XFRM_MSG_DELSA, _packed(dst) + struct.pack("!I", spi) + struct.pack("=HBx", socket.AF_INET, socket.IPPROTO_ESP), 0
+    return XFRM_MSG_DELSA, _far(spi) + struct.pack("!I", spi) + struct.pack("=HBx", socket.AF_INET, socket.IPPROTO_ESP), 0
 
 
 def _send(ns, requests):
@@ -50,10 +55,10 @@ def _send(ns, requests):
                     answers += 1
 
 
-def add(ns, src, dst, spis):
+def add(ns, src, spis):
     """SAs that can carry packets; anti-replay window 32."""
-    _send(ns, [_new(src, dst, spi) for spi in spis])
+    _send(ns, [_new(src, spi) for spi in spis])
 
 
-def delete(ns, dst, spis):
-    _send(ns, [_delete(dst, spi) for spi in spis])
+def delete(ns, spis):
+    _send(ns, [_delete(spi) for spi in spis])
