@@ -20,6 +20,7 @@
 #include "km.h"
 #include "out.h"
 #include "place.h"
+#include "ready.h"
 #include "role.h"
 #include "sa.h"
 #include "trace.h"
@@ -126,6 +127,8 @@ static void fresh(struct es_net *es, struct es_sa *sa)
 		__clear_bit(sa->handle, p->named);	/* named again: it is held now */
 	es_sa_set_todo(es, sa);
 	sa->moved_us = es->clock_us;
+	if (sa->x)
+		sa->counted = READ_ONCE(sa->x->curlft.packets);
 	es_event_sa(es, ESPSYNC_EVENT_SA, sa, "adopted");
 	es_rx_mismatch(es, sa);
 	if (test_bit(ES_SA_INEXACT, &sa->flags))
@@ -133,6 +136,8 @@ static void fresh(struct es_net *es, struct es_sa *sa)
 	es_out_named(es, sa);
 	if (test_bit(ES_SA_OFFLOAD, &sa->flags))
 		es_event_sa(es, ESPSYNC_EVENT_UNPROTECTED, sa, "is offloaded as whole packets; its numbers are in the NIC");
+	if (sa->x && sa->dir == ESPSYNC_DIR_IN && !es_x_window_size(sa->x))
+		es_event_sa(es, ESPSYNC_EVENT_UNPROTECTED, sa, "has no anti-replay window: give it one (replay_window)");
 }
 
 static void follow(struct es_net *es)
@@ -228,6 +233,27 @@ static void tidy(struct es_net *es, struct es_sa *sa)
 	es_sa_set_dirty(es, sa);
 }
 
+/* Packets that this node has carried for an SA since the last look. */
+static void meter(struct es_sa *sa, const struct xfrm_state *x)
+{
+	u64 now = READ_ONCE(x->curlft.packets);
+
+	sa->g->packets += now - min(now, sa->counted);
+	sa->counted = now;
+}
+
+static void metered(struct es_net *es)
+{
+	u64 us = es->clock_us - es->meter_us;
+	struct es_group *g;
+
+	es_each_group(g, es) {
+		g->pps = min_t(u64, div64_u64(g->packets * 1000000, us), U32_MAX);
+		g->packets = 0;
+	}
+	es->meter_us = es->clock_us;
+}
+
 static void count_anew(struct es_peer *p)
 {
 	struct es_peer_in *in;
@@ -239,9 +265,11 @@ static void count_anew(struct es_peer *p)
 	}
 }
 
-/* All SAs, once a second: deaths that nobody told, tombstones, what announced SAs lack. */
+/* All SAs, once a second: deaths that nobody told, tombstones, what announced SAs lack, packets, and whether a failover would lose nothing. */
 static void scan(struct es_net *es)
 {
+	bool due = es->clock_us - es->meter_us >= ES_SCAN_US;
+	struct es_tally t[ES_MAX_GROUPS] = {};
 	struct xfrm_state *x;
 	struct es_peer *p;
 	struct es_sa *sa;
@@ -262,11 +290,17 @@ static void scan(struct es_net *es)
 		} else if (buried(es, sa)) {
 			bury(es, sa);
 			continue;
+		} else if (x && due) {
+			meter(sa, x);
 		}
 		tidy(es, sa);
 		if (sa->ann)
 			short_of(es, sa);
+		es_ready_tally(es, sa, t);
 	}
+	if (due)
+		metered(es);
+	es_ready_watch(es, t);
 }
 
 /* First looks after a promote, and limits. An inbound SA's whole window is told once, too. */
@@ -404,15 +438,20 @@ static void rolled_back(struct es_net *es)
 	}
 }
 
-static void refused(struct es_net *es)
+static void rose(struct es_net *es, struct es_rise *r, u64 n, enum espsync_event type, const char *text)
 {
-	u64 n = atomic64_read(&es->refused);
-
-	if (n == es->refused_told || es->clock_us - es->refused_us < 1000000)
+	if (n == r->told || es->clock_us - r->at_us < 1000000)
 		return;
-	es->refused_told = n;
-	es->refused_us = es->clock_us;
-	es_event_text(es, ESPSYNC_EVENT_REFUSED, 0, "the guard dropped packets that this standby would have sent");
+	r->told = n;
+	r->at_us = es->clock_us;
+	es_event_text(es, type, 0, text);
+}
+
+static void risen(struct es_net *es)
+{
+	rose(es, &es->refused_rise, atomic64_read(&es->refused), ESPSYNC_EVENT_REFUSED, "the guard dropped packets that this standby would have sent");
+	rose(es, &es->stalls_rise, READ_ONCE(es->stalls), ESPSYNC_EVENT_STALLED,
+	     "SAs were stopped at their ceilings: no peer agreed to more numbers in time");
 }
 
 static bool hello_due(const struct es_net *es, const struct es_peer *p)
@@ -463,7 +502,7 @@ static void round_of(struct es_net *es)
 	es_handover(es);
 	list_for_each_entry(p, &es->peers, list)
 		serve(es, p);
-	refused(es);
+	risen(es);
 	es_event_counters(es);
 }
 
@@ -618,6 +657,9 @@ int es_channel_start(struct es_net *es, const struct es_config *cfg, struct netl
 	es->own_us = 1;
 	es->rescan = true;
 	es->scan_us = 0;
+	es->meter_us = es->clock_us;
+	es->ready = true;
+	es->ready_us = es->clock_us;
 	es->helper.at_us = 0;
 	es->buf = kzalloc(ES_SOCK_DATAGRAM_MAX, GFP_KERNEL);
 	es->draft = kzalloc(sizeof(*es->draft), GFP_KERNEL);

@@ -208,6 +208,7 @@ struct es_kept {
  * @moved_us: when it last moved or was merged
  * @died_ms: tombstone since
  * @told: outbound: number last multicast to the group "counter"
+ * @counted: its packets, as of the last look at every SA; those that other nodes carried are in it
  */
 struct es_sa {
 	struct hlist_node node;
@@ -250,6 +251,7 @@ struct es_sa {
 	u64 moved_us;
 	u64 died_ms;
 	u64 told;
+	u64 counted;
 };
 
 /**
@@ -353,6 +355,8 @@ struct es_scope {
  * @gap_doubt: no peer gave its word after it in time: the walk puts what it meets in doubt
  * @rank: this node's among the standbys
  * @unguarded: the guard could not be registered: SAs stay stopped
+ * @packets: carried for its SAs since the last look at every SA
+ * @pps: the same a second, as that look found
  *
  * A group that is carved out of another one begins with what it inherits of it. A channel that ends leaves nothing of what is in run.
  */
@@ -367,6 +371,8 @@ struct es_group {
 	struct sk_buff_head held;
 	bool holding;
 	u64 hold_until_us;
+	u64 packets;
+	u32 pps;
 	bool behind;
 	struct_group(inherited,
 		u8 doubt;
@@ -589,6 +595,16 @@ struct es_expect {
 };
 
 /**
+ * struct es_rise - a counter whose rise is told, at most once a second
+ * @told: as the last event said
+ * @at_us: clock of that event
+ */
+struct es_rise {
+	u64 told;
+	u64 at_us;
+};
+
+/**
  * struct es_net - a network namespace
  * @net: itself
  * @lock: see DOC: Locking
@@ -620,6 +636,9 @@ struct es_expect {
  * @rescan: walk xfrm's states for what nobody told us
  * @rescan_us: clock of the last such walk
  * @scan_us: clock of the last look at every SA of ours
+ * @meter_us: clock of the last one that counted packets
+ * @ready: a failover would lose nothing, as last told
+ * @ready_us: clock when that was last so
  * @clock_us: newest reading; es->lock
  * @own_us: own time: only what ran
  * @tick_at_us: clock of the last tick
@@ -634,7 +653,7 @@ struct es_expect {
  * @full: something could not be stored
  * @vmfork: the machine was restored from a snapshot
  * @closing: es_channel_stop() has let go of the lock
- * @generation: changes whenever the set of SAs or peers does: dumps say so
+ * @generation: changes whenever the set of peers does: their dump says so
  * @helper: espsyncd's newest report
  * @counter_dirty: handles whose counters are to be multicast, bits
  * @n_sas: SAs in the table
@@ -645,8 +664,8 @@ struct es_expect {
  * @stalls: times that an SA reached its ceiling and was stopped
  * @merges: records that changed a state
  * @refused: packets that the guard dropped
- * @refused_told: as the last event said
- * @refused_us: clock of that event
+ * @refused_rise: what was told of @refused
+ * @stalls_rise: what was told of @stalls
  * @handed: packets given to a new owner
  * @taken: ... and taken from an old one
  * @unheld: packets that waited for a new owner, or came from an old one, in vain
@@ -691,6 +710,9 @@ struct es_net {
 	bool rescan;
 	u64 rescan_us;
 	u64 scan_us;
+	u64 meter_us;
+	bool ready;
+	u64 ready_us;
 	u64 clock_us;
 	u64 own_us;
 	u64 tick_at_us;
@@ -716,8 +738,8 @@ struct es_net {
 	u64 stalls;
 	u64 merges;
 	atomic64_t refused;
-	u64 refused_told;
-	u64 refused_us;
+	struct es_rise refused_rise;
+	struct es_rise stalls_rise;
 	u64 handed;
 	u64 taken;
 	u64 unheld;

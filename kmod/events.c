@@ -9,6 +9,7 @@
 #include "events.h"
 #include "netlink.h"
 #include "nl_fill.h"
+#include "ready.h"
 #include "sa.h"
 #include "xstate.h"
 
@@ -169,6 +170,33 @@ void es_event_conflict(const struct es_group *g, u8 node, const char *text)
 void es_event_text(struct es_net *es, enum espsync_event type, u8 node, const char *text)
 {
 	tell(es, type, NULL, node, text);
+}
+
+/**
+ * es_event_ready() - a failover would lose something now, or nothing any more
+ * @es: namespace, locked
+ * @r: the first reason, NULL: none
+ * Context: process
+ */
+void es_event_ready(struct es_net *es, const struct es_reason *r)
+{
+	const char *text = r ? r->text : "a failover would lose nothing";
+	struct nlattr *nest;
+	struct sk_buff *skb;
+	void *hdr;
+
+	if (!r)
+		pr_info("espsync: ready again\n");
+	else
+		pr_warn("espsync: not ready: group %u: %s\n", r->group, text);
+	skb = begin(es, ESPSYNC_EVENT_READY, NULL, &hdr, &nest);
+	if (!skb)
+		return;
+	if (r && (nla_put_u8(skb, ESPSYNC_A_EVENT_REASON, r->code) || nla_put_u32(skb, ESPSYNC_A_EVENT_GROUP, r->group) ||
+		  (r->peer && nla_put_u8(skb, ESPSYNC_A_EVENT_PEER, r->peer))))
+		nlmsg_free(skb);
+	else
+		end(es, skb, hdr, nest, text);
 }
 
 static bool tell_counters(struct es_net *es, struct es_sa *sa)

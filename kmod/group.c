@@ -466,8 +466,11 @@ void es_group_tell(struct es_group *g, struct es_peer *p, struct es_wire_group *
  */
 void es_group_reset(struct es_group *g)
 {
+	if (g->role != ESPSYNC_ROLE_UNDECIDED)
+		set_role(g, ESPSYNC_ROLE_UNDECIDED, "the channel was deleted");
 	memset(&g->run, 0, sizeof(g->run));
-	trace_espsync_role(g, ESPSYNC_ROLE_UNDECIDED);
 	g->claiming = false;
 	g->behind = false;
+	g->packets = 0;
+	g->pps = 0;
 }

@@ -152,8 +152,8 @@ int es_guard_update(struct es_net *es)
 		err = nf_register_net_hook(es->net, &guard_ops);
 		es->guard_up = !err;
 		if (err)
-			pr_err("espsync: cannot register the guard (%d): this standby may send; take its address away and reload the module\n",
-			       err);
+			es_event_text(es, ESPSYNC_EVENT_UNPROTECTED, 0,
+				      "cannot register the guard: this standby's SAs are stopped one by one instead; reload the module");
 	} else if (!want) {
 		es_guard_remove(es);
 	}

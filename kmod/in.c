@@ -138,10 +138,29 @@ bool es_in_merge(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *
 		es->merges++;
 	if (x->curlft.packets == sa->seen)
 		sa->seen = max_t(u64, x->curlft.packets, r->packets);
-	es_x_merge_life(x, r->bytes, r->packets);
+	sa->counted += es_x_merge_life(x, r->bytes, r->packets);
 	spin_unlock_bh(&x->lock);
 	sa->moved_us = es->clock_us;
 	return true;
+}
+
+/**
+ * es_in_since() - how many numbers have been accepted since some edge
+ * @sa: inbound
+ * @seq: that edge
+ * Return: numbers; 0 of one that is not in this kernel
+ */
+u64 es_in_since(const struct es_sa *sa, u64 seq)
+{
+	struct xfrm_state *x = READ_ONCE(sa->x);
+	u64 now = seq;
+
+	if (x) {
+		spin_lock_bh(&x->lock);
+		now = max(seq, es_x_seq(x));
+		spin_unlock_bh(&x->lock);
+	}
+	return now - seq;
 }
 
 static void kept(struct es_net *es, const struct es_sa *sa, struct es_wire_rec *r)

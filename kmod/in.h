@@ -13,6 +13,7 @@ void es_in_woken(struct es_net *es, struct es_sa *sa);
 void es_in_sample(struct es_net *es);
 u32 es_in_interval(const struct es_net *es);
 bool es_in_merge(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *r);
+u64 es_in_since(const struct es_sa *sa, u64 seq);
 void es_in_fill(struct es_net *es, struct es_sa *sa, struct es_wire_rec *r);
 
 #endif /* ESPSYNC_IN_H */

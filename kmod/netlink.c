@@ -49,14 +49,22 @@ static struct netlink_range_validation timeout_range = { .max = 60000 };
 
 static struct netlink_range_validation group_range = { .max = ESPSYNC_MAX_GROUP };
 
+static const struct nla_policy addr_policy[__ESPSYNC_A_ADDR_MAX] = {
+	[ESPSYNC_A_ADDR] = { .type = NLA_BINARY, .len = 16 },
+};
+
+static const struct nla_policy remote_policy[__ESPSYNC_A_REMOTE_MAX] = {
+	[ESPSYNC_A_PREFIX] = NLA_POLICY_NESTED(es_prefix_policy),
+};
+
 static const struct nla_policy group_policy[ESPSYNC_A_GROUP_MAX + 1] = {
 	[ESPSYNC_A_GROUP_ID] = NLA_POLICY_FULL_RANGE(NLA_U32, &group_range),
-	[ESPSYNC_A_GROUP_ADDRS] = { .type = NLA_NESTED },
+	[ESPSYNC_A_GROUP_ADDRS] = NLA_POLICY_NESTED(addr_policy),
 	[ESPSYNC_A_GROUP_DOUBT] = NLA_POLICY_MAX(NLA_U8, ESPSYNC_DOUBT_HOLD),
 	[ESPSYNC_A_GROUP_OVERRUN] = NLA_POLICY_MAX(NLA_U8, 1),
 	[ESPSYNC_A_GROUP_EVICT_NEVER] = NLA_POLICY_MAX(NLA_U8, 1),
 	[ESPSYNC_A_GROUP_TIMEOUT_MS] = NLA_POLICY_FULL_RANGE(NLA_U32, &timeout_range),
-	[ESPSYNC_A_GROUP_REMOTES] = { .type = NLA_NESTED },
+	[ESPSYNC_A_GROUP_REMOTES] = NLA_POLICY_NESTED(remote_policy),
 	[ESPSYNC_A_GROUP_STORE] = NLA_POLICY_MAX(NLA_U8, 1),
 	[ESPSYNC_A_GROUP_MARK] = { .type = NLA_U32 },
 	[ESPSYNC_A_GROUP_MARK_MASK] = { .type = NLA_U32 },
@@ -779,9 +787,16 @@ static int dump_one(struct sk_buff *skb, struct netlink_callback *cb, u8 cmd, in
 	return 0;
 }
 
-static int fill_peer(struct es_net *es, void *p, struct sk_buff *skb)
+struct peer_row {
+	struct es_peer *p;
+	u32 sas;
+};
+
+static int fill_peer(struct es_net *es, void *obj, struct sk_buff *skb)
 {
-	return es_nl_peer(es, p, skb);
+	const struct peer_row *row = obj;
+
+	return es_nl_peer(row->p, row->sas, skb);
 }
 
 struct group_row {
@@ -819,15 +834,16 @@ static int fill_reason(struct es_net *es, void *obj, struct sk_buff *skb)
 static int peer_dump(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	struct es_net *es = es_net_of(sock_net(skb->sk));
-	struct es_peer *p;
+	struct peer_row row;
 	long i = 0;
 
 	mutex_lock(&es->lock);
 	cb->seq = es->generation;
-	list_for_each_entry(p, &es->peers, list) {
+	row.sas = es_sa_live(es);
+	list_for_each_entry(row.p, &es->peers, list) {
 		if (i++ < cb->args[0])
 			continue;
-		if (dump_one(skb, cb, ESPSYNC_CMD_PEER_GET, fill_peer, es, p))
+		if (dump_one(skb, cb, ESPSYNC_CMD_PEER_GET, fill_peer, es, &row))
 			break;
 		cb->args[0] = i;
 	}
@@ -856,6 +872,7 @@ static int group_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	return skb->len;
 }
 
+/* By handle, which an SA keeps as long as it is known: what was there all the time is told once, whatever came and went meanwhile. */
 static int sa_dump(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	struct es_net *es = es_net_of(sock_net(skb->sk));
@@ -863,7 +880,6 @@ static int sa_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	unsigned long i;
 
 	mutex_lock(&es->lock);
-	cb->seq = es->generation;
 	if (es->up) {
 		xa_for_each_start(&es->sas, i, sa, cb->args[0]) {
 			if (!test_bit(ES_SA_DEAD, &sa->flags) && dump_one(skb, cb, ESPSYNC_CMD_SA_GET, fill_sa, es, sa))

@@ -110,7 +110,12 @@ static u32 synced(struct es_peer *p, u32 total)
 	return p->heard_us && es_peer_heard(p) && p->synced ? total - min_t(u64, total, lacks) : 0;
 }
 
-static u32 live_sas(struct es_net *es)
+/**
+ * es_sa_live() - SAs that are in this kernel
+ * @es: namespace, locked
+ * Return: how many
+ */
+u32 es_sa_live(struct es_net *es)
 {
 	struct es_sa *sa;
 	unsigned long i;
@@ -123,16 +128,15 @@ static u32 live_sas(struct es_net *es)
 
 /**
  * es_nl_peer() - a peer's nest
- * @es: namespace, locked
- * @p: the peer
+ * @p: the peer, locked
+ * @total: SAs that are in this kernel
  * @skb: message
  * Return: 0 or -EMSGSIZE
  */
-int es_nl_peer(struct es_net *es, struct es_peer *p, struct sk_buff *skb)
+int es_nl_peer(struct es_peer *p, u32 total, struct sk_buff *skb)
 {
 	struct nlattr *nest = nla_nest_start(skb, ESPSYNC_A_PEER);
 	const struct es_key *key = es_peer_key(p);
-	u32 total = live_sas(es);
 
 	if (!nest || nla_put_u8(skb, ESPSYNC_A_PEER_NODE, p->node) ||
 	    es_nl_addr(skb, ESPSYNC_A_PEER_ADDR, p->addr.family, &p->addr.v6) ||
@@ -318,6 +322,7 @@ int es_nl_group(const struct es_group *g, struct sk_buff *skb, const struct es_c
 	    nla_put_u8(skb, ESPSYNC_A_GROUP_STORE, g->store) ||
 	    nla_put_u32(skb, ESPSYNC_A_GROUP_SAS_TOTAL, c->total) ||
 	    nla_put_u32(skb, ESPSYNC_A_GROUP_SAS_PROTECTED, c->protected) ||
+	    nla_put_u32(skb, ESPSYNC_A_GROUP_PPS, g->pps) ||
 	    (g->takeover && nla_put_s64(skb, ESPSYNC_A_GROUP_TAKEOVER, g->takeover, ESPSYNC_A_GROUP_PAD)) ||
 	    nla_put_u32(skb, ESPSYNC_A_GROUP_DOUBTFUL, doubtful) ||
 	    (flushed >= 0 && nla_put_u8(skb, ESPSYNC_A_GROUP_FLUSHED, flushed)) ||
@@ -415,7 +420,7 @@ int es_nl_stats(struct es_net *es, struct sk_buff *skb)
 	memcpy(drops, es->drops, sizeof(drops));
 	drops[ESPSYNC_DROP_RATE] += es_sock_rate_drops(es->sock);
 	drops[ESPSYNC_DROP_NO_MEMORY] += es_sock_nomem_drops(es->sock);
-	if (!nest || put_drops(skb, ESPSYNC_A_STATS_DROPPED, drops) || nla_put_u32(skb, ESPSYNC_A_STATS_SAS, live_sas(es)) ||
+	if (!nest || put_drops(skb, ESPSYNC_A_STATS_DROPPED, drops) || nla_put_u32(skb, ESPSYNC_A_STATS_SAS, es_sa_live(es)) ||
 	    nla_put_u32(skb, ESPSYNC_A_STATS_HOT, es->n_hot) || nla_put_u32(skb, ESPSYNC_A_STATS_WAITING, es->n_waiting) ||
 	    nla_put_u32(skb, ESPSYNC_A_STATS_TOMBSTONES, es->n_tombs) ||
 	    nla_put_u64_64bit(skb, ESPSYNC_A_STATS_RENEWALS, es->renewals, ESPSYNC_A_STATS_PAD) ||

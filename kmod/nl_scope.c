@@ -11,7 +11,7 @@
 
 #include "nl_scope.h"
 
-static const struct nla_policy prefix_policy[ESPSYNC_A_PREFIX_MAX + 1] = {
+const struct nla_policy es_prefix_policy[ESPSYNC_A_PREFIX_MAX + 1] = {
 	[ESPSYNC_A_PREFIX_ADDR] = { .type = NLA_BINARY, .len = 16 },
 	[ESPSYNC_A_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 128),
 };
@@ -57,7 +57,7 @@ static int read_locals(struct genl_info *info, struct nlattr *nest, struct es_sc
 static int read_prefix(struct genl_info *info, struct nlattr *nest, struct es_prefix *p)
 {
 	struct nlattr *tb[ESPSYNC_A_PREFIX_MAX + 1];
-	int err = nla_parse_nested(tb, ESPSYNC_A_PREFIX_MAX, nest, prefix_policy, info->extack);
+	int err = nla_parse_nested(tb, ESPSYNC_A_PREFIX_MAX, nest, es_prefix_policy, info->extack);
 
 	if (err)
 		return err;

@@ -9,6 +9,8 @@
 
 #include "espsync.h"
 
+extern const struct nla_policy es_prefix_policy[ESPSYNC_A_PREFIX_MAX + 1];
+
 int es_nl_get_addr(struct genl_info *info, const struct nlattr *a, struct es_addr *to);
 int es_nl_get_scope(struct genl_info *info, struct nlattr **tb, struct es_scope **scope);
 

@@ -94,10 +94,11 @@ static bool arm(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 		return true;
 	}
 	go(es, sa, x);
-	if (oseq >= hard)	/* overrun go-on: named by the thread */
+	if (oseq >= hard) {	/* overrun go-on: named by the thread */
 		es_x_arm(x, ES_SOLO_STEP);
-	else
-		es_x_arm(x, late ? hard - oseq : min(sa->mid, hard) - oseq);
+		return true;
+	}
+	es_x_arm(x, late ? hard - oseq : min(sa->mid, hard) - oseq);
 	return late;
 }
 
@@ -525,7 +526,7 @@ void es_out_store(struct es_net *es, struct es_sa *sa, const struct es_wire_rec 
 		clear_bit(ES_SA_HELD, &sa->flags);
 	}
 	if (x) {
-		es_x_merge_life(x, r->bytes, r->packets);
+		sa->counted += es_x_merge_life(x, r->bytes, r->packets);
 		if (!active && es_x_live(x) && sa->g->role == ESPSYNC_ROLE_STANDBY)
 			stand_by(es, sa, x);
 		else if (!active && es_x_raise(x, cap(x, r->ceiling)))

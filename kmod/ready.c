@@ -4,11 +4,14 @@
  *
  * Job: reasons, group by group, in the order in which they are shown. On the active node: some standby could take over now. On a standby: this one could.
  * --local: this node could be, or is rightly, active; a node whose peers are gone may be.
- * What may not enter: changes.
+ * That the answer has changed is told. What may not enter: changes of anything else.
  *
  * Context: process, es->lock held.
  */
+#include <linux/slab.h>
+
 #include "channel.h"
+#include "events.h"
 #include "group.h"
 #include "nl_fill.h"
 #include "place.h"
@@ -16,17 +19,12 @@
 #include "session.h"
 
 #define ES_HELPER_US 3000000
+#define ES_UNREADY_US 3000000	/* an SA that a standby lacks while it is being rekeyed is no news */
 
 struct list {
 	struct es_reason *r;
 	unsigned int n;
 	u32 group;
-};
-
-/* SAs of a group that no other node could carry on: how many, and one of them. */
-struct tally {
-	u32 stale, bare, clash;
-	__be32 a_stale, a_bare, a_clash;
 };
 
 static void add(struct list *l, u8 code, u8 peer, u32 count, __be32 spi, const char *text)
@@ -72,37 +70,36 @@ static void helper(const struct es_group *g, struct list *l, bool local)
 		    *h->text ? h->text : "charon here lacks IKE SAs that the cluster has: look at espsyncd's log");
 }
 
-/* One look at every SA, whatever the number of groups. */
-static void count(struct es_net *es, struct tally *t)
+/**
+ * es_ready_tally() - one look at an SA, whatever the number of groups
+ * @es: namespace, locked
+ * @sa: the SA
+ * @t: result, by slot
+ */
+void es_ready_tally(struct es_net *es, struct es_sa *sa, struct es_tally *t)
 {
-	unsigned long i;
-	struct es_sa *sa;
-
-	xa_for_each(&es->sas, i, sa) {
-		struct tally *to = &t[sa->g->slot];
-
-		if (test_bit(ES_SA_DEAD, &sa->flags))
-			continue;
-		switch (es_sa_state(es, sa)) {
-		case ESPSYNC_SA_STALE:
-			to->stale++;
-			to->a_stale = sa->spi;
-			break;
-		case ESPSYNC_SA_UNPROTECTED:
-			to->bare++;
-			to->a_bare = sa->spi;
-			break;
-		case ESPSYNC_SA_KEY_MISMATCH:
-			to->clash++;
-			to->a_clash = sa->spi;
-			break;
-		default:
-			break;
-		}
+	t += sa->g->slot;
+	if (test_bit(ES_SA_DEAD, &sa->flags))
+		return;
+	switch (es_sa_state(es, sa)) {
+	case ESPSYNC_SA_STALE:
+		t->stale++;
+		t->a_stale = sa->spi;
+		break;
+	case ESPSYNC_SA_UNPROTECTED:
+		t->bare++;
+		t->a_bare = sa->spi;
+		break;
+	case ESPSYNC_SA_KEY_MISMATCH:
+		t->clash++;
+		t->a_clash = sa->spi;
+		break;
+	default:
+		break;
 	}
 }
 
-static void sas(const struct tally *t, struct list *l)
+static void sas(const struct es_tally *t, struct list *l)
 {
 	if (t->stale)
 		add(l, ESPSYNC_REASON_SA_STALE, 0, t->stale, t->a_stale, "SAs are in doubt since a takeover out of sync: rekey them");
@@ -187,7 +184,7 @@ static void takeover(const struct es_group *g, struct list *l, bool local)
 		    "the active node counts SAs to another group: give all nodes the same groups (espsync group set)");
 }
 
-static void group(const struct es_group *g, struct list *l, const struct tally *t, bool local)
+static void group(const struct es_group *g, struct list *l, const struct es_tally *t, bool local)
 {
 	l->group = g->id;
 	this_node(g, l, local);
@@ -210,6 +207,25 @@ static void keys(const struct es_net *es, struct list *l)
 			    "the peer seals with another key than this node uses: espsync key add and key use there, or use here the one that all have");
 }
 
+static unsigned int reasons(struct es_net *es, const struct es_group *only, bool local, const struct es_tally *t, struct es_reason *r)
+{
+	const struct es_group *g, *first = only ?: &es->groups[0];
+	struct list l = { .r = r, .group = first->id };
+
+	if (!es->keyed)
+		add(&l, ESPSYNC_REASON_NO_KEY, 0, 0, 0, "the channel has no key: espsync channel set ... psk-file FILE");
+	if (es->full)
+		add(&l, ESPSYNC_REASON_SA_UNPROTECTED, 0, 0, 0, "the table of SAs is full, or memory is short: not every SA is followed here");
+	if (!local)
+		keys(es, &l);
+	es_each_group(g, es)
+		if (!only || g == only)
+			group(g, &l, &t[g->slot], local);
+	l.group = first->id;
+	helper(first, &l, local);
+	return l.n;
+}
+
 /**
  * es_ready() - reasons why not
  * @es: namespace, locked, with a channel
@@ -220,19 +236,37 @@ static void keys(const struct es_net *es, struct list *l)
  */
 unsigned int es_ready(struct es_net *es, const struct es_group *only, bool local, struct es_reason *r)
 {
-	struct tally t[ES_MAX_GROUPS] = {};
-	const struct es_group *g, *first = only ?: &es->groups[0];
-	struct list l = { .r = r, .group = first->id };
+	struct es_tally t[ES_MAX_GROUPS] = {};
+	struct es_sa *sa;
+	unsigned long i;
 
-	if (!es->keyed)
-		add(&l, ESPSYNC_REASON_NO_KEY, 0, 0, 0, "the channel has no key: espsync channel set ... psk-file FILE");
-	if (!local)
-		keys(es, &l);
-	count(es, t);
-	es_each_group(g, es)
-		if (!only || g == only)
-			group(g, &l, &t[g->slot], local);
-	l.group = first->id;
-	helper(first, &l, local);
-	return l.n;
+	xa_for_each(&es->sas, i, sa)
+		es_ready_tally(es, sa, t);
+	return reasons(es, only, local, t, r);
+}
+
+/**
+ * es_ready_watch() - tell whether a failover would lose nothing, when that has changed and lasts
+ * @es: namespace, locked
+ * @t: a fresh look at every SA, by slot
+ */
+void es_ready_watch(struct es_net *es, const struct es_tally *t)
+{
+	struct es_reason *r = kcalloc(ES_MAX_REASONS, sizeof(*r), GFP_KERNEL);
+	unsigned int n, i, first = 0;
+
+	if (!r)
+		return;
+	n = reasons(es, NULL, false, t, r);
+	for (i = 1; i < n; i++)
+		if (r[i].code < r[first].code)
+			first = i;
+	if (es->ready == !n) {
+		es->ready_us = es->clock_us;
+	} else if (!n || es->clock_us - es->ready_us >= ES_UNREADY_US) {
+		es->ready = !n;
+		es->ready_us = es->clock_us;
+		es_event_ready(es, n ? &r[first] : NULL);
+	}
+	kfree(r);
 }

@@ -187,7 +187,6 @@ struct es_sa *es_sa_new(struct es_net *es, u8 proto, __be32 spi, u64 fp)
 	sa->serial = es->serial++;
 	set_bit(sa->handle, es->used);
 	es->n_sas++;
-	es->generation++;
 	hlist_add_head(&sa->node, bucket(es, proto, spi));
 	return sa;
 }
@@ -290,7 +289,6 @@ void es_sa_free(struct es_net *es, struct es_sa *sa)
 	xa_erase(&es->sas, sa->handle);
 	clear_bit(sa->handle, es->used);
 	es->n_sas--;
-	es->generation++;
 	spin_unlock_bh(&es->sa_lock);
 	kfree(sa->kept);
 	kfree_rcu(sa, rcu);

@@ -434,7 +434,7 @@ static void acked(struct es_net *es, struct es_peer *p, struct es_sent *s)
 				es_out_passed_heard(es, p, sa, s->rec[i].value);
 			break;
 		case ES_WIRE_IN:
-			p->lag_packets[bucket_of(sa->sent_seq - min(sa->sent_seq, s->rec[i].value))]++;
+			p->lag_packets[bucket_of(es_in_since(sa, s->rec[i].value))]++;
 			p->lag_us[bucket_of(es->clock_us - s->sent_us)]++;
 			break;
 		}

@@ -161,11 +161,15 @@ bool es_x_merge(struct xfrm_state *x, const struct es_window *w)
  * @x: state, locked
  * @bytes: so far
  * @packets: so far
+ * Return: packets that were unknown here
  */
-void es_x_merge_life(struct xfrm_state *x, u64 bytes, u64 packets)
+u64 es_x_merge_life(struct xfrm_state *x, u64 bytes, u64 packets)
 {
+	u64 before = x->curlft.packets;
+
 	x->curlft.bytes = max_t(u64, x->curlft.bytes, bytes);
-	x->curlft.packets = max_t(u64, x->curlft.packets, packets);
+	x->curlft.packets = max_t(u64, before, packets);
+	return x->curlft.packets - before;
 }
 
 /* Nothing but the number of packets shall raise an event: no timer, no deferred one. */

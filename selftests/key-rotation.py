@@ -109,7 +109,7 @@ class Undisturbed:
         self.events, self.refused = {n: Events(self.c, n) for n in self.c.gw}, refused(self.c)
 
     def __exit__(self, kind, *_):
-        said = {n: [e for e in events.all() if e["event"] not in ("sa", "stale", "rekey-needed")] for n, events in self.events.items()}
+        said = {n: [e for e in events.told() if e["event"] not in ("sa", "stale", "rekey-needed")] for n, events in self.events.items()}
         if kind:
             return
         equal(said, {n: [] for n in self.c.gw}, "events, by node")

@@ -50,6 +50,15 @@ def _make(script, *args, beside=False):
     return done.stdout.strip().splitlines()[-1]
 
 
+# What a test may want of the kernel's source (SETS), and how harness/kernel-source is asked for it.
+SOURCES = {"source": (), "selftests": ("selftests",)}
+
+
+def source_of(what):
+    """Its directory on the host."""
+    return os.path.realpath(_make("kernel-source", *SOURCES[what]))
+
+
 class Kernel:
     """What a machine of this kind boots; made on first use, cached under build/."""
 

@@ -352,14 +352,14 @@ class Events:
         rows = (line.split() for line in gw.sh(["cat", "/proc/net/netlink"]).splitlines()[1:])
         return any(int(r[2]) & 0x3fffff == self.proc.pid & 0x3fffff and int(r[3], 16) for r in rows)
 
-    def all(self):
-        """Ends it: everything that was said."""
+    def told(self):
+        """All of it, at the end."""
         self.proc.send_signal(signal.SIGTERM)
         return [json.loads(line) for line in self.proc.communicate(timeout=10)[0].splitlines()]
 
     def stop(self):
         """[(event, SPI or None)]"""
-        return [(e["event"], int(e["spi"], 16) if e.get("spi") else None) for e in self.all()]
+        return [(e["event"], int(e["spi"], 16) if e.get("spi") else None) for e in self.told()]
 
 
 def streamed(c, tunnels, node):

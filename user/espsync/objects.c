@@ -63,6 +63,7 @@ OBJECT(group, ESPSYNC_A_GROUP,
 	{ ESPSYNC_A_GROUP_STORE, ATTR_BOOL, .name = "store", .column = "store" },
 	{ ESPSYNC_A_GROUP_SAS_TOTAL, ATTR_U32, .name = "sas_total", .column = "sas" },
 	{ ESPSYNC_A_GROUP_SAS_PROTECTED, ATTR_U32, .name = "sas_protected", .column = "protected" },
+	{ ESPSYNC_A_GROUP_PPS, ATTR_U32, .name = "packets_per_s", .column = "packets/s" },
 	{ ESPSYNC_A_GROUP_TAKEOVER, ATTR_S64, .name = "takeover", .column = "last takeover", .style = STYLE_CLOCK });
 
 OBJECT(promoted, ESPSYNC_A_GROUP,
@@ -140,5 +141,6 @@ OBJECT(event, ESPSYNC_A_EVENT,
 	{ ESPSYNC_A_EVENT_DST, ATTR_ADDR, .name = "dst" },
 	{ ESPSYNC_A_EVENT_SPI, ATTR_SPI, .name = "spi" },
 	{ ESPSYNC_A_EVENT_PROTO, ATTR_PROTO, .name = "proto" },
+	{ ESPSYNC_A_EVENT_REASON, ATTR_WORD, .name = "reason", .words = &words_reason },
 	{ ESPSYNC_A_EVENT_TEXT, ATTR_STRING, .name = "text" });
 /* clang-format on */

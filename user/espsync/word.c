@@ -60,8 +60,9 @@ const struct words words_event =
 	      [ESPSYNC_EVENT_OVERRUN] = "overrun", [ESPSYNC_EVENT_STALE] = "stale",
 	      [ESPSYNC_EVENT_REKEY_NEEDED] = "rekey-needed", [ESPSYNC_EVENT_KEY_MISMATCH] = "key-mismatch",
 	      [ESPSYNC_EVENT_CONFLICT] = "conflict", [ESPSYNC_EVENT_RESYNC] = "resync",
-	      [ESPSYNC_EVENT_UNPROTECTED] = "unprotected", [ESPSYNC_EVENT_REFUSED] = "refused");
-_Static_assert(__ESPSYNC_EVENT_MAX == ESPSYNC_EVENT_REFUSED + 1, "an event has no word");
+	      [ESPSYNC_EVENT_UNPROTECTED] = "unprotected", [ESPSYNC_EVENT_REFUSED] = "refused",
+	      [ESPSYNC_EVENT_STALLED] = "stalled", [ESPSYNC_EVENT_READY] = "ready");
+_Static_assert(__ESPSYNC_EVENT_MAX == ESPSYNC_EVENT_READY + 1, "an event has no word");
 
 const char *word_name(const struct words *words, unsigned int value)
 {

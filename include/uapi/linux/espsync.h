@@ -156,8 +156,8 @@ enum espsync_peer_attr {
 	ESPSYNC_A_PEER_TX_BYTES,	/* u64: UDP payload */
 	ESPSYNC_A_PEER_RX_BYTES,	/* u64: of authenticated datagrams */
 	ESPSYNC_A_PEER_DROPPED,		/* nest, repeated: enum espsync_drop_attr */
-	ESPSYNC_A_PEER_LAG_PACKETS,	/* nest of ESPSYNC_A_HIST_BUCKET: streamed behind, packets, log2 buckets */
-	ESPSYNC_A_PEER_LAG_US,		/* the same, microseconds */
+	ESPSYNC_A_PEER_LAG_PACKETS,	/* nest of ESPSYNC_A_HIST_BUCKET: how many packets it was behind with each window that it acknowledged */
+	ESPSYNC_A_PEER_LAG_US,		/* the same, microseconds since that window was sent */
 	ESPSYNC_A_PEER_VERSION,		/* u8: the wire version that it speaks */
 	ESPSYNC_A_PEER_PAD,
 	ESPSYNC_A_PEER_KEY_ID,		/* binary 8: of the key that both seal with; absent without a session */
@@ -216,7 +216,7 @@ enum espsync_group_attr {
 	ESPSYNC_A_GROUP_ROLE,		/* u8, enum espsync_role; read only */
 	ESPSYNC_A_GROUP_EPOCH,		/* u64; read only */
 	ESPSYNC_A_GROUP_EPOCH_NODE,	/* u8; read only */
-	ESPSYNC_A_GROUP_OWNER,		/* u8: the node that is active as far as known; absent if unknown */
+	ESPSYNC_A_GROUP_OWNER,		/* u8: the node that is active as far as known; absent if unknown, read only */
 	ESPSYNC_A_GROUP_DOUBT,		/* u8, enum espsync_doubt */
 	ESPSYNC_A_GROUP_OVERRUN,	/* u8: 1 = go-on: I1 is given up for availability */
 	ESPSYNC_A_GROUP_EVICT_NEVER,	/* u8: 1 = never pass a ceiling without every peer */
@@ -235,6 +235,7 @@ enum espsync_group_attr {
 	ESPSYNC_A_GROUP_IF_ID,		/* u32: only SAs of this xfrm interface, 0: of none; absent: any */
 	ESPSYNC_A_GROUP_REQID_MIN,	/* u32: only SAs whose request id is at least this; absent: any */
 	ESPSYNC_A_GROUP_REQID_MAX,	/* u32: and at most this; absent: MIN */
+	ESPSYNC_A_GROUP_PPS,		/* u32: packets a second that this node carried for its SAs, both ways, last second or two; read only */
 	__ESPSYNC_A_GROUP_MAX
 };
 
@@ -293,7 +294,7 @@ enum espsync_sa_attr {
 	ESPSYNC_A_SA_BYTES,		/* u64: lifetime, so far */
 	ESPSYNC_A_SA_PACKETS,		/* u64 */
 	ESPSYNC_A_SA_OWNER,		/* u8: node; absent if unknown */
-	ESPSYNC_A_SA_LAG_PACKETS,	/* u64: numbers that some peer has not acknowledged; absent on a standby */
+	ESPSYNC_A_SA_LAG_PACKETS,	/* u64: numbers accepted since it was last streamed; absent on a standby */
 	ESPSYNC_A_SA_AGE_US,		/* u64: age of what the peer has (owner) or of the newest record (standby) */
 	ESPSYNC_A_SA_PAD,
 	ESPSYNC_A_SA_LEASE,		/* u32: numbers; a takeover in sync skips at most (nodes + 1) x (lease + 2^20) */
@@ -382,6 +383,8 @@ enum espsync_event {
 	ESPSYNC_EVENT_RESYNC,		/* "resync" */
 	ESPSYNC_EVENT_UNPROTECTED,	/* "unprotected" */
 	ESPSYNC_EVENT_REFUSED,		/* "refused": the guard dropped a packet (at most one event a second) */
+	ESPSYNC_EVENT_STALLED,		/* "stalled": SAs stood still at their ceilings (at most one event a second) */
+	ESPSYNC_EVENT_READY,		/* "ready": what READY says of all groups has changed; "not ready" is said when it has lasted for 3 s */
 	__ESPSYNC_EVENT_MAX
 };
 
@@ -398,6 +401,7 @@ enum espsync_event_attr {
 	ESPSYNC_A_EVENT_TEXT,		/* string */
 	ESPSYNC_A_EVENT_PEER_STATE,	/* u8, enum espsync_peer_state */
 	ESPSYNC_A_EVENT_PAD,
+	ESPSYNC_A_EVENT_REASON,		/* u8, enum espsync_reason: the first reason of a node that is not ready; absent: it is */
 	__ESPSYNC_A_EVENT_MAX
 };
 

@@ -17,5 +17,5 @@ from .cluster import Cluster  # noqa: F401
 from .ktap import Skip, check, equal, main, note, seeded  # noqa: F401
 from .load import Receiver, Sender  # noqa: F401
 from .net import Ns, bridge, impair, unimpair, veth  # noqa: F401
-from .system import cleanup, defer, module, sh, spawn, until  # noqa: F401
+from .system import cleanup, defer, host_dir, module, sh, spawn, until  # noqa: F401
 from .xfrm import Sa, Tunnel, counts, encap_socket, state, states, xfrm_stat  # noqa: F401

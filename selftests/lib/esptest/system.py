@@ -130,6 +130,15 @@ def until(condition, timeout=10, what=None, step=0.05):
         time.sleep(step)
 
 
+def host_dir(variable):
+    """A directory of the host that the harness names in the environment, where it is seen in this guest (UML): read-only, until the end."""
+    path = f"/mnt/{variable.lower()}"
+    os.makedirs(path, exist_ok=True)
+    sh(["mount", "-t", "hostfs", "-o", f"ro,{os.environ[variable]}", "none", path])
+    defer(sh, ["umount", "-l", path])
+    return path
+
+
 def module(name="espsync", *params):
     """Load a module; unloaded at the end, which is part of the test."""
     if not os.path.exists(f"/sys/module/{name}"):
