@@ -61,6 +61,7 @@ static const struct nla_policy group_policy[ESPSYNC_A_GROUP_MAX + 1] = {
 	[ESPSYNC_A_GROUP_TIMEOUT_MS] = NLA_POLICY_FULL_RANGE(NLA_U32, &timeout_range),
 	[ESPSYNC_A_GROUP_REMOTES] = { .type = NLA_NESTED },
 	[ESPSYNC_A_GROUP_STORE] = NLA_POLICY_MAX(NLA_U8, 1),
+	[ESPSYNC_A_GROUP_INBOUND] = NLA_POLICY_MAX(NLA_U8, ESPSYNC_INBOUND_STRICT),
 };
 
 static const struct nla_policy sa_policy[ESPSYNC_A_SA_MAX + 1] = {
@@ -493,6 +494,8 @@ static void set_options(struct es_group *g, struct nlattr **tb)
 		g->evict_never = nla_get_u8(tb[ESPSYNC_A_GROUP_EVICT_NEVER]);
 	if (tb[ESPSYNC_A_GROUP_STORE])
 		g->store = nla_get_u8(tb[ESPSYNC_A_GROUP_STORE]);
+	if (tb[ESPSYNC_A_GROUP_INBOUND])
+		WRITE_ONCE(g->strict, nla_get_u8(tb[ESPSYNC_A_GROUP_INBOUND]) == ESPSYNC_INBOUND_STRICT);
 	g->es->walk = g->es->up;
 }
 

@@ -217,6 +217,7 @@ static void publish(struct es_net *es, struct es_group *g, struct es_scope *scop
 	list_for_each_entry(p, &es->peers, list)
 		p->ask_names = true;	/* which say where they count SAs */
 	es->rescan = true;	/* SAs that belonged to nobody */
+	es->walk = es->up;	/* and what those do that have another group now */
 	es_wake(es);
 }
 
@@ -274,6 +275,7 @@ static void inherit(struct es_group *g, const struct es_group *from)
 	g->doubt = from->doubt;
 	g->go_on = from->go_on;
 	g->evict_never = from->evict_never;
+	g->strict = from->strict;
 	g->gap_own_us = from->gap_own_us;
 	g->gap_us = from->gap_us;
 	g->gap_doubt = from->gap_doubt;
@@ -299,6 +301,7 @@ static struct es_group *new_group(struct es_net *es, u32 id, const struct es_sco
 	g->doubt = 0;
 	g->go_on = false;
 	g->evict_never = false;
+	g->strict = false;
 	g->store = false;
 	if (from)
 		inherit(g, from);

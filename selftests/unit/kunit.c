@@ -8,6 +8,7 @@
 #include <linux/module.h>
 
 #include "../../kmod/lease.c"
+#include "../../kmod/pace.c"
 #include "../../kmod/role.c"
 #include "../../kmod/session.c"
 #include "../../kmod/window.c"

@@ -53,6 +53,7 @@ OBJECT(group, ESPSYNC_A_GROUP,
 	{ ESPSYNC_A_GROUP_OVERRUN, ATTR_WORD, .name = "overrun", .words = &words_overrun, .column = "overrun" },
 	{ ESPSYNC_A_GROUP_EVICT_NEVER, ATTR_WORD, .name = "evict", .words = &words_evict, .column = "evict" },
 	{ ESPSYNC_A_GROUP_STORE, ATTR_BOOL, .name = "store", .column = "store" },
+	{ ESPSYNC_A_GROUP_INBOUND, ATTR_WORD, .name = "inbound", .words = &words_inbound, .column = "inbound" },
 	{ ESPSYNC_A_GROUP_SAS_TOTAL, ATTR_U32, .name = "sas_total", .column = "sas" },
 	{ ESPSYNC_A_GROUP_SAS_PROTECTED, ATTR_U32, .name = "sas_protected", .column = "protected" },
 	{ ESPSYNC_A_GROUP_TAKEOVER, ATTR_S64, .name = "takeover", .column = "last takeover", .style = STYLE_CLOCK });

@@ -182,6 +182,11 @@ enum espsync_doubt {
 	ESPSYNC_DOUBT_HOLD,
 };
 
+enum espsync_inbound {
+	ESPSYNC_INBOUND_LENIENT,	/* a takeover goes on from what was streamed */
+	ESPSYNC_INBOUND_STRICT,		/* ... and counts as seen what the old owner can have accepted since */
+};
+
 #define ESPSYNC_EVICT_NEVER	0xffffffffU
 
 enum espsync_group_attr {
@@ -205,6 +210,7 @@ enum espsync_group_attr {
 	ESPSYNC_A_GROUP_PAD,
 	ESPSYNC_A_GROUP_REMOTES,	/* nest of ESPSYNC_A_PREFIX, repeated, at most ESPSYNC_MAX_ADDRS: these far ends; absent: any */
 	ESPSYNC_A_GROUP_STORE,		/* u8: 1 = this node is never promoted in it (role store) */
+	ESPSYNC_A_GROUP_INBOUND,	/* u8, enum espsync_inbound */
 	__ESPSYNC_A_GROUP_MAX
 };
 
