@@ -228,19 +228,20 @@ static bool told_all(const struct es_group *g)
 	if (!g->heard_us)
 		return true;
 	return p && es_peer_heard(p) && p->in[g->slot].w.role == ESPSYNC_ROLE_STANDBY && p->in[g->slot].w.flags & ES_GROUP_SILENT &&
-	       g->es->clock_us - g->heard_us >= ES_PACE_LATE_US;
+	       g->es->clock_us - g->heard_us >= ES_PACE_LATE_US + 4ull * p->rtt_us;
 }
 
 /* Inbound strict: SAs take packets again, but none that the old owner may have taken. Work for each SA, before the role changes. */
 static void open_all(struct es_group *g, bool unsure)
 {
+	struct es_peer *p = es_peer_find(g->es, g->owner);
 	struct es_net *es = g->es;
 	struct es_sa *sa;
 	unsigned long i;
 
 	xa_for_each(&es->sas, i, sa) {
 		if (sa->g == g)
-			es_in_open(es, sa, unsure);
+			es_in_open(es, sa, unsure, p ? p->rtt_us : 0);
 		cond_resched();
 	}
 }

@@ -102,7 +102,7 @@ void es_in_listen(struct es_sa *sa)
 }
 
 /* A window without a state: it counts once the state comes. */
-static void close_kept(struct es_net *es, struct es_sa *sa)
+static void close_kept(struct es_net *es, struct es_sa *sa, u32 rtt_us)
 {
 	u64 seq;
 
@@ -111,7 +111,7 @@ static void close_kept(struct es_net *es, struct es_sa *sa)
 	spin_unlock_bh(&es->sa_lock);
 	if (!seq)
 		return;
-	es_window_all(&es->win, seq + es_pace_reach(&sa->pace, seq, sa->moved_us, sa->g->heard_us, es->clock_us, false));
+	es_window_all(&es->win, seq + es_pace_reach(&sa->pace, seq, sa->moved_us, sa->g->heard_us, es->clock_us, rtt_us, false));
 	es_sa_keep(es, sa, 0, &es->win, 0, 0);
 }
 
@@ -120,8 +120,9 @@ static void close_kept(struct es_net *es, struct es_sa *sa)
  * @es: namespace, locked
  * @sa: inbound or not, with or without a state
  * @unsure: another node may have taken packets and not told: what it can have taken counts as seen
+ * @rtt_us: of the link to it, 0 unknown
  */
-void es_in_open(struct es_net *es, struct es_sa *sa, bool unsure)
+void es_in_open(struct es_net *es, struct es_sa *sa, bool unsure, u32 rtt_us)
 {
 	struct xfrm_state *x = READ_ONCE(sa->x);
 	u64 seq;
@@ -130,13 +131,13 @@ void es_in_open(struct es_net *es, struct es_sa *sa, bool unsure)
 		return;
 	if (!x) {
 		if (unsure)
-			close_kept(es, sa);
+			close_kept(es, sa, rtt_us);
 		return;
 	}
 	spin_lock_bh(&x->lock);
 	if (unsure) {
 		seq = es_x_seq(x);
-		seq += es_pace_reach(&sa->pace, seq, sa->moved_us, sa->g->heard_us, es->clock_us, es_x_esn(x));
+		seq += es_pace_reach(&sa->pace, seq, sa->moved_us, sa->g->heard_us, es->clock_us, rtt_us, es_x_esn(x));
 		es_window_all(&es->win, es_x_esn(x) ? seq : min_t(u64, seq, U32_MAX));
 		es_x_merge(x, &es->win);
 		trace_espsync_merge(es, sa, ESPSYNC_DIR_IN, seq);

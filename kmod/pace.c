@@ -14,7 +14,7 @@
 
 static u32 per_second(u32 numbers, u32 ms)
 {
-	return min_t(u64, div_u64(numbers * 1000ull, max(ms, (u32)1)), U32_MAX);
+	return min_t(u64, div_u64(numbers * 1000ull, max_t(u32, ms, 1)), U32_MAX);
 }
 
 static u32 ms_of(u64 us)
@@ -61,18 +61,19 @@ void es_pace_note(struct es_pace *p, u64 from, u64 to, u64 now_us)
  * @told_us: clock when the owner last told it
  * @heard_us: clock when the owner was last heard at all: until shortly before then it had told what it accepted
  * @now_us: clock
+ * @rtt_us: of the link to it: what is told is so old when it comes
  * @esn: 64-bit numbers
  * Return: at least 1, for a packet may always have come; at most 2^28, with ESN 2^30
  */
-u64 es_pace_reach(const struct es_pace *p, u64 seq, u64 told_us, u64 heard_us, u64 now_us, bool esn)
+u64 es_pace_reach(const struct es_pace *p, u64 seq, u64 told_us, u64 heard_us, u64 now_us, u32 rtt_us, bool esn)
 {
-	u64 since_us = max(told_us, heard_us - min_t(u64, heard_us, ES_PACE_LATE_US));
+	u64 since_us = max(told_us, heard_us - min_t(u64, heard_us, ES_PACE_LATE_US + 4ull * rtt_us));
 	u32 begun = ms_of(told_us) - p->span_ms;
 	u64 rate, ms;
 
 	if (!p->span_ms || heard_us > told_us + ES_PACE_OLD_MS * 1000ull)
 		return 1;
-	rate = max(p->rate, per_second((u32)seq - p->span_seq, max(begun, (u32)ES_PACE_SPAN_MS)));
-	ms = min_t(u64, div_u64(now_us - min(now_us, since_us) + 999, 1000), 1u << 30);
-	return min_t(u64, div_u64(rate * ms + 999, 1000) + max(p->step, (u32)1), esn ? ES_PACE_MAX64 : ES_PACE_MAX32);
+	rate = max(p->rate, per_second((u32)seq - p->span_seq, max_t(u32, begun, ES_PACE_SPAN_MS)));
+	ms = min_t(u64, div_u64(now_us - min(now_us, since_us) + rtt_us + 999, 1000), 1u << 30);
+	return min_t(u64, div_u64(rate * ms + 999, 1000) + max_t(u32, p->step, 1), esn ? ES_PACE_MAX64 : ES_PACE_MAX32);
 }

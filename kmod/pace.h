@@ -9,7 +9,7 @@
 
 #define ES_PACE_SPAN_MS	50	/* numbers are counted over so long at least */
 #define ES_PACE_OLD_MS	2000	/* what moved before is no measure any more */
-#define ES_PACE_LATE_US	50000	/* the owner is heard and has not told: a lost datagram is made good within this */
+#define ES_PACE_LATE_US	50000	/* the owner is heard and has not told: a lost datagram is made good within this and four round trips */
 #define ES_PACE_MAX32	(1u << 28)	/* a move is no longer than this; without ESN */
 #define ES_PACE_MAX64	(1u << 30)
 
@@ -28,6 +28,6 @@ struct es_pace {
 };
 
 void es_pace_note(struct es_pace *p, u64 from, u64 to, u64 now_us);
-u64 es_pace_reach(const struct es_pace *p, u64 seq, u64 told_us, u64 heard_us, u64 now_us, bool esn);
+u64 es_pace_reach(const struct es_pace *p, u64 seq, u64 told_us, u64 heard_us, u64 now_us, u32 rtt_us, bool esn);
 
 #endif /* ESPSYNC_PACE_H */
