@@ -101,14 +101,21 @@ void es_in_listen(struct es_sa *sa)
 	spin_unlock_bh(&x->lock);
 }
 
-/* A window without a state: it counts once the state comes. */
-static void close_kept(struct es_net *es, struct es_sa *sa, u32 rtt_us)
+static u64 kept_seq(struct es_net *es, const struct es_sa *sa)
 {
 	u64 seq;
 
 	spin_lock_bh(&es->sa_lock);
 	seq = sa->kept ? sa->kept->win.seq : 0;
 	spin_unlock_bh(&es->sa_lock);
+	return seq;
+}
+
+/* A window without a state: it counts once the state comes. */
+static void close_kept(struct es_net *es, struct es_sa *sa, u32 rtt_us)
+{
+	u64 seq = kept_seq(es, sa);
+
 	if (!seq)
 		return;
 	es_window_all(&es->win, seq + es_pace_reach(&sa->pace, seq, sa->moved_us, sa->g->heard_us, es->clock_us, rtt_us, false));
@@ -213,6 +220,14 @@ void es_in_sample(struct es_net *es)
 	}
 }
 
+/* Its owner's stream has moved the edge. */
+static void told(struct es_net *es, struct es_sa *sa, u64 from, u64 to)
+{
+	if (sa->dir == ESPSYNC_DIR_IN)
+		es_pace_note(&sa->pace, from, to, es->clock_us);
+	sa->moved_us = es->clock_us;
+}
+
 /**
  * es_in_merge() - what another node has accepted
  * @es: namespace, locked
@@ -226,8 +241,13 @@ bool es_in_merge(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *
 	u64 was, now;
 
 	trace_espsync_merge(es, sa, ESPSYNC_DIR_IN, r->win.seq);
-	if (!x)		/* kept until it comes */
-		return es_sa_keep(es, sa, 0, &r->win, r->bytes, r->packets);
+	if (!x) {	/* kept until it comes */
+		was = kept_seq(es, sa);
+		if (!es_sa_keep(es, sa, 0, &r->win, r->bytes, r->packets))
+			return false;
+		told(es, sa, was, max(was, r->win.seq));
+		return true;
+	}
 	spin_lock_bh(&x->lock);
 	was = es_x_seq(x);
 	if (es_x_merge(x, &r->win))
@@ -237,9 +257,7 @@ bool es_in_merge(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *
 		sa->seen = max_t(u64, x->curlft.packets, r->packets);
 	es_x_merge_life(x, r->bytes, r->packets);
 	spin_unlock_bh(&x->lock);
-	if (sa->dir == ESPSYNC_DIR_IN)
-		es_pace_note(&sa->pace, was, now, es->clock_us);
-	sa->moved_us = es->clock_us;
+	told(es, sa, was, now);
 	return true;
 }
 
