@@ -134,6 +134,7 @@ static void fresh(struct es_net *es, struct es_sa *sa)
 	if (test_bit(ES_SA_INEXACT, &sa->flags))
 		es_event_sa(es, ESPSYNC_EVENT_UNPROTECTED, sa, "has aevent thresholds of its own; remove them (XFRMA_REPLAY_THRESH)");
 	es_out_named(es, sa);
+	es_in_listen(sa);
 	if (test_bit(ES_SA_OFFLOAD, &sa->flags))
 		es_event_sa(es, ESPSYNC_EVENT_UNPROTECTED, sa, "is offloaded as whole packets; its numbers are in the NIC");
 	if (sa->x && sa->dir == ESPSYNC_DIR_IN && !es_x_window_size(sa->x))
@@ -312,6 +313,7 @@ static void look(struct es_net *es, struct es_sa *sa)
 		sa->gen = g->gen;
 		es_sa_set_todo(es, sa);
 	}
+	es_in_listen(sa);
 	if (g->gap_doubt)
 		es_out_gap(es, sa);
 	es_out_update(es, sa);

@@ -20,6 +20,7 @@
 #include "addr.h"
 #include "compat.h"
 #include "lease.h"
+#include "pace.h"
 #include "session.h"
 #include "sock.h"
 #include "window.h"
@@ -77,7 +78,7 @@ struct es_net;
 
 enum es_sa_flag {
 	ES_SA_MIRROR,		/* its numbers come from another node */
-	ES_SA_STOPPED,		/* we set XFRM_STATE_ERROR */
+	ES_SA_STOPPED,		/* we set XFRM_STATE_ERROR; inbound: the group is strict and this node standby */
 	ES_SA_DEAD,		/* no state here, and no node has one: a tombstone */
 	ES_SA_ORPHAN,		/* ... because all that had one were lost: it may come back, and is told to who joins */
 	ES_SA_OURS,		/* had a state here */
@@ -205,9 +206,10 @@ struct es_kept {
  * @renewed_at: outbound: the number then; on a standby: numbers a second that the owner asked for
  * @seen: inbound: curlft.packets when last streamed or merged
  * @sent_seq: inbound: edge when last streamed
+ * @told: outbound: number last multicast to the group "counter"
+ * @pace: inbound: how fast another node's stream moves it
  * @moved_us: when it last moved or was merged
  * @died_ms: tombstone since
- * @told: outbound: number last multicast to the group "counter"
  * @counted: its packets, as of the last look at every SA; those that other nodes carried are in it
  */
 struct es_sa {
@@ -231,7 +233,6 @@ struct es_sa {
 	u16 ann_seen;
 	u16 astray;
 	u16 passed;
-	u64 passed_oseq;
 	xfrm_address_t daddr;
 	u64 fp;
 	struct es_lease l;
@@ -242,15 +243,17 @@ struct es_sa {
 		struct {
 			u64 renewed_us;
 			u64 renewed_at;
+			u64 told;
+			u64 passed_oseq;
 		};
 		struct {
 			u64 seen;
 			u64 sent_seq;
+			struct es_pace pace;
 		};
 	};
 	u64 moved_us;
 	u64 died_ms;
-	u64 told;
 	u64 counted;
 };
 
@@ -324,11 +327,12 @@ struct es_scope {
  * @used: it exists; group 0 always does
  * @scope: RCU; NULL: it has no address
  * @claiming: promote waits for the old owner's silence
- * @store: option role store: this node is never promoted
  * @behind: the walk met an SA beyond its limit
  * @doubt: enum espsync_doubt
  * @go_on: option overrun go-on
  * @evict_never: option
+ * @strict: option inbound strict: a standby takes no packets, and after a takeover none that the old owner may have taken
+ * @store: option role store: this node is never promoted
  * @epoch: highest counter seen
  * @epoch_node: and its node
  * @role: enum espsync_role
@@ -378,6 +382,7 @@ struct es_group {
 		u8 doubt;
 		bool go_on;
 		bool evict_never;
+		bool strict;
 		u64 epoch;
 		u8 epoch_node;
 		struct_group(run,

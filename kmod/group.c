@@ -16,6 +16,7 @@
 #include "events.h"
 #include "group.h"
 #include "handover.h"
+#include "in.h"
 #include "out.h"
 #include "role.h"
 #include "sa.h"
@@ -217,6 +218,35 @@ static u32 doubt_all(struct es_group *g, bool astray, bool spare)
 	return n;
 }
 
+/*
+ * Whether the old owner has told all that it accepted: there never was one, or it is heard and has been silent, and deaf, for so long that what it had
+ * not told before has come.
+ */
+static bool told_all(const struct es_group *g)
+{
+	struct es_peer *p = es_peer_find(g->es, g->owner);
+
+	if (!g->heard_us)
+		return true;
+	return p && es_peer_heard(p) && p->in[g->slot].w.role == ESPSYNC_ROLE_STANDBY && p->in[g->slot].w.flags & ES_GROUP_SILENT &&
+	       g->es->clock_us - g->heard_us >= ES_PACE_LATE_US + 4ull * p->rtt_us;
+}
+
+/* Inbound strict: SAs take packets again, but none that the old owner may have taken. Work for each SA, before the role changes. */
+static void open_all(struct es_group *g, bool unsure)
+{
+	struct es_peer *p = es_peer_find(g->es, g->owner);
+	struct es_net *es = g->es;
+	struct es_sa *sa;
+	unsigned long i;
+
+	xa_for_each(&es->sas, i, sa) {
+		if (sa->g == g)
+			es_in_open(es, sa, unsure, p ? p->rtt_us : 0);
+		cond_resched();
+	}
+}
+
 /* What peers agreed to in another epoch is forgotten SA by SA, when the walk comes to it. */
 static void forget_peers(struct es_group *g)
 {
@@ -248,7 +278,8 @@ static int never_active(const struct es_group *g, struct netlink_ext_ack *extack
  * @extack: for the reason
  * Return: 0, -EPERM (role store), -ETIMEDOUT (the old owner is heard and not silent), -ENOTCONN, -ENOKEY
  *
- * In sync this costs no work per SA: each state already stands at its stored ceiling with its slot armed.
+ * In sync this costs no work per SA: each state already stands at its stored ceiling with its slot armed. But with inbound strict, where none takes
+ * packets before its window is right.
  */
 int es_group_promote(struct es_group *g, u32 *doubtful, struct netlink_ext_ack *extack)
 {
@@ -286,6 +317,9 @@ int es_group_promote(struct es_group *g, u32 *doubtful, struct netlink_ext_ack *
 	WRITE_ONCE(g->in_doubt, !mine && !es_group_in(g));
 	if (g->in_doubt || (!mine && es->n_astray))
 		*doubtful = doubt_all(g, !g->in_doubt, sure);
+	es->clock_us = max(es->clock_us, es_clock_us());
+	if (g->strict)
+		open_all(g, !mine && !told_all(g));
 	if (!++es->promotions)
 		es->promotions = 1;
 	g->gen = es->promotions;
@@ -318,8 +352,21 @@ static void demote_all(struct es_group *g)
 		if (sa->g != g)
 			continue;
 		es_out_demoted(es, sa);
-		if (!list_empty(&sa->hot))
+		if (es_in_untold(sa))
 			es_sa_set_todo(es, sa);
+		cond_resched();
+	}
+}
+
+/* Inbound strict: what another node accepts from now on is not accepted here. */
+static void deafen(struct es_group *g)
+{
+	struct es_sa *sa;
+	unsigned long i;
+
+	xa_for_each(&g->es->sas, i, sa) {
+		if (sa->g == g)
+			es_in_listen(sa);
 		cond_resched();
 	}
 }
@@ -347,6 +394,8 @@ void es_group_stand_down(struct es_group *g, const char *why)
 		g->demoted_own_us = es->own_us;
 	set_role(g, ESPSYNC_ROLE_STANDBY, why);
 	es_group_keep_silent(g);
+	if (g->strict)
+		deafen(g);
 	synchronize_net();
 	g->silent = true;
 	WRITE_ONCE(g->in_doubt, false);

@@ -4,7 +4,7 @@
  *
  * Job: the anti-replay window of a state on its way to the peers and back (RFC 4303 3.4.3), the way NAPI polls: an idle SA raises one event, a
  * busy one is visited by the thread every interval and costs its packets nothing.
- * What may not enter: outbound numbers, sockets, roles.
+ * What may not enter: outbound numbers, sockets, roles' transitions.
  */
 #include "in.h"
 #include "sa.h"
@@ -13,6 +13,21 @@
 
 #define ES_RECORDS_PER_S	100000	/* budget that stretches the interval */
 #define ES_IN_BATCH		64	/* SAs between two chances to schedule */
+
+/*
+ * A standby of a group that is strict takes no packet: its owner may have taken it and not told yet. x->lock held, any context.
+ */
+static void listen(struct es_sa *sa, struct xfrm_state *x)
+{
+	u8 role = READ_ONCE(sa->g->role);
+
+	if (role == ESPSYNC_ROLE_STANDBY && READ_ONCE(sa->g->strict)) {
+		if (es_x_stop(x))
+			set_bit(ES_SA_STOPPED, &sa->flags);
+	} else if (role != ESPSYNC_ROLE_UNDECIDED && test_and_clear_bit(ES_SA_STOPPED, &sa->flags)) {
+		es_x_go(x);
+	}
+}
 
 /**
  * es_in_adopt() - a state has come for an SA
@@ -27,6 +42,7 @@ void es_in_adopt(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	sa->sent_seq = 0;
 	if (!test_bit(ES_SA_INEXACT, &sa->flags))
 		es_x_cold(x);
+	listen(sa, x);
 }
 
 /**
@@ -69,6 +85,87 @@ u32 es_in_interval(const struct es_net *es)
 	return max_t(u64, es->cfg.tick_us, div_u64((u64)es->n_hot * 1000000, ES_RECORDS_PER_S));
 }
 
+/**
+ * es_in_listen() - an SA takes packets or not, as its group and role have become
+ * @sa: inbound or not, with or without a state
+ * Context: process, es->lock held
+ */
+void es_in_listen(struct es_sa *sa)
+{
+	struct xfrm_state *x = READ_ONCE(sa->x);
+
+	if (!x || sa->dir != ESPSYNC_DIR_IN)
+		return;
+	spin_lock_bh(&x->lock);
+	listen(sa, x);
+	spin_unlock_bh(&x->lock);
+}
+
+static u64 kept_seq(struct es_net *es, const struct es_sa *sa)
+{
+	u64 seq;
+
+	spin_lock_bh(&es->sa_lock);
+	seq = sa->kept ? sa->kept->win.seq : 0;
+	spin_unlock_bh(&es->sa_lock);
+	return seq;
+}
+
+/* A window without a state: it counts once the state comes. */
+static void close_kept(struct es_net *es, struct es_sa *sa, u32 rtt_us)
+{
+	u64 seq = kept_seq(es, sa);
+
+	if (!seq)
+		return;
+	es_window_all(&es->win, seq + es_pace_reach(&sa->pace, seq, sa->moved_us, sa->g->heard_us, es->clock_us, rtt_us, false));
+	es_sa_keep(es, sa, 0, &es->win, 0, 0);
+}
+
+/**
+ * es_in_open() - this node is about to be active in a group that is strict: the SA takes packets from now on
+ * @es: namespace, locked
+ * @sa: inbound or not, with or without a state
+ * @unsure: another node may have taken packets and not told: what it can have taken counts as seen
+ * @rtt_us: of the link to it, 0 unknown
+ */
+void es_in_open(struct es_net *es, struct es_sa *sa, bool unsure, u32 rtt_us)
+{
+	struct xfrm_state *x = READ_ONCE(sa->x);
+	u64 seq;
+
+	if (sa->dir != ESPSYNC_DIR_IN)
+		return;
+	if (!x) {
+		if (unsure)
+			close_kept(es, sa, rtt_us);
+		return;
+	}
+	spin_lock_bh(&x->lock);
+	if (unsure) {
+		seq = es_x_seq(x);
+		seq += es_pace_reach(&sa->pace, seq, sa->moved_us, sa->g->heard_us, es->clock_us, rtt_us, es_x_esn(x));
+		es_window_all(&es->win, es_x_esn(x) ? seq : min_t(u64, seq, U32_MAX));
+		es_x_merge(x, &es->win);
+		trace_espsync_merge(es, sa, ESPSYNC_DIR_IN, seq);
+	}
+	if (test_and_clear_bit(ES_SA_STOPPED, &sa->flags))
+		es_x_go(x);
+	spin_unlock_bh(&x->lock);
+}
+
+/**
+ * es_in_untold() - whether an SA may have taken packets that no peer was told of
+ * @sa: the SA
+ * Return: true for an inbound one that is hot, or has just been woken. Context: es->lock held
+ */
+bool es_in_untold(const struct es_sa *sa)
+{
+	struct xfrm_state *x = READ_ONCE(sa->x);
+
+	return sa->dir == ESPSYNC_DIR_IN && x && (!list_empty(&sa->hot) || READ_ONCE(x->curlft.packets) != sa->seen);
+}
+
 /* Returns whether it stays hot. */
 static bool visit(struct es_net *es, struct es_sa *sa)
 {
@@ -77,6 +174,10 @@ static bool visit(struct es_net *es, struct es_sa *sa)
 
 	if (!x)
 		return false;
+	if (es_x_dead(x)) {
+		es->rescan = true;	/* migrated, which nobody tells: its successor carries packets already */
+		return false;
+	}
 	if (READ_ONCE(x->curlft.packets) != sa->seen) {
 		sa->seen = READ_ONCE(x->curlft.packets);
 		sa->moved_us = es->clock_us;
@@ -119,6 +220,14 @@ void es_in_sample(struct es_net *es)
 	}
 }
 
+/* Its owner's stream has moved the edge. */
+static void told(struct es_net *es, struct es_sa *sa, u64 from, u64 to)
+{
+	if (sa->dir == ESPSYNC_DIR_IN)
+		es_pace_note(&sa->pace, from, to, es->clock_us);
+	sa->moved_us = es->clock_us;
+}
+
 /**
  * es_in_merge() - what another node has accepted
  * @es: namespace, locked
@@ -129,18 +238,26 @@ void es_in_sample(struct es_net *es)
 bool es_in_merge(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *r)
 {
 	struct xfrm_state *x = READ_ONCE(sa->x);
+	u64 was, now;
 
 	trace_espsync_merge(es, sa, ESPSYNC_DIR_IN, r->win.seq);
-	if (!x)		/* kept until it comes */
-		return es_sa_keep(es, sa, 0, &r->win, r->bytes, r->packets);
+	if (!x) {	/* kept until it comes */
+		was = kept_seq(es, sa);
+		if (!es_sa_keep(es, sa, 0, &r->win, r->bytes, r->packets))
+			return false;
+		told(es, sa, was, max(was, r->win.seq));
+		return true;
+	}
 	spin_lock_bh(&x->lock);
+	was = es_x_seq(x);
 	if (es_x_merge(x, &r->win))
 		es->merges++;
+	now = es_x_seq(x);
 	if (x->curlft.packets == sa->seen)
 		sa->seen = max_t(u64, x->curlft.packets, r->packets);
 	sa->counted += es_x_merge_life(x, r->bytes, r->packets);
 	spin_unlock_bh(&x->lock);
-	sa->moved_us = es->clock_us;
+	told(es, sa, was, now);
 	return true;
 }
 

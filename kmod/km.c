@@ -67,10 +67,15 @@ static bool lock_old(struct xfrm_state *old)
 	return true;
 }
 
-/* @oseq: of the state before this one. A packet that this one sent before anybody could raise it may have had a number of that one. */
+/*
+ * @oseq: of the state before this one. A packet that this one sent before anybody could raise it may have had a number of that one, also the last: that
+ * packet is not counted yet, while a state that was migrated has the count of the one before it.
+ */
 static void go_on(struct es_net *es, struct xfrm_state *x, u64 oseq)
 {
-	if (es_x_raise(x, oseq) && es_x_used(x))
+	bool last = oseq && es_x_oseq(x) == oseq && !x->curlft.packets;
+
+	if ((es_x_raise(x, oseq) || last) && es_x_used(x))
 		es->readd++;
 }
 

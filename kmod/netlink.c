@@ -71,6 +71,7 @@ static const struct nla_policy group_policy[ESPSYNC_A_GROUP_MAX + 1] = {
 	[ESPSYNC_A_GROUP_IF_ID] = { .type = NLA_U32 },
 	[ESPSYNC_A_GROUP_REQID_MIN] = { .type = NLA_U32 },
 	[ESPSYNC_A_GROUP_REQID_MAX] = { .type = NLA_U32 },
+	[ESPSYNC_A_GROUP_INBOUND] = NLA_POLICY_MAX(NLA_U8, ESPSYNC_INBOUND_STRICT),
 };
 
 static const struct nla_policy sa_policy[ESPSYNC_A_SA_MAX + 1] = {
@@ -461,6 +462,8 @@ static void set_options(struct es_group *g, struct nlattr **tb)
 		g->evict_never = nla_get_u8(tb[ESPSYNC_A_GROUP_EVICT_NEVER]);
 	if (tb[ESPSYNC_A_GROUP_STORE])
 		g->store = nla_get_u8(tb[ESPSYNC_A_GROUP_STORE]);
+	if (tb[ESPSYNC_A_GROUP_INBOUND])
+		WRITE_ONCE(g->strict, nla_get_u8(tb[ESPSYNC_A_GROUP_INBOUND]) == ESPSYNC_INBOUND_STRICT);
 	g->es->walk = g->es->up;
 }
 

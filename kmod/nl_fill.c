@@ -320,6 +320,7 @@ int es_nl_group(const struct es_group *g, struct sk_buff *skb, const struct es_c
 	    nla_put_u8(skb, ESPSYNC_A_GROUP_OVERRUN, g->go_on) ||
 	    nla_put_u8(skb, ESPSYNC_A_GROUP_EVICT_NEVER, g->evict_never) ||
 	    nla_put_u8(skb, ESPSYNC_A_GROUP_STORE, g->store) ||
+	    nla_put_u8(skb, ESPSYNC_A_GROUP_INBOUND, g->strict ? ESPSYNC_INBOUND_STRICT : ESPSYNC_INBOUND_LENIENT) ||
 	    nla_put_u32(skb, ESPSYNC_A_GROUP_SAS_TOTAL, c->total) ||
 	    nla_put_u32(skb, ESPSYNC_A_GROUP_SAS_PROTECTED, c->protected) ||
 	    nla_put_u32(skb, ESPSYNC_A_GROUP_PPS, g->pps) ||

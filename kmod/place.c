@@ -322,6 +322,7 @@ static void publish(struct es_net *es, struct es_group *g, struct es_scope *scop
 	list_for_each_entry(p, &es->peers, list)
 		p->ask_names = true;	/* which say where they count SAs */
 	es->rescan = true;	/* SAs that belonged to nobody */
+	es->walk = es->up;	/* and what those do that have another group now */
 	es_wake(es);
 }
 

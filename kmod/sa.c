@@ -11,6 +11,9 @@
 #include "sa.h"
 #include "trace.h"
 
+/* A slab of that size holds it; the next one is twice as big. */
+static_assert(sizeof(struct es_sa) <= 256);
+
 static struct hlist_head *bucket(struct es_net *es, u8 proto, __be32 spi)
 {
 	return &es->hash[hash_32((__force u32)spi ^ proto, ES_HASH_BITS)];

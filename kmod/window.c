@@ -162,6 +162,18 @@ void es_window_read(const struct es_replay *r, struct es_window *w, u32 max_bits
 		ring_read(r->bits, r->size, w->seq, w->bits, w->nbits);
 }
 
+/**
+ * es_window_all() - a window that has seen every number
+ * @w: result
+ * @seq: its edge
+ */
+void es_window_all(struct es_window *w, u64 seq)
+{
+	w->seq = seq;
+	w->nbits = min_t(u64, ES_WINDOW_MAX, seq);
+	memset(w->bits, 0xff, sizeof(w->bits));
+}
+
 /*
  * Make @own, whose edge and size are the SA's, the union with @w at edge @seq.
  * From the oldest word to the newest, because bits only move that way.

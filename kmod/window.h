@@ -56,6 +56,7 @@ struct es_replay {
 
 u64 es_replay_seq(const struct es_replay *r);
 void es_window_read(const struct es_replay *r, struct es_window *w, u32 max_bits);
+void es_window_all(struct es_window *w, u64 seq);
 bool es_window_merge(const struct es_replay *r, const struct es_window *w);
 void es_window_join(struct es_window *own, const struct es_window *w);
 

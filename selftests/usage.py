@@ -180,6 +180,7 @@ BAD = [
     ("group set 0 overrun goon", "did you mean 'go-on'?"),
     ("group set 0 evict always", "words here: default never"),
     ("group set 0 role active", "words here: any store"),
+    ("group set 0 inbound hard", "words here: lenient strict"),
     ("group set 0 doubt", "'doubt' needs a value"),
     ("group del", "number is missing"),
     ("group del 0 1", "too many"),
@@ -365,15 +366,15 @@ def kernel_refuses():
 
 def good_words():
     """The same table's other side: words in any order, every form of an address. So that refusing everything would not pass."""
-    for line in ("group set 0 overrun go-on addr 192.0.2.1 2001:db8::1 evict never doubt hold", "peer add 2 10.0.0.2:4521",
+    for line in ("group set 0 overrun go-on addr 192.0.2.1 2001:db8::1 evict never doubt hold inbound strict", "peer add 2 10.0.0.2:4521",
                  "channel set psk-file /proc/self/nonexistent"):
         rc, _, err = tool(*line.split())
         assert rc == (2 if "nonexistent" in line else 0), err
     group = json.loads(tool("-j", "show", "groups")[1])[0]
-    assert (group["overrun"], group["evict"], group["doubt"]) == ("go-on", "never", "hold"), group
+    assert (group["overrun"], group["evict"], group["doubt"], group["inbound"]) == ("go-on", "never", "hold", "strict"), group
     assert set(group["addrs"]) == {"192.0.2.1", "2001:db8::1"}, group
     assert json.loads(tool("-j", "show", "peers")[1])[0]["port"] == 4521
-    for line in ("group set 0 overrun stop evict default doubt jump addr 192.0.2.1", "peer add 2 10.0.0.2:4520"):
+    for line in ("group set 0 overrun stop evict default doubt jump inbound lenient addr 192.0.2.1", "peer add 2 10.0.0.2:4520"):
         rc, _, err = tool(*line.split())
         assert rc == 0, err
 

@@ -472,7 +472,8 @@ def recorded(c, t, number):
     sent.stop(), arrived.stop()
     equal((sent.dropped, arrived.dropped), (0, 0), "packets that the captures missed")
     there = {p.seq for p in arrived.esp(spi, out=False)}
-    frames = {p.seq: sent.bytes_of(p) for p in sent.esp(spi, out=True)}
+    packets = sent.esp(spi, out=True)
+    frames = dict(zip((p.seq for p in packets), sent.frames_of(packets)))
     return [frames[n] for n in sorted(there)], [frames[n] for n in sorted(frames) if n not in there]
 
 

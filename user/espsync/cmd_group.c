@@ -21,6 +21,7 @@ static const struct {
 	{ "overrun", &words_overrun, ESPSYNC_A_GROUP_OVERRUN },
 	{ "evict", &words_evict, ESPSYNC_A_GROUP_EVICT_NEVER },
 	{ "role", &words_store, ESPSYNC_A_GROUP_STORE },
+	{ "inbound", &words_inbound, ESPSYNC_A_GROUP_INBOUND },
 };
 
 #define N_CHOICES (sizeof(choices) / sizeof(*choices))
@@ -148,7 +149,7 @@ static int parse_set(const char *what, struct group *group, int argc, char **arg
 	if (err)
 		return err;
 	if (!argc)
-		return fail(BAD, what, "addr ADDR..., doubt, overrun, evict or role", "nothing to set");
+		return fail(BAD, what, "addr ADDR..., doubt, overrun, evict, role or inbound", "nothing to set");
 	for (size_t i = 0; i < N_CHOICES; i++) {
 		group->choice[i] = opts[i].seen ? word_find(choices[i].values, opts[i].v[0]) : -1;
 		if (opts[i].seen && group->choice[i] < 0)

@@ -25,6 +25,7 @@ static const struct command commands[] = {
 	  "set N [addr ADDR...|none] [remote PREFIX...] [mark M[/MASK]] [if_id I] [reqid LO[-HI]]\n"
 	  "set N [doubt jump|hold] [overrun stop|go-on] [evict default|never]\n"
 	  "set N [role any|store]   store: it keeps the numbers, and this node is never promoted\n"
+	  "set N [inbound lenient|strict]   strict: no replay is taken after a takeover, nor some good packets\n"
 	  "del N",
 	  "what a group guards, and how; remote: only with these far ends; mark, if_id, reqid: only such SAs" },
 	{ "promote", cmd_promote, "[group N]", "this node is active from now on" },

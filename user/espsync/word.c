@@ -35,6 +35,8 @@ const struct words words_evict = WORDS("default", "never");
 
 const struct words words_store = WORDS("any", "store");
 
+const struct words words_inbound = WORDS([ESPSYNC_INBOUND_LENIENT] = "lenient", [ESPSYNC_INBOUND_STRICT] = "strict");
+
 const struct words words_sa_state =
 	WORDS([ESPSYNC_SA_COLD] = "cold", [ESPSYNC_SA_HOT] = "hot", [ESPSYNC_SA_WAITING] = "waiting",
 	      [ESPSYNC_SA_STALE] = "stale", [ESPSYNC_SA_UNPROTECTED] = "unprotected",

@@ -207,6 +207,11 @@ enum espsync_doubt {
 	ESPSYNC_DOUBT_HOLD,
 };
 
+enum espsync_inbound {
+	ESPSYNC_INBOUND_LENIENT,	/* a takeover goes on from what was streamed */
+	ESPSYNC_INBOUND_STRICT,		/* ... and counts as seen what the old owner can have accepted since */
+};
+
 #define ESPSYNC_EVICT_NEVER	0xffffffffU
 
 enum espsync_group_attr {
@@ -236,6 +241,7 @@ enum espsync_group_attr {
 	ESPSYNC_A_GROUP_REQID_MIN,	/* u32: only SAs whose request id is at least this; absent: any */
 	ESPSYNC_A_GROUP_REQID_MAX,	/* u32: and at most this; absent: MIN */
 	ESPSYNC_A_GROUP_PPS,		/* u32: packets a second that this node carried for its SAs, both ways, last second or two; read only */
+	ESPSYNC_A_GROUP_INBOUND,	/* u8, enum espsync_inbound */
 	__ESPSYNC_A_GROUP_MAX
 };
 

@@ -160,9 +160,16 @@ class Capture:
 
     def bytes_of(self, packet):
         """The frame, of a capture made with keep=True; stop() it first."""
-        with open(self.path + ".frames", "rb") as f:
-            f.seek(packet.frame)
+        return self.frames_of([packet])[0]
+
+    def frames_of(self, packets):
+        """The same of many at once."""
+        def frame(f, at):
+            f.seek(at)
             return f.read(struct.unpack("<I", f.read(4))[0])
+
+        with open(self.path + ".frames", "rb") as f:
+            return [frame(f, p.frame) for p in packets]
 
     def stop(self):
         """End the recording; packets and dropped are final."""
