@@ -249,7 +249,7 @@ static void count_anew(struct es_peer *p)
 	}
 }
 
-/* All SAs, once a second: deaths that nobody told, tombstones, what announced SAs lack. */
+/* All SAs, once a second: deaths that nobody told, tombstones, lifetimes, what announced SAs lack. */
 static void scan(struct es_net *es)
 {
 	struct xfrm_state *x;
@@ -274,6 +274,7 @@ static void scan(struct es_net *es)
 			continue;
 		}
 		tidy(es, sa);
+		es_out_lifetime(es, sa);
 		if (sa->ann)
 			short_of(es, sa);
 	}

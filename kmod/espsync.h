@@ -205,6 +205,7 @@ struct es_kept {
  * @sent_seq: inbound: edge when last streamed
  * @moved_us: when it last moved or was merged
  * @died_ms: tombstone since
+ * @used: outbound: curlft.packets when last looked at
  * @told: outbound: number last multicast to the group "counter"
  */
 struct es_sa {
@@ -246,6 +247,7 @@ struct es_sa {
 	};
 	u64 moved_us;
 	u64 died_ms;
+	u64 used;
 	u64 told;
 };
 

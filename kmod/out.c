@@ -767,6 +767,28 @@ void es_out_release(struct es_net *es, struct es_sa *sa, bool open)
 }
 
 /**
+ * es_out_lifetime() - peers are told how much of a limited lifetime an owner's SA has used
+ * @es: namespace, locked
+ * @sa: any
+ * Context: the thread, once a second: with its ceilings alone it would be told twice a lease
+ */
+void es_out_lifetime(struct es_net *es, struct es_sa *sa)
+{
+	struct xfrm_state *x = READ_ONCE(sa->x);
+	u64 packets = x ? READ_ONCE(x->curlft.packets) : 0;
+	bool limited;
+
+	if (!x || sa->dir != ESPSYNC_DIR_OUT || sa->g->role != ESPSYNC_ROLE_ACTIVE || packets == sa->used)
+		return;
+	sa->used = packets;
+	spin_lock_bh(&x->lock);
+	limited = es_x_limited(x);
+	spin_unlock_bh(&x->lock);
+	if (limited)
+		es_sa_set_dirty(es, sa);
+}
+
+/**
  * es_out_fill() - what to tell a peer about an outbound SA
  * @es: namespace, locked
  * @p: the peer
