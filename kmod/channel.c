@@ -170,7 +170,7 @@ static void follow(struct es_net *es)
 /* Nobody needs a tombstone any more whose time is over. */
 static bool buried(struct es_net *es, struct es_sa *sa)
 {
-	u64 age_ms = div_u64(es->clock_us, 1000) - sa->died_ms;
+	u32 age_ms = (u32)div_u64(es->clock_us, 1000) - sa->died_ms;
 	struct es_peer *p;
 
 	if (!test_bit(ES_SA_DEAD, &sa->flags))
@@ -237,9 +237,10 @@ static void tidy(struct es_net *es, struct es_sa *sa)
 /* Packets that this node has carried for an SA since the last look. */
 static void meter(struct es_sa *sa, const struct xfrm_state *x)
 {
-	u64 now = READ_ONCE(x->curlft.packets);
+	u32 now = READ_ONCE(x->curlft.packets), more = now - sa->counted;
 
-	sa->g->packets += now - min(now, sa->counted);
+	if ((s32)more > 0)
+		sa->g->packets += more;
 	sa->counted = now;
 }
 
@@ -266,7 +267,7 @@ static void count_anew(struct es_peer *p)
 	}
 }
 
-/* All SAs, once a second: deaths that nobody told, tombstones, what announced SAs lack, packets, and whether a failover would lose nothing. */
+/* All SAs, once a second: deaths that nobody told, tombstones, what announced SAs lack, lifetimes, packets, and whether a failover would lose nothing. */
 static void scan(struct es_net *es)
 {
 	bool due = es->clock_us - es->meter_us >= ES_SCAN_US;
@@ -295,6 +296,7 @@ static void scan(struct es_net *es)
 			meter(sa, x);
 		}
 		tidy(es, sa);
+		es_out_lifetime(es, sa);
 		if (sa->ann)
 			short_of(es, sa);
 		es_ready_tally(es, sa, t);

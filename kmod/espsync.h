@@ -209,8 +209,9 @@ struct es_kept {
  * @told: outbound: number last multicast to the group "counter"
  * @pace: inbound: how fast another node's stream moves it
  * @moved_us: when it last moved or was merged
- * @died_ms: tombstone since
- * @counted: its packets, as of the last look at every SA; those that other nodes carried are in it
+ * @died_ms: tombstone since, low half
+ * @counted: its packets, low half, as of the last look at every SA; those that other nodes carried are in it
+ * @used: outbound: the same, when peers were last told of a limited lifetime
  */
 struct es_sa {
 	struct hlist_node node;
@@ -233,6 +234,7 @@ struct es_sa {
 	u16 ann_seen;
 	u16 astray;
 	u16 passed;
+	u32 counted;
 	xfrm_address_t daddr;
 	u64 fp;
 	struct es_lease l;
@@ -253,8 +255,8 @@ struct es_sa {
 		};
 	};
 	u64 moved_us;
-	u64 died_ms;
-	u64 counted;
+	u32 died_ms;
+	u32 used;
 };
 
 /**

@@ -85,10 +85,11 @@ static void inherit(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, s
 	struct es_kept *k;
 
 	if (o && lock_old(o->x)) {
-		u64 oseq = es_x_oseq(o->x);
+		u64 oseq = es_x_oseq(o->x), bytes = o->x->curlft.bytes, packets = o->x->curlft.packets;
 
 		es_x_read(o->x, &o->win, ES_WINDOW_MAX);	/* too big for a stack */
 		spin_unlock(&o->x->lock);
+		es_x_merge_life(x, bytes, packets);
 		if (sa->dir != ESPSYNC_DIR_IN)
 			go_on(es, x, oseq);
 		if (sa->dir != ESPSYNC_DIR_OUT)

@@ -38,14 +38,14 @@ u64 es_lease_slot(u64 ceiling, u32 lease, unsigned int rank)
  * es_lease_size() - size of the next lease
  * @numbers: used since the last renewal
  * @us: microseconds since then
- * @evict_ms: how long an owner may have to go on without an acknowledgement
+ * @alone_ms: how long an owner may have to go on without an acknowledgement
  * @esn: 64-bit numbers
- * Return: twice what is used in @evict_ms, within bounds
+ * Return: twice what is used in @alone_ms and kept free for one packet, within bounds: it is renewed in its middle, so half of it is left
  */
-u32 es_lease_size(u64 numbers, u64 us, u32 evict_ms, bool esn)
+u32 es_lease_size(u64 numbers, u64 us, u32 alone_ms, bool esn)
 {
 	u64 rate = div64_u64(numbers * 1000, max_t(u64, div_u64(us, 1000), 1));	/* per second */
-	u64 want = div_u64(min_t(u64, rate, 1ull << 40) * 2 * evict_ms, 1000);
+	u64 want = div_u64(min_t(u64, rate, 1ull << 40) * 2 * alone_ms, 1000) + 2 * ES_GSO_MAX;
 
 	return clamp_t(u64, want, ES_LEASE_MIN, esn ? ES_LEASE_MAX64 : ES_LEASE_MAX32);
 }

@@ -9,7 +9,7 @@
 
 #define ES_LEASE_MIN	(1u << 20)	/* a slot: what may be used before anybody agreed */
 #define ES_LEASE_MAX32	(1u << 24)	/* of an SA without ESN */
-#define ES_LEASE_MAX64	(1u << 30)
+#define ES_LEASE_MAX64	(1u << 28)	/* so that no takeover, nor one in doubt, moves a number by 2^31 */
 #define ES_GSO_MAX	65535u		/* numbers that one packet may take before xfrm asks */
 #define ES_OSEQ_MAX32	0xfffffffeull	/* the last number of an SA without ESN that is ever granted */
 #define ES_CEILING_MAX	(1ull << 62)	/* nobody sends so many; a number above is refused */
@@ -45,7 +45,7 @@ struct es_lease {
 
 u64 es_lease_span(u32 lease);
 u64 es_lease_slot(u64 ceiling, u32 lease, unsigned int rank);
-u32 es_lease_size(u64 numbers, u64 us, u32 evict_ms, bool esn);
+u32 es_lease_size(u64 numbers, u64 us, u32 alone_ms, bool esn);
 u64 es_lease_limit(const struct es_lease *l, const struct es_voice *v, unsigned int n, bool settling);
 u64 es_lease_enter(const struct es_lease *l, u64 oseq, u64 limit, bool unheard);
 u64 es_lease_next(const struct es_lease *l, u64 oseq, u32 lease, bool bound);

@@ -225,6 +225,15 @@ void es_out_event(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	spin_unlock(&es->sa_lock);
 }
 
+/* It is in, or may still believe so. */
+static bool believes(const struct es_group *g, const struct es_peer *p)
+{
+	const struct es_peer_in *in = &p->in[g->slot];
+
+	return in->is_in || in->enforcing ||
+	       (in->last_in_own_us && g->es->own_us <= in->last_in_own_us + g->es->cfg.evict_ms * 1000ull);
+}
+
 /**
  * es_binds() - whether a ceiling may not be passed without a peer
  * @g: group, locked
@@ -233,10 +242,7 @@ void es_out_event(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
  */
 bool es_binds(const struct es_group *g, const struct es_peer *p)
 {
-	const struct es_peer_in *in = &p->in[g->slot];
-
-	return in->is_in || in->enforcing || g->evict_never ||
-	       (in->last_in_own_us && g->es->own_us <= in->last_in_own_us + g->es->cfg.evict_ms * 1000ull);
+	return g->evict_never || believes(g, p);
 }
 
 /**
@@ -247,6 +253,12 @@ bool es_binds(const struct es_group *g, const struct es_peer *p)
 bool es_out_settled(const struct es_group *g)
 {
 	return g->es->own_us - g->promoted_own_us > max(g->es->cfg.evict_ms, g->lent_ms) * 1000ull;
+}
+
+/* Who has not been heard since the promote may use the slots of others: its time is not over, or never is. */
+static bool keeps_to_slot(const struct es_group *g)
+{
+	return g->evict_never || !es_out_settled(g);
 }
 
 static unsigned int voices(struct es_net *es, struct es_sa *sa, struct es_voice *v, bool *bound, bool *unheard,
@@ -261,8 +273,8 @@ static unsigned int voices(struct es_net *es, struct es_sa *sa, struct es_voice 
 	list_for_each_entry(p, &es->peers, list) {
 		void *e = xa_load(&p->acked, sa->handle);
 
-		v[n].binding = es_binds(sa->g, p);
 		v[n].heard = e || sa->implicit;
+		v[n].binding = v[n].heard ? es_binds(sa->g, p) : believes(sa->g, p);
 		v[n].acked = e ? (u64)xa_to_value(e) : sa->implicit;
 		*bound |= v[n].binding;
 		*unheard |= !v[n].heard;
@@ -302,6 +314,15 @@ static void begin(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	trace_espsync_lease(es, sa, ES_TURN_BEGUN, sa->l.target);
 }
 
+/*
+ * How long what is left of a lease has to last when a standby dies as it is asked for the next one: an acknowledgement takes at most dead_ms, so
+ * long it is told "in" when it has died, and evict_ms later it binds no more.
+ */
+static u32 alone_ms(const struct es_net *es)
+{
+	return es->cfg.evict_ms + 2 * es->cfg.dead_ms;
+}
+
 static void renew(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, bool bound)
 {
 	u64 oseq = es_x_oseq(x);
@@ -314,7 +335,7 @@ static void renew(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, boo
 	 */
 	if (sa->renewed_us && es->n_nodes <= 2)
 		lease = clamp(es_lease_size(oseq - min(oseq, sa->renewed_at), es->clock_us - sa->renewed_us,
-					    es->cfg.evict_ms, es_x_esn(x)), lease, max(lease, 2 * lease));
+					    alone_ms(es), es_x_esn(x)), lease, 2 * lease);
 	next = cap(x, es_lease_next(&sa->l, oseq, lease, bound));
 	if (next == sa->l.target)
 		return;
@@ -418,10 +439,10 @@ void es_out_update(struct es_net *es, struct es_sa *sa)
 		clear_bit(ES_SA_HELD, &sa->flags);	/* it has jumped: it may go on */
 	n = voices(es, sa, v, &bound, &unheard, &agreed);
 	oseq = es_x_oseq(x);
-	limit = es_lease_limit(&sa->l, v, n, !es_out_settled(sa->g));
+	limit = es_lease_limit(&sa->l, v, n, keeps_to_slot(sa->g));
 	if (es_any_gap(sa->g))
 		limit = min(limit, sa->l.limit);
-	if (es_lease_enter(&sa->l, oseq, limit, unheard && !es_out_settled(sa->g)) > oseq) {
+	if (es_lease_enter(&sa->l, oseq, limit, unheard && keeps_to_slot(sa->g)) > oseq) {
 		es_x_raise(x, cap(x, sa->l.above));
 		sa->renewed_at += es_x_oseq(x) - oseq;	/* skipped, not used: no rate */
 		oseq = es_x_oseq(x);
@@ -771,6 +792,28 @@ void es_out_release(struct es_net *es, struct es_sa *sa, bool open)
 	else if (held || (sa->g->role == ESPSYNC_ROLE_STANDBY && sa->dir == ESPSYNC_DIR_OUT))
 		es_x_stop(x);
 	spin_unlock_bh(&x->lock);
+}
+
+/**
+ * es_out_lifetime() - peers are told how much of a limited lifetime an owner's SA has used
+ * @es: namespace, locked
+ * @sa: any
+ * Context: the thread, once a second: with its ceilings alone it would be told twice a lease
+ */
+void es_out_lifetime(struct es_net *es, struct es_sa *sa)
+{
+	struct xfrm_state *x = READ_ONCE(sa->x);
+	u32 packets = x ? READ_ONCE(x->curlft.packets) : 0;
+	bool limited;
+
+	if (!x || sa->dir != ESPSYNC_DIR_OUT || sa->g->role != ESPSYNC_ROLE_ACTIVE || packets == sa->used)
+		return;
+	sa->used = packets;
+	spin_lock_bh(&x->lock);
+	limited = es_x_limited(x);
+	spin_unlock_bh(&x->lock);
+	if (limited)
+		es_sa_set_dirty(es, sa);
 }
 
 /**

@@ -23,6 +23,7 @@ void es_out_named(struct es_net *es, struct es_sa *sa);
 void es_out_passed_heard(struct es_net *es, struct es_peer *p, struct es_sa *sa, u64 ceiling);
 void es_out_forgotten(struct es_sa *sa, u64 oseq);
 void es_out_release(struct es_net *es, struct es_sa *sa, bool open);
+void es_out_lifetime(struct es_net *es, struct es_sa *sa);
 void es_out_fill(struct es_net *es, const struct es_peer *p, struct es_sa *sa, struct es_wire_rec *r);
 bool es_out_settled(const struct es_group *g);
 bool es_binds(const struct es_group *g, const struct es_peer *p);

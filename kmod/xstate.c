@@ -172,6 +172,19 @@ u64 es_x_merge_life(struct xfrm_state *x, u64 bytes, u64 packets)
 	return x->curlft.packets - before;
 }
 
+/**
+ * es_x_limited() - whether it ends after so many bytes or packets, or is to be replaced then
+ * @x: state, locked
+ * Return: true if it has such a limit
+ */
+bool es_x_limited(const struct xfrm_state *x)
+{
+	const struct xfrm_lifetime_cfg *l = &x->lft;
+
+	return l->soft_byte_limit != XFRM_INF || l->hard_byte_limit != XFRM_INF ||
+	       l->soft_packet_limit != XFRM_INF || l->hard_packet_limit != XFRM_INF;
+}
+
 /* Nothing but the number of packets shall raise an event: no timer, no deferred one. */
 static void es_x_untimed(struct xfrm_state *x)
 {

@@ -220,6 +220,16 @@ def return_zombie(c, node):
     return time.time()
 
 
+def mended(c):
+    """Wires, links, roles and address as they should be, whatever a case that failed has left."""
+    for n in c.gw:
+        c.revive(n)
+    c.heal_sync()
+    until(lambda: sorted(role_of(c, n) for n in c.gw) == ["active", "standby"], 10, "one node is active")
+    c.active = next(n for n in c.gw if role_of(c, n) == "active")
+    c.move_vip(c.active)
+
+
 def sent_twice(c, captures):
     """What repeats() finds, but for the client's packets: while the address moves, a node without it forwards them, and another one once more."""
     return {k: v for k, v in repeats(captures).items() if k[1] not in (c.VIP, c.VIP6)}

@@ -14,7 +14,7 @@
 static bool slots_are_apart(void)
 {
 	ktap_expect(es_lease_span(0) == LMIN);
-	ktap_expect(es_lease_span(ES_LEASE_MAX64) == (1ULL << 30) + LMIN);
+	ktap_expect(es_lease_span(ES_LEASE_MAX64) == (1ULL << 28) + LMIN);
 	ktap_expect(es_lease_slot(1000, 5000, 0) == 1000);
 	ktap_expect(es_lease_slot(1000, 5000, 1) == 1000 + 5000 + LMIN);
 	ktap_expect(es_lease_slot(1ULL << 40, U32_MAX, 254) == (1ULL << 40) + 254 * (U32_MAX + LMIN));
@@ -25,26 +25,27 @@ static bool sizes_follow_the_rate(void)
 {
 	static const struct row {
 		u64 numbers, us;
-		u32 evict_ms;
+		u32 alone_ms;
 		bool esn;
 		u32 size;
 	} rows[] = {
 		{ 0, 0, 5000, false, ES_LEASE_MIN },
 		{ 0, 1000000, 5000, true, ES_LEASE_MIN },
-		{ 1000000, 1000000, 5000, false, 10000000 },	/* 1 Mpps: twice 5 s of it */
-		{ 1000000, 1000000, 500, false, ES_LEASE_MIN },
+		{ 1000000, 1000000, 5000, false, 10000000 + 2 * ES_GSO_MAX },	/* 1 Mpps: twice 5 s of it */
+		{ 100000, 1000000, 5600, true, 1120000 + 2 * ES_GSO_MAX },
+		{ 1000000, 1000000, 450, false, ES_LEASE_MIN },
 		{ 2000000, 1000000, 5000, false, ES_LEASE_MAX32 },
-		{ 2000000, 1000000, 5000, true, 20000000 },
-		{ 500000, 250000, 5000, true, 20000000 },
+		{ 2000000, 1000000, 5000, true, 20000000 + 2 * ES_GSO_MAX },
+		{ 500000, 250000, 5000, true, 20000000 + 2 * ES_GSO_MAX },
 		{ 1ULL << 31, 1000, 5000, true, ES_LEASE_MAX64 },
 		{ 1ULL << 40, 0, U32_MAX, true, ES_LEASE_MAX64 },
 		{ 100, U64_MAX, 5000, true, ES_LEASE_MIN },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		if (es_lease_size(rows[i].numbers, rows[i].us, rows[i].evict_ms, rows[i].esn) != rows[i].size) {
+		if (es_lease_size(rows[i].numbers, rows[i].us, rows[i].alone_ms, rows[i].esn) != rows[i].size) {
 			ktap_diag("row %zu: %u", i, es_lease_size(rows[i].numbers, rows[i].us,
-								  rows[i].evict_ms, rows[i].esn));
+								  rows[i].alone_ms, rows[i].esn));
 			return false;
 		}
 	return true;
@@ -127,6 +128,18 @@ static bool doubt_is_bounded(void)
 	return true;
 }
 
+/* I4: what lies between the last number that was sent and the next one of an heir, be it in sync or in doubt, of two nodes and the biggest leases. */
+static bool no_move_is_half_an_esn(void)
+{
+	u64 ceiling = 1000 + ES_LEASE_MAX64;	/* 1000 was sent, and a lease asked for */
+	u64 above = es_lease_slot(ceiling, ES_LEASE_MAX64, 2);
+	u64 doubt = es_lease_doubt(ES_LEASE_MAX64, U64_MAX, U64_MAX, true);
+
+	ktap_expect(above - 1000 < 1ULL << 31);
+	ktap_expect(es_lease_slot(ceiling + doubt, ES_LEASE_MAX64, 2) - 1000 < 1ULL << 31);
+	return true;
+}
+
 static const struct ktap_case cases[] = {
 	{ "slots of two ranks are a lease and a slot apart", slots_are_apart },
 	{ "a lease is twice what is used while a peer is evicted, within bounds", sizes_follow_the_rate },
@@ -134,6 +147,7 @@ static const struct ktap_case cases[] = {
 	{ "after promote the own slot first, then above all", the_own_slot_comes_first },
 	{ "ceilings only rise, and by one lease while somebody is bound", ceilings_only_rise },
 	{ "a move in doubt is bounded", doubt_is_bounded },
+	{ "no move is 2^31 or more", no_move_is_half_an_esn },
 };
 
 KTAP_MAIN(cases)

@@ -171,6 +171,13 @@ class Capture:
         with open(self.path + ".frames", "rb") as f:
             return [frame(f, p.frame) for p in packets]
 
+    def frames(self, **which):
+        """(packet, its frame) of every ESP packet that esp() names, in order; of a capture made with keep=True that was stopped."""
+        with open(self.path + ".frames", "rb") as f:
+            for packet in self.esp(**which):
+                f.seek(packet.frame)
+                yield packet, f.read(struct.unpack("<I", f.read(4))[0])
+
     def stop(self):
         """End the recording; packets and dropped are final."""
         if self.pid:

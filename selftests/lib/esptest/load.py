@@ -104,6 +104,36 @@ class Sender(_Worker):
         return self._counts()[1]
 
 
+class Flood(_Worker):
+    """Numbers by the handful: UDP packets that leave as one and are cut up behind xfrm (GSO), so that each takes `segments` numbers at once.
+
+    As many a second as the machine makes, or `rate` numbers. What happens to them is not noted.
+    """
+    UDP_SEGMENT, MTU_DISCOVER, DONT = 103, 10, 0
+    REST = 0.005    # seconds: to sleep for each packet costs more than to send it
+
+    def __init__(self, ns, destination, port=7000, rate=None, segments=64, size=8):
+        sock = ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.IPPROTO_UDP, self.UDP_SEGMENT, size)
+        # xfrm measures what must not be fragmented, and cannot measure this.
+        sock.setsockopt(socket.IPPROTO_IP, self.MTU_DISCOVER, self.DONT)
+        sock.connect((destination, port))
+        self._start(self._send, sock, bytes(size * segments), segments, rate)
+        sock.close()
+
+    def _send(self, sock, data, segments, rate):
+        due = time.monotonic()
+        while not self._ending:
+            try:
+                sock.send(data)
+            except OSError:
+                pass
+            if rate:
+                due += segments / rate
+                if due > time.monotonic():
+                    time.sleep(max(self.REST, due - time.monotonic()))
+
+
 class Receiver(_Worker):
     """Notes every packet that arrives at a port."""
 

@@ -14,6 +14,8 @@ ALGORITHMS = {
     "gcm": ["aead", "rfc4106(gcm(aes))", "0x" + "a1" * 20, "128"],
     "gcm256": ["aead", "rfc4106(gcm(aes))", "0x" + "a2" * 36, "128"],
     "chacha": ["aead", "rfc7539esp(chacha20,poly1305)", "0x" + "c3" * 36, "128"],
+    "gmac": ["aead", "rfc4543(gcm(aes))", "0x" + "d8" * 20, "128"],
+    "ctr": ["enc", "rfc3686(ctr(aes))", "0x" + "d6" * 20, "auth-trunc", "hmac(sha256)", "0x" + "d7" * 32, "128"],
     "cbc-sha256": ["enc", "cbc(aes)", "0x" + "b4" * 16, "auth-trunc", "hmac(sha256)", "0x" + "b5" * 32, "128"],
     "sha256": ["auth-trunc", "hmac(sha256)", "0x" + "b8" * 32, "128"],
     "cbc-sha512": ["enc", "cbc(aes)", "0x" + "b6" * 32, "auth-trunc", "hmac(sha512)", "0x" + "b7" * 64, "256"],
