@@ -3,6 +3,7 @@
  * parse.c - command line to values. Pure: nothing is opened, nothing is asked; what is wrong gets its sentence.
  */
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,6 +99,14 @@ int parse_spi(const char *what, const char *s, uint32_t *out)
 	if (!good || !n || n > UINT32_MAX)
 		return fail(BAD, what, "as ip xfrm state shows it", "spi '%s' is not a number from 1 to 0xffffffff", s);
 	*out = (uint32_t)n;
+	return 0;
+}
+
+/* Neither what the kernel refuses nor what would be more than a name to nft. */
+int parse_device(const char *what, const char *s)
+{
+	if (!*s || strlen(s) >= IFNAMSIZ || strpbrk(s, "/ \t\n:\"*\\") || !strcmp(s, ".") || !strcmp(s, ".."))
+		return fail(BAD, what, "ip link shows what there is", "'%s' cannot be the name of a device", s);
 	return 0;
 }
 
