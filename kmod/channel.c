@@ -903,6 +903,8 @@ void es_channel_stop(struct es_net *es, bool release)
 	es_handover_end(es);
 	es_aevent_put(es);
 	free_all(es);
-	es_each_group(g, es)
+	es_each_group(g, es) {
 		es_group_reset(g);
+		es_event_role(g, "the channel is deleted");
+	}
 }

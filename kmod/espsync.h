@@ -209,7 +209,7 @@ struct es_kept {
  * @told: outbound: number last multicast to the group "counter"
  * @pace: inbound: how fast another node's stream moves it
  * @moved_us: when it last moved or was merged
- * @died_ms: tombstone since, low half
+ * @died_ms: tombstone since, low half: one has no state, and so no @mid
  * @counted: its packets, low half, as of the last look at every SA; those that other nodes carried are in it
  * @used: outbound: the same, when peers were last told of a limited lifetime
  */
@@ -236,9 +236,13 @@ struct es_sa {
 	u16 passed;
 	u32 counted;
 	xfrm_address_t daddr;
+	u32 used;
 	u64 fp;
 	struct es_lease l;
-	u64 mid;
+	union {
+		u64 mid;
+		u32 died_ms;
+	};
 	u64 implicit;
 	struct es_kept *kept;
 	union {
@@ -255,8 +259,6 @@ struct es_sa {
 		};
 	};
 	u64 moved_us;
-	u32 died_ms;
-	u32 used;
 };
 
 /**

@@ -424,6 +424,7 @@ static void heard_owner(struct es_group *g, struct es_peer *p, const struct es_w
 	if (g->owner != p->node) {
 		g->owner = p->node;
 		place_among(g);
+		es_event_peer(p, g, "active");
 	}
 	g->heard_us = es->clock_us;
 	g->rested = false;

@@ -11,6 +11,7 @@
 #include <net/genetlink.h>
 
 #include "channel.h"
+#include "events.h"
 #include "group.h"
 #include "handover.h"
 #include "in.h"
@@ -482,6 +483,7 @@ static int group_apply(struct es_net *es, struct genl_info *info, struct nlattr 
 		err = es_place_set(es, group_id(tb), scope, info->extack);
 		if (err)
 			return err;
+		es_event_role(es_place_find(es, group_id(tb)), scope ? "its addresses were set" : "it has no addresses any more");
 	}
 	g = group_of(es, info->extack, tb);
 	if (!g)
@@ -521,6 +523,8 @@ static int group_del(struct sk_buff *req, struct genl_info *info)
 	es = lock_net(info);
 	g = group_of(es, info->extack, tb);
 	err = g ? es_place_del(es, g, info->extack) : -ENOENT;
+	if (!err)
+		es_event_role(g, g->used ? "it has no addresses any more" : "it is deleted");
 	mutex_unlock(&es->lock);
 	return err;
 }

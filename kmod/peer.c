@@ -149,8 +149,10 @@ void es_peer_del(struct es_net *es, struct es_peer *p)
 	es->n_peers--;
 	es->generation++;
 	es_each_group(g, es)
-		if (g->owner == p->node)
+		if (g->owner == p->node) {
 			g->owner = 0;
+			es_event_role(g, "its owner was deleted as a peer");
+		}
 	es_group_ranks(es);
 	peer_free(p);
 	es->walk = 1;

@@ -14,6 +14,7 @@ u32 es_x_window_size(const struct xfrm_state *x);
 bool es_x_raise(struct xfrm_state *x, u64 oseq);
 void es_x_read(struct xfrm_state *x, struct es_window *w, u32 max_bits);
 bool es_x_merge(struct xfrm_state *x, const struct es_window *w);
+bool es_x_limited(const struct xfrm_state *x);
 u64 es_x_merge_life(struct xfrm_state *x, u64 bytes, u64 packets);
 void es_x_arm(struct xfrm_state *x, u64 diff);
 void es_x_hot(struct xfrm_state *x);

@@ -212,6 +212,21 @@ BAD = [
     ("resync 1 2", "too many"),
     ("monitor event", "did you mean 'events'?"),
     ("monitor events counters", "too much"),
+    ("steer", "'from' is missing"),
+    ("steer from eth0", "'over' is missing"),
+    ("steer from eth0 over eth1", "'to' is missing"),
+    ("steer from over eth1", "'from' needs a value"),
+    ("steer form eth0", "did you mean 'from'?"),
+    ("steer from eth0 eth1 over eth1 to 2@10.0.0.2", "go round in circles"),
+    ("steer from eth0 eth0 over eth1 to 2@10.0.0.2", "twice"),
+    ("steer from eth0 over et/h1 to 2@10.0.0.2", "name of a device"),
+    ('steer from eth"0 over eth1 to 2@10.0.0.2', "name of a device"),
+    ("steer from " + " ".join(f"eth{i}" for i in range(17)) + " over sync to 2@10.0.0.2", "more than 16"),
+    ("steer from eth0 over eth1 to 10.0.0.2", "not NODE@ADDR"),
+    ("steer from eth0 over eth1 to 0@10.0.0.2", "1 to 255"),
+    ("steer from eth0 over eth1 to 2@10.0.0", "not an address"),
+    ("steer from eth0 over eth1 to 2@224.0.0.1", "cannot be the address"),
+    ("steer from eth0 over eth1 to 2@10.0.0.2 2@fd00::2 2@10.0.0.3", "node 2 stands there twice"),
     ("-n no-such-namespace show", "No such file"),
     ("-n ../net show", "not the name of a namespace"),
 ]
@@ -246,7 +261,8 @@ GOOD = ["show", "show channel", "show groups", "show peers", "show sas", "show s
         "channel set port 4521", "channel del", "key use 0", "key del 1", "peer add 3 10.0.0.3", "peer del 2", "group set 0 addr 192.0.2.9",
         "group set 0 role any", "group del 0", "group set 1 addr 192.0.2.1 remote 203.0.113.0/24",
         "group set 1 addr 192.0.2.1 mark 0x5/0xff if_id 0 reqid 1-0xffffffff", "group del 1", "promote",
-        "demote", "promote group 0", "ready", "ready --local", "sa get dst 192.0.2.1 spi 1", "resync", "monitor events", "monitor counters"]
+        "demote", "promote group 0", "ready", "ready --local", "sa get dst 192.0.2.1 spi 1", "resync", "monitor events", "monitor counters",
+        "steer from eth0 over eth1 to 2@10.0.0.2"]
 
 
 def channel():

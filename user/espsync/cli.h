@@ -53,5 +53,6 @@ int cmd_ready(const struct cli *cli, int argc, char **argv);
 int cmd_sa(const struct cli *cli, int argc, char **argv);
 int cmd_resync(const struct cli *cli, int argc, char **argv);
 int cmd_monitor(const struct cli *cli, int argc, char **argv);
+int cmd_steer(const struct cli *cli, int argc, char **argv);
 
 #endif /* ESPSYNC_CLI_H */

@@ -47,8 +47,8 @@ static int parse_dev(const char *what, const char *s, char dev[IFNAMSIZ])
 {
 	if (!strcmp(s, "none"))
 		s = "";
-	else if (!*s || strlen(s) >= IFNAMSIZ || strpbrk(s, "/ \t\n:") || !strcmp(s, ".") || !strcmp(s, ".."))
-		return fail(BAD, what, "ip link shows what there is", "'%s' cannot be the name of a device", s);
+	else if (parse_device(what, s))
+		return BAD;
 	strcpy(dev, s);
 	return 0;
 }

@@ -4,20 +4,14 @@
  *
  * Reads only. What was lost because the reader is slow is said on stderr, so that a stream piped into `sa put` stays a stream.
  */
-#include <errno.h>
-#include <linux/genetlink.h>
-#include <netlink/genl/ctrl.h>
-#include <netlink/genl/genl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 #include <linux/espsync.h>
 
 #include "err.h"
 #include "knl.h"
+#include "listen.h"
 #include "text.h"
 #include "word.h"
 
@@ -37,17 +31,7 @@ static const struct stream {
 struct monitor {
 	const struct cli *cli;
 	const struct stream *stream;
-	int family;
-	bool gone; /* the family was unregistered */
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int signal)
-{
-	(void)signal;
-	interrupted = 1;
-}
 
 /* "12:03:11.042 role group 0 role active epoch 5": the names and values of what is known; the first and the last without a name. */
 static void print_line(const struct object *object, const json_t *json)
@@ -77,108 +61,36 @@ static void print_line(const struct object *object, const json_t *json)
 	putchar('\n');
 }
 
-static void on_family(struct monitor *m, struct genlmsghdr *genl)
+static void print_object(json_t *json, void *arg)
 {
-	struct nlattr *id = nla_find(genlmsg_attrdata(genl, 0), genlmsg_attrlen(genl, 0), CTRL_ATTR_FAMILY_ID);
+	const struct monitor *m = arg;
 
-	if (genl->cmd == CTRL_CMD_DELFAMILY && id && nla_get_u16(id) == m->family)
-		m->gone = true;
-}
-
-static int on_message(struct nl_msg *msg, void *arg)
-{
-	struct nlmsghdr *hdr = nlmsg_hdr(msg);
-	struct genlmsghdr *genl = nlmsg_data(hdr);
-	struct monitor *m = arg;
-	struct nlattr *nest;
-	json_t *json;
-
-	if (!genlmsg_valid_hdr(hdr, 0))
-		return NL_SKIP;
-	if (hdr->nlmsg_type == GENL_ID_CTRL)
-		on_family(m, genl);
-	if (hdr->nlmsg_type != m->family || genl->cmd != m->stream->cmd)
-		return NL_SKIP;
-	nest = nla_find(genlmsg_attrdata(genl, 0), genlmsg_attrlen(genl, 0), m->stream->object->nest);
-	if (!nest)
-		return NL_SKIP;
-	json = object_decode(m->stream->object, nest);
 	if (m->cli->json) {
 		json_print(json, JSON_COMPACT);
-	} else {
-		print_line(m->stream->object, json);
-		json_decref(json);
+		return;
 	}
-	return NL_OK;
+	print_line(m->stream->object, json);
+	json_decref(json);
 }
 
-static int subscribe(struct knl *nl, const struct stream *stream)
+static void say_lost(void *arg)
 {
-	int group = genl_ctrl_resolve_grp(nl->sk, ESPSYNC_GENL_NAME, stream->group);
-	int notify = genl_ctrl_resolve_grp(nl->sk, "nlctrl", "notify");
-
-	if (group < 0)
-		return fail(REFUSED, nl->what, "module and tool must be of one version", "the module has no group '%s'", stream->group);
-	errno = 0;
-	if (nl_socket_add_membership(nl->sk, group)) {
-		nl->err = errno ? -errno : -EIO;
-		return knl_refused(nl, stream->group);
-	}
-	if (notify >= 0)
-		nl_socket_add_membership(nl->sk, notify);
-	return 0;
-}
-
-static void lost(void)
-{
+	(void)arg;
 	fail(DONE, "monitor", "espsync show tells how it is now", "overrun: some messages were lost, the reader is too slow");
 }
 
-/* Signals are blocked but in ppoll(), so that none is missed between the look at the flag and the sleep. */
-static int listen_on(struct knl *nl, struct monitor *m, const sigset_t *unblocked)
+/* Ends when nobody reads any more; main() says so. */
+static int flush_lines(void *arg)
 {
-	struct pollfd pfd = { .fd = nl_socket_get_fd(nl->sk), .events = POLLIN };
-	int err;
-
-	while (!interrupted && !m->gone) {
-		if (ppoll(&pfd, 1, NULL, unblocked) < 0) {
-			if (errno == EINTR)
-				continue;
-			return fail(REFUSED, nl->what, NULL, "poll: %s", strerror(errno));
-		}
-		err = nl_recvmsgs_default(nl->sk);
-		if (err == -NLE_NOMEM)
-			lost();
-		else if (err < 0 && err != -NLE_AGAIN && err != -NLE_INTR)
-			return fail(REFUSED, nl->what, NULL, "netlink: %s", nl_geterror(err));
-		if (fflush(stdout))
-			return DONE; /* nobody reads any more; main() says so */
-	}
-	if (m->gone)
-		return fail(REFUSED, nl->what, "modprobe espsync", "the module was unloaded");
-	return DONE;
-}
-
-static void catch_signals(sigset_t *unblocked)
-{
-	struct sigaction action = { .sa_handler = on_signal };
-	sigset_t blocked;
-
-	sigemptyset(&blocked);
-	sigaddset(&blocked, SIGINT);
-	sigaddset(&blocked, SIGTERM);
-	sigprocmask(SIG_BLOCK, &blocked, unblocked);
-	sigdelset(unblocked, SIGINT);
-	sigdelset(unblocked, SIGTERM);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	(void)arg;
+	return fflush(stdout) ? REFUSED : DONE;
 }
 
 int cmd_monitor(const struct cli *cli, int argc, char **argv)
 {
 	static const char what[] = "monitor";
 	struct monitor m = { .cli = cli, .stream = table };
-	sigset_t unblocked;
+	struct listener l = { .buffer = RECEIVE_BYTES, .on_object = print_object, .on_lost = say_lost, .on_pause = flush_lines, .arg = &m };
 	struct knl nl;
 	int which, err;
 
@@ -190,19 +102,12 @@ int cmd_monitor(const struct cli *cli, int argc, char **argv)
 	}
 	if (argc > 1)
 		return fail(BAD, what, "one thing at a time", "'%s' is too much", argv[1]);
+	l.group = m.stream->group;
+	l.cmd = m.stream->cmd;
+	l.object = m.stream->object;
 	err = knl_open(&nl, cli, what);
-	if (!err) {
-		m.family = nl.family;
-		catch_signals(&unblocked);
-		nl_socket_set_buffer_size(nl.sk, RECEIVE_BYTES, 0);
-		err = subscribe(&nl, m.stream);
-	}
-	if (!err) {
-		nl_socket_disable_seq_check(nl.sk);
-		nl_socket_modify_cb(nl.sk, NL_CB_VALID, NL_CB_CUSTOM, on_message, &m);
-		nl_socket_set_nonblocking(nl.sk);
-		err = listen_on(&nl, &m, &unblocked);
-	}
+	if (!err)
+		err = listen_until_signal(&nl, &l);
 	knl_close(&nl);
 	return err;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * knl.c - the only file that talks to the kernel for requests (monitor.c listens). Knows no object: what an answer carries is decoded
+ * knl.c - the only file that talks to the kernel for requests (listen.c listens). Knows no object: what an answer carries is decoded
  * by the table that the caller names.
  *
  * A request's buffer is wiped before it is freed, and the kernel is asked not to quote requests in its errors, because one of

@@ -34,6 +34,8 @@ static const struct command commands[] = {
 	{ "sa", cmd_sa, "get dst ADDR spi SPI [proto esp|ah]\nput < JSON", "counters of an SA: read, or merge, never backwards" },
 	{ "resync", cmd_resync, "[NODE]", "send everything again" },
 	{ "monitor", cmd_monitor, "[events|counters]", "print what happens until interrupted" },
+	{ "steer", cmd_steer, "from DEV... over DEV to NODE@ADDR...",
+	  "hand on what arrives for groups that are active elsewhere, until interrupted" },
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(*commands))

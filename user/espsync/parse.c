@@ -3,6 +3,7 @@
  * parse.c - command line to values. Pure: nothing is opened, nothing is asked; what is wrong gets its sentence.
  */
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,6 +121,14 @@ int parse_two(const char *what, const char *name, const char *s, char between, u
 	text[len] = '\0';
 	if (!text_to_u32(text, first) || (at && !text_to_u32(at + 1, second)))
 		return fail(BAD, what, "as ip xfrm state shows it", "%s '%s' is not a number from 0 to 0xffffffff, or two with %c between", name, s, between);
+	return 0;
+}
+
+/* Neither what the kernel refuses nor what would be more than a name to nft. */
+int parse_device(const char *what, const char *s)
+{
+	if (!*s || strlen(s) >= IFNAMSIZ || strpbrk(s, "/ \t\n:\"*\\") || !strcmp(s, ".") || !strcmp(s, ".."))
+		return fail(BAD, what, "ip link shows what there is", "'%s' cannot be the name of a device", s);
 	return 0;
 }
 

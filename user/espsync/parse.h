@@ -85,6 +85,15 @@ int parse_two(const char *what, const char *name, const char *s, char between, u
 int parse_spi(const char *what, const char *s, uint32_t *out);
 
 /**
+ * parse_device() - the name of a network device
+ * @what: the command, for the refusal
+ * @s: the text
+ *
+ * Return: 0, or BAD after having said why.
+ */
+int parse_device(const char *what, const char *s);
+
+/**
  * parse_addr() - an address that one host can have
  * @what: the command, for the refusal
  * @s: the text

@@ -378,8 +378,8 @@ enum espsync_helper_attr {
 #define ESPSYNC_A_HELPER_MAX (__ESPSYNC_A_HELPER_MAX - 1)
 
 enum espsync_event {
-	ESPSYNC_EVENT_ROLE,		/* "role" */
-	ESPSYNC_EVENT_PEER,		/* "peer" */
+	ESPSYNC_EVENT_ROLE,		/* "role": what GROUP_GET says of this node in a group has changed: role, addresses, owner */
+	ESPSYNC_EVENT_PEER,		/* "peer": its state, or with GROUP: that it is in, out, or the owner from now on */
 	ESPSYNC_EVENT_SA,		/* "sa": adopted or gone */
 	ESPSYNC_EVENT_OVERRUN,		/* "overrun" */
 	ESPSYNC_EVENT_STALE,		/* "stale" */
