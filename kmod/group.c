@@ -443,10 +443,13 @@ static void heard_owner(struct es_group *g, struct es_peer *p, const struct es_w
  */
 static void heard_rest(struct es_group *g, const struct es_peer *p, const struct es_wire_group *w)
 {
-	if (g->owner == p->node && w->role == ESPSYNC_ROLE_STANDBY && w->flags & ES_GROUP_SILENT && es_group_in(g))
-		g->rested = true;
-	else if (g->owner == p->node)
-		g->rested = false;
+	bool rests = w->role == ESPSYNC_ROLE_STANDBY && w->flags & ES_GROUP_SILENT && es_group_in(g);
+
+	if (g->owner != p->node)
+		return;
+	if (rests && !g->rested)
+		es_handover_begin(g);	/* the address may come here before the word does */
+	g->rested = rests;
 }
 
 /**

@@ -2,8 +2,8 @@
 /*
  * handover.c - packets that wait while a group changes hands.
  *
- * Job: what a node that has just ceased to be active would still encrypt is not dropped at once. For ES_HOLD_US it waits, is given to the node that
- * is active then, over the channel and before encryption, or is let go here if nobody else was promoted and this node is active again.
+ * Job: what a node that has just ceased to be active would still encrypt is not dropped at once, nor what comes to its successor before that is told.
+ * For ES_HOLD_US it waits, is given to the node that is active then, over the channel and before encryption, or is let go if that is this one.
  * What may not enter: who is active, numbers. A packet is bytes with an IP header.
  *
  * Contexts: es_handover_hold() runs in the guard, softirq or process, BH off; the rest is the thread's, es->lock held. g->held has a lock of its own,
@@ -39,7 +39,7 @@ bool es_handover_hold(struct es_group *g, struct sk_buff *skb)
 }
 
 /**
- * es_handover_begin() - this node is no longer active; from now on packets wait
+ * es_handover_begin() - this node is no longer active, or its owner has ceased to be; from now on packets wait
  * @g: group, locked
  */
 void es_handover_begin(struct es_group *g)

@@ -61,10 +61,13 @@ static const struct row {
 	{ { .type = ES_WIRE_GONE, .handle = 0x01020304 }, 5, { 4, 1, 2, 3, 4 } },
 	{ { .type = ES_WIRE_SYNCED }, 5, { 5 } },
 	{ { .type = ES_WIRE_UNKNOWN, .handle = U32_MAX }, 5, { 6, 255, 255, 255, 255 } },
+	{ { .type = ES_WIRE_PACKET, .packet = (const u8 *)"\x45\0\1", .packet_len = 3 }, 6, { 7, 0, 3, 0x45, 0, 1 } },
 };
 
 static bool same_rec(const struct es_wire_rec *a, const struct es_wire_rec *b)
 {
+	if (a->type == ES_WIRE_PACKET)
+		return b->type == a->type && a->packet_len == b->packet_len && !memcmp(a->packet, b->packet, a->packet_len);
 	if (a->type != b->type || a->handle != b->handle)
 		return false;
 	switch (a->type) {
@@ -198,7 +201,7 @@ static bool what_is_newer_is_passed_over(void)
 		ktap_expect(n < head || es_wire_get_group(&c, &h, &g) == (n >= head + group));
 	}
 	ktap_expect(h.ts == a_head.ts && h.group_more == 2 && g.id == a_group.id && g.evict_ms == a_group.evict_ms && c.p == c.end);
-	for (unsigned int type = ES_WIRE_UNKNOWN + 1; type < 256; type++) {
+	for (unsigned int type = ES_WIRE_PACKET + 1; type < 256; type++) {
 		static const u8 before[] = { ES_WIRE_GONE, 0, 0, 0, 7 }, after[] = { ES_WIRE_UNKNOWN, 0, 0, 0, 9 };
 		size_t len = type % 5;
 
