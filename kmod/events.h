@@ -9,6 +9,7 @@
 
 void es_event_sa(struct es_net *es, enum espsync_event type, const struct es_sa *sa, const char *text);
 void es_event_peer(const struct es_peer *p, const struct es_group *g, const char *text);
+void es_event_link(const struct es_peer *p, const struct es_link *l, u8 state);
 void es_event_role(const struct es_group *g, const char *text);
 void es_event_conflict(const struct es_group *g, u8 node, const char *text);
 void es_event_text(struct es_net *es, enum espsync_event type, u8 node, const char *text);

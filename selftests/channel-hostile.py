@@ -288,7 +288,7 @@ def restart(c):
 
 def says_as_owner(flags, echo, evict_ms=60000, epoch=1 << 40):
     """What node 3 says of group 0, active: the head and the group of kmod/wire.c, without records."""
-    head = struct.pack(">QQIQQB", 1, echo, 0, 0, 0, 1)
+    head = struct.pack(">QQIQQBB", 1, echo, 0, 0, 0, 1, 1)
     return head + struct.pack(">HBBBQIII", 0, ESPSYNC_ROLE_ACTIVE, flags, 3, epoch, 0, 0, evict_ms)
 
 

@@ -140,7 +140,7 @@ def record(rng, fingerprints):
 def content(rng, fingerprints):
     groups = [group(rng) for _ in range(rng.choice((0, 1, 1, 1, 2, 64)))]
     n = len(groups) if rng.randrange(20) else u(rng, 8)
-    head = struct.pack(">QQIQQB", u(rng, 64), u(rng, 64), u(rng, 32), u(rng, 64), u(rng, 64), n)
+    head = struct.pack(">QQIQQBB", u(rng, 64), u(rng, 64), u(rng, 32), u(rng, 64), u(rng, 64), u(rng, 8), n)
     body = head + b"".join(groups) + b"".join(record(rng, fingerprints) for _ in range(rng.randrange(12)))
     if rng.randrange(10) == 0:
         body = body[:rng.randrange(len(body) + 1)]

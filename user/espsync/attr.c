@@ -202,6 +202,7 @@ static const struct {
 	[ATTR_U8] = { 1 },    [ATTR_U32] = { 4 },    [ATTR_BE16] = { 2 }, [ATTR_U64] = { 8 },  [ATTR_S64] = { 8 },
 	[ATTR_BOOL] = { 1 },  [ATTR_WORD] = { 1 },   [ATTR_STRING] = { 0 }, [ATTR_HEX] = { 0 }, [ATTR_ADDR] = { 0 },
 	[ATTR_ADDRS] = { 0 }, [ATTR_PREFIXES] = { 0 }, [ATTR_SPI] = { 4 },    [ATTR_PROTO] = { 1 }, [ATTR_DROPS] = { 0 }, [ATTR_HIST] = { 0 },
+	[ATTR_LINKS] = { 0 },
 };
 
 static json_t *decode(const struct attr *attr, struct nlattr *nla)
@@ -239,6 +240,7 @@ static json_t *decode(const struct attr *attr, struct nlattr *nla)
 	case ATTR_HIST:
 		return from_hist(nla);
 	case ATTR_DROPS:
+	case ATTR_LINKS:
 		break; /* repeated: see object_decode() */
 	}
 	return NULL;
@@ -252,6 +254,19 @@ static const struct attr *attr_find(const struct object *object, int type)
 	return NULL;
 }
 
+/* What an attribute is that does not come. */
+static json_t *absent(const struct attr *attr)
+{
+	switch (attr->kind) {
+	case ATTR_DROPS:
+		return no_drops();
+	case ATTR_LINKS:
+		return json_array();
+	default:
+		return json_null();
+	}
+}
+
 json_t *object_decode(const struct object *object, struct nlattr *nest)
 {
 	json_t *json = json_object();
@@ -260,12 +275,13 @@ json_t *object_decode(const struct object *object, struct nlattr *nest)
 	int left;
 
 	for (size_t i = 0; i < object->n; i++)
-		json_object_set_new(json, object->attrs[i].name,
-				    object->attrs[i].kind == ATTR_DROPS ? no_drops() : json_null());
+		json_object_set_new(json, object->attrs[i].name, absent(&object->attrs[i]));
 	nla_for_each_nested(nla, nest, left) {
 		attr = attr_find(object, nla_type(nla));
 		if (attr && attr->kind == ATTR_DROPS)
 			add_drop(json_object_get(json, attr->name), nla);
+		else if (attr && attr->kind == ATTR_LINKS)
+			json_array_append_new(json_object_get(json, attr->name), object_decode(&object_link, nla));
 		else if (attr)
 			json_object_set_new(json, attr->name, decode(attr, nla));	/* NULL sets nothing */
 	}

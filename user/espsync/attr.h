@@ -30,6 +30,7 @@ struct words;
  * @ATTR_PROTO: a u8, "esp" or a number
  * @ATTR_DROPS: repeated nests of reason and count, an object with every reason
  * @ATTR_HIST: a nest of u64, an array of strings
+ * @ATTR_LINKS: repeated nests, an array of objects
  */
 enum attr_kind {
 	ATTR_U8,
@@ -48,6 +49,7 @@ enum attr_kind {
 	ATTR_PROTO,
 	ATTR_DROPS,
 	ATTR_HIST,
+	ATTR_LINKS,
 };
 
 /**
@@ -91,7 +93,7 @@ struct object {
 };
 
 extern const struct object object_channel, object_peer, object_group, object_promoted, object_demoted, object_sas;
-extern const struct object object_counters, object_stats, object_reason, object_event;
+extern const struct object object_counters, object_stats, object_reason, object_event, object_link;
 
 /**
  * object_decode() - a nest to JSON

@@ -14,11 +14,11 @@
 static const struct command commands[] = {
 	{ "show", cmd_show, "[channel|groups|peers|sas|stats]", "how this node is; the bare command does the same" },
 	{ "channel", cmd_channel,
-	  "set node N local ADDR [port P] [dev IF|none] [psk-file FILE] [tick_us N] [dead_ms N] [detect_ms N] [evict_ms N]\n"
+	  "set node N local ADDR [ADDR2] [port P] [dev IF|none] [psk-file FILE] [tick_us N] [dead_ms N] [detect_ms N] [evict_ms N]\n"
 	  "set ...   of an existing channel: node and local may be left out\n"
 	  "del [--release]",
 	  "make, change or end this namespace's channel" },
-	{ "peer", cmd_peer, "add NODE ADDR[:PORT]\ndel NODE", "the other nodes" },
+	{ "peer", cmd_peer, "add NODE ADDR[:PORT] [ADDR2[:PORT]]\ndel NODE", "the other nodes" },
 	{ "group", cmd_group,
 	  "set N [addr ADDR...|none] [remote PREFIX...] [doubt jump|hold] [overrun stop|go-on] [evict default|never]\n"
 	  "set N [role any|store]   store: it keeps the numbers, and this node is never promoted\n"

@@ -73,16 +73,33 @@ static void text_object(const json_t *object, char *buf, size_t size)
 						 json_string_value(value));
 }
 
+/* The columns of an object inside another one, as "10.99.0.2 up 0.3 ms". */
+static void text_inner(const struct object *object, const json_t *json, char *buf, size_t size)
+{
+	size_t used = 0;
+	char one[64];
+
+	*buf = '\0';
+	for (size_t a = 0; a < object->n; a++)
+		if (object->attrs[a].column && used < size)
+			used += (size_t)snprintf(buf + used, size - used, "%s%s", used ? " " : "",
+						 text_value(&object->attrs[a], json_object_get(json, object->attrs[a].name), one, sizeof(one)));
+}
+
 static void text_array(const json_t *array, char *buf, size_t size)
 {
 	size_t used = 0, i;
 	json_t *value;
+	char one[128];
 
 	snprintf(buf, size, "-");
-	json_array_foreach(array, i, value)
+	json_array_foreach(array, i, value) {
+		if (json_is_object(value))
+			text_inner(&object_link, value, one, sizeof(one));
 		if (used < size)
-			used += (size_t)snprintf(buf + used, size - used, "%s%s", used ? "," : "",
-						 json_string_value(value));
+			used += (size_t)snprintf(buf + used, size - used, "%s%s", !used ? "" : json_is_object(value) ? ", " : ",",
+						 json_is_object(value) ? one : json_string_value(value));
+	}
 }
 
 const char *text_value(const struct attr *attr, const json_t *value, char *buf, size_t size)
