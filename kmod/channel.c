@@ -710,7 +710,7 @@ int es_channel_rebind(struct es_net *es, const struct es_config *cfg, struct net
 	int err, broken;
 
 	if (!cfg->local[1].family && second_needed(es)) {
-		NL_SET_ERR_MSG(extack, "a peer has a second address and this node would have none: espsync peer add NODE ADDR first, or give both local addresses");
+		NL_SET_ERR_MSG(extack, "a peer has a second address and this node would have none: give both local addresses, or that peer one first");
 		return -EBUSY;
 	}
 	keep_promises(es, cfg);

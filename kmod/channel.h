@@ -36,6 +36,7 @@ unsigned int es_link_data(const struct es_peer *p);
 unsigned long es_link_all(const struct es_peer *p);
 unsigned long es_link_heard(const struct es_peer *p);
 unsigned long es_link_quiet(const struct es_peer *p, u64 us);
+void es_link_forget(struct es_peer *p);
 void es_link_said(struct es_peer *p, unsigned long links);
 const struct es_link *es_link_echo(const struct es_peer *p, unsigned int i);
 u32 es_link_rtt_us(const struct es_peer *p);

@@ -53,7 +53,7 @@ void es_link_set(struct es_peer *p, const struct es_addr addr[ES_LINKS])
 		struct es_link *l = &p->link[i];
 
 		if (!addr[i].family || !l->addr.family)
-			*l = (struct es_link) { .told = ESPSYNC_LINK_UP };
+			*l = (struct es_link) { .told = ESPSYNC_LINK_UP, .since_us = p->es->clock_us };
 		l->addr = addr[i];
 	}
 }
@@ -139,6 +139,20 @@ void es_link_said(struct es_peer *p, unsigned long links)
 	es_each_link(l, p)
 		if (links & BIT(l - p->link))
 			l->said_us = p->es->clock_us;
+}
+
+/**
+ * es_link_forget() - a peer has lost its memory: its clock may have begun anew, and so have echoes
+ * @p: the peer
+ */
+void es_link_forget(struct es_peer *p)
+{
+	struct es_link *l;
+
+	es_each_link(l, p) {
+		l->echo_ts = 0;
+		l->rt_us = 0;
+	}
 }
 
 /**

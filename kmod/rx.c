@@ -43,8 +43,6 @@ static void unspoken(struct es_peer *p)
 /* The peer has lost its memory: what it said and what it was told counts for nothing. */
 static void new_memory(struct es_net *es, struct es_peer *p)
 {
-	struct es_link *l;
-
 	if (p->boot || any_epoch(es))		/* else it is met for the first time, when there has been no owner */
 		es_group_forgotten(es);
 	p->boot = p->session.peer_boot;
@@ -61,10 +59,7 @@ static void new_memory(struct es_net *es, struct es_peer *p)
 	es_peer_resync(p);
 	p->peer_synced = false;
 	p->rt_us = 0;
-	es_each_link(l, p) {
-		l->echo_ts = 0;
-		l->rt_us = 0;
-	}
+	es_link_forget(p);
 	unspoken(p);
 	trace_espsync_peer(p, ES_PEER_NEW_MEMORY);
 	es_event_text(es, ESPSYNC_EVENT_RESYNC, p->node, "new session: everything is told again");

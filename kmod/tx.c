@@ -48,7 +48,8 @@ void es_tx_hello(struct es_net *es, struct es_peer *p)
 /* @i: the link that it is for */
 static void start(struct es_net *es, struct es_peer *p, unsigned int i, struct es_cursor *c, u8 extra_flags)
 {
-	unsigned int room = es->sock[i] ? es_sock_payload(es->sock[i], &p->link[i].addr) : ES_SOCK_PAYLOAD_MIN;
+	unsigned int payload = es->sock[i] ? es_sock_payload(es->sock[i], &p->link[i].addr) : ES_SOCK_PAYLOAD_MIN;
+	unsigned int room = payload - ES_SESSION_HEAD - ES_SESSION_TAIL;
 	const struct es_link *l = es_link_echo(p, i);
 	u64 now = es_clock_us();
 	struct es_wire_head h = {
@@ -65,7 +66,7 @@ static void start(struct es_net *es, struct es_peer *p, unsigned int i, struct e
 	es_each_group(g, es)
 		h.ngroups++;
 	c->p = es->buf + ES_SESSION_HEAD;
-	c->end = c->p + room - ES_SESSION_HEAD - ES_SESSION_TAIL;
+	c->end = c->p + room;
 	c->bad = false;
 	es_wire_put_head(c, &h);
 	es_each_group(g, es) {
