@@ -19,7 +19,7 @@ enum { NODE, LOCAL, PORT, DEV, PSK_FILE, TICK_US, DEAD_MS, DETECT_MS, EVICT_MS, 
 
 struct channel {
 	uint32_t node, port, tick_us, dead_ms, detect_ms, evict_ms;
-	struct addr local[MAX_LINKS];
+	struct addr local[NODE_LINKS];
 	char dev[IFNAMSIZ];
 	uint8_t key[ESPSYNC_KEY_LEN];
 };

@@ -10,7 +10,7 @@
 #include "parse.h"
 #include "word.h"
 
-/* @addr, @port: MAX_LINKS of them, or NULL */
+/* @addr, @port: NODE_LINKS of them, or NULL */
 static int peer_send(const struct cli *cli, const char *what, uint8_t cmd, uint32_t node, const struct addr *addr,
 		     const uint32_t *port)
 {
@@ -25,7 +25,7 @@ static int peer_send(const struct cli *cli, const char *what, uint8_t cmd, uint3
 		msg = knl_request(&nl, cmd);
 		nest = knl_nest(msg, ESPSYNC_A_PEER);
 		knl_put_u8(msg, ESPSYNC_A_PEER_NODE, (uint8_t)node);
-		for (int i = 0; addr && i < MAX_LINKS && addr[i].len; i++) {
+		for (int i = 0; addr && i < NODE_LINKS && addr[i].len; i++) {
 			knl_put_addr(msg, i ? ESPSYNC_A_PEER_ADDR2 : ESPSYNC_A_PEER_ADDR, &addr[i]);
 			if (port[i])
 				knl_put_be16(msg, i ? ESPSYNC_A_PEER_PORT2 : ESPSYNC_A_PEER_PORT, (uint16_t)port[i]);
@@ -42,8 +42,8 @@ static int peer_send(const struct cli *cli, const char *what, uint8_t cmd, uint3
 static int peer_add(const struct cli *cli, int argc, char **argv)
 {
 	static const char what[] = "peer add";
-	uint32_t node, port[MAX_LINKS] = { 0 };
-	struct addr addr[MAX_LINKS] = { { .len = 0 } };
+	uint32_t node, port[NODE_LINKS] = { 0 };
+	struct addr addr[NODE_LINKS] = { { .len = 0 } };
 	int err;
 
 	if (argc < 2)

@@ -178,8 +178,8 @@ int parse_links(const char *what, int n, char **v, struct addr *addr, uint32_t *
 {
 	int err = 0;
 
-	if (n > MAX_LINKS)
-		return fail(BAD, what, "one address for each", "there are at most two links, so '%s' is too much", v[MAX_LINKS]);
+	if (n > NODE_LINKS)
+		return fail(BAD, what, "one address for each", "there are at most two links, so '%s' is too much", v[NODE_LINKS]);
 	for (int i = 0; i < n && !err; i++)
 		err = port ? parse_addr_port(what, v[i], &addr[i], &port[i]) : parse_addr(what, v[i], &addr[i]);
 	if (!err && n > 1 && addr[0].len == addr[1].len && !memcmp(addr[0].b, addr[1].b, addr[0].len))

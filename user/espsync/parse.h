@@ -93,14 +93,14 @@ int parse_addr(const char *what, const char *s, struct addr *out);
  */
 int parse_addr_port(const char *what, const char *s, struct addr *out, uint32_t *port);
 
-#define MAX_LINKS 2
+#define NODE_LINKS 2
 
 /**
  * parse_links() - the addresses of a node, one for each link
  * @what: the command, for the refusal
  * @n: how many
  * @v: the texts
- * @addr: MAX_LINKS of them; those that are not there have no length
+ * @addr: NODE_LINKS of them; those that are not there have no length
  * @port: the same of ports, 0 if there is none; NULL: they have none
  *
  * Return: 0, or BAD after having said why.
