@@ -469,14 +469,13 @@ static bool hello_due(const struct es_net *es, const struct es_peer *p)
 
 static void serve(struct es_net *es, struct es_peer *p)
 {
-	u64 quiet_us = es->clock_us - p->sent_us;
+	u64 quiet_us = max_t(u64, es->cfg.dead_ms * 1000ull / 15, es->cfg.tick_us);
 
 	es_peer_tick(es, p);
 	if (hello_due(es, p))
 		es_tx_hello(es, p);
 	es_tx_data(es, p);
-	if (quiet_us >= max_t(u64, es->cfg.dead_ms * 1000ull / 15, es->cfg.tick_us) && es->clock_us != p->sent_us)
-		es_tx_speak(es, p, 0);
+	es_tx_speak(es, p, es_link_quiet(p, quiet_us), 0);
 }
 
 static bool busy(struct es_net *es)
@@ -510,11 +509,20 @@ static void round_of(struct es_net *es)
 	es_event_counters(es);
 }
 
+static unsigned int queued(const struct es_net *es)
+{
+	unsigned int n = 0, i;
+
+	for (i = 0; i < ES_LINKS; i++)
+		n += es->sock[i] ? es_sock_queued(es->sock[i]) : 0;
+	return n;
+}
+
 /* Not watched for data races: the macro reads whether its timer has ended while that ends. */
 static __no_kcsan void wait_for_work(struct es_net *es, u64 us)
 {
 	wait_event_interruptible_hrtimeout(es->wait,
-					   READ_ONCE(es->kick) || es_sock_queued(es->sock) || kthread_should_stop(),
+					   READ_ONCE(es->kick) || queued(es) || kthread_should_stop(),
 					   ns_to_ktime(us * 1000));
 }
 
@@ -533,7 +541,7 @@ static int channel_thread(void *data)
 		else
 			es_rx_discard(es);
 		es_km_put_old(es);
-		flooded = es_sock_queued(es->sock) >= ES_RX_MANY;
+		flooded = queued(es) >= ES_RX_MANY;
 		sleep_us = busy(es) ? max(es->cfg.tick_us, min_t(u32, es->interval_us, ES_IDLE_US)) : ES_IDLE_US;
 		mutex_unlock(&es->lock);
 		cond_resched();
@@ -555,7 +563,7 @@ void es_channel_speak(struct es_net *es)
 		return;
 	es->clock_us = max(es->clock_us, es_clock_us());
 	list_for_each_entry(p, &es->peers, list)
-		es_tx_speak(es, p, 0);
+		es_tx_speak(es, p, es_link_all(p), 0);
 }
 
 /* Nothing is followed any more; SAs stay as they are until released. */
@@ -589,15 +597,40 @@ static void leave(struct es_net *es)
 		es_tx_leave(es, p);
 }
 
+static void close_sockets(struct es_net *es)
+{
+	unsigned int i;
+
+	for (i = 0; i < ES_LINKS; i++) {
+		es_sock_close(es->sock[i]);
+		es->sock[i] = NULL;
+	}
+}
+
+/* One for each sync address, or none. */
+static int open_sockets(struct es_net *es, const struct es_config *cfg, struct netlink_ext_ack *extack)
+{
+	unsigned int i;
+
+	for (i = 0; i < ES_LINKS && cfg->local[i].family; i++) {
+		struct es_sock *s = es_sock_open(es->net, &cfg->local[i], cfg->dev, &es->wait, extack);
+
+		if (IS_ERR(s)) {
+			close_sockets(es);
+			return PTR_ERR(s);
+		}
+		es->sock[i] = s;
+	}
+	return 0;
+}
+
 static void free_all(struct es_net *es)
 {
 	struct es_peer *p, *next;
 
 	list_for_each_entry_safe(p, next, &es->peers, list)
 		es_peer_del(es, p);
-	if (es->sock)
-		es_sock_close(es->sock);
-	es->sock = NULL;
+	close_sockets(es);
 	es_keys_wipe(&es->keys);
 	es_sa_table_free(es);
 	kfree(es->buf);
@@ -617,7 +650,7 @@ static int run_thread(struct es_net *es)
 	return 0;
 }
 
-/* The thread reads es->sock while it sleeps, without es->lock: it must be gone before the socket is. */
+/* The thread reads es->sock while it sleeps, without es->lock: it must be gone before the sockets are. */
 static void end_thread(struct es_net *es)
 {
 	struct task_struct *t = es->thread;
@@ -629,16 +662,6 @@ static void end_thread(struct es_net *es)
 		kthread_stop(t);
 	mutex_lock(&es->lock);
 	es->closing = false;
-}
-
-static int new_socket(struct es_net *es, const struct es_config *cfg, struct netlink_ext_ack *extack)
-{
-	struct es_sock *s = es_sock_open(es->net, &cfg->local, cfg->dev, &es->wait, extack);
-
-	if (IS_ERR(s))
-		return PTR_ERR(s);
-	es->sock = s;
-	return 0;
 }
 
 /**
@@ -672,7 +695,7 @@ int es_channel_start(struct es_net *es, const struct es_config *cfg, struct netl
 		err = -ENOMEM;
 		goto fail;
 	}
-	err = new_socket(es, cfg, extack);
+	err = open_sockets(es, cfg, extack);
 	if (err)
 		goto fail;
 	err = es_aevent_get(es);
@@ -708,6 +731,32 @@ static void keep_promises(struct es_net *es, const struct es_config *cfg)
 				in->last_in_own_us += (es->cfg.evict_ms - cfg->evict_ms) * 1000ull;
 }
 
+static bool same_end(const struct es_addr *a, const struct es_addr *b)
+{
+	return a->family == b->family && (!a->family || (es_addr_equal_ip(a, b) && a->port == b->port));
+}
+
+static bool same_place(const struct es_config *a, const struct es_config *b)
+{
+	unsigned int i;
+
+	for (i = 0; i < ES_LINKS; i++)
+		if (!same_end(&a->local[i], &b->local[i]))
+			return false;
+	return !strcmp(a->dev, b->dev);
+}
+
+/* A peer's second link needs an end here. */
+static bool second_needed(const struct es_net *es)
+{
+	const struct es_peer *p;
+
+	list_for_each_entry(p, &es->peers, list)
+		if (p->link[1].addr.family)
+			return true;
+	return false;
+}
+
 /**
  * es_channel_rebind() - change a channel that exists
  * @es: namespace, locked; the lock is let go while the thread ends
@@ -717,24 +766,25 @@ static void keep_promises(struct es_net *es, const struct es_config *cfg)
  */
 int es_channel_rebind(struct es_net *es, const struct es_config *cfg, struct netlink_ext_ack *extack)
 {
-	bool same = es_addr_equal_ip(&cfg->local, &es->cfg.local) && cfg->local.port == es->cfg.local.port &&
-		    !strcmp(cfg->dev, es->cfg.dev);
 	int err, broken;
 
+	if (!cfg->local[1].family && second_needed(es)) {
+		NL_SET_ERR_MSG(extack, "a peer has a second address and this node would have none: give both local addresses, or that peer one first");
+		return -EBUSY;
+	}
 	keep_promises(es, cfg);
-	if (same) {
+	if (same_place(cfg, &es->cfg)) {
 		es->cfg = *cfg;
 		return 0;
 	}
 	end_thread(es);
 	if (!es->up)
 		return -ENOTCONN;
-	es_sock_close(es->sock);	/* first: the new one may want the same port */
-	es->sock = NULL;
-	err = new_socket(es, cfg, extack);
+	close_sockets(es);	/* first: the new ones may want the same ports */
+	err = open_sockets(es, cfg, extack);
 	if (!err)
 		es->cfg = *cfg;
-	broken = err ? new_socket(es, &es->cfg, NULL) : 0;
+	broken = err ? open_sockets(es, &es->cfg, NULL) : 0;
 	if (!broken)
 		broken = run_thread(es);
 	if (broken) {
@@ -892,8 +942,7 @@ void es_channel_stop(struct es_net *es, bool release)
 	}
 	if (!es->up)
 		return;
-	if (es->sock)
-		leave(es);
+	leave(es);
 	unfollow(es);
 	es->up = false;
 	end_thread(es);

@@ -20,7 +20,7 @@ u64 es_clock_us(void);
 
 /* peer.c */
 struct es_peer *es_peer_find(struct es_net *es, u8 node);
-int es_peer_add(struct es_net *es, u8 node, const struct es_addr *addr, struct netlink_ext_ack *extack);
+int es_peer_add(struct es_net *es, u8 node, const struct es_addr addr[ES_LINKS], struct netlink_ext_ack *extack);
 void es_peer_del(struct es_net *es, struct es_peer *p);
 bool es_peer_heard(const struct es_peer *p);
 bool es_peer_answered(const struct es_peer *p);
@@ -33,10 +33,24 @@ u8 es_peer_state_in(const struct es_group *g, const struct es_peer *p);
 u32 es_peer_unsynced(const struct es_peer *p);
 void es_peer_tick(struct es_net *es, struct es_peer *p);
 
+/* link.c */
+const char *es_link_why_not(const struct es_config *c, const struct es_addr addr[ES_LINKS]);
+void es_link_set(struct es_peer *p, const struct es_addr addr[ES_LINKS]);
+unsigned int es_link_data(const struct es_peer *p);
+unsigned long es_link_all(const struct es_peer *p);
+unsigned long es_link_heard(const struct es_peer *p);
+unsigned long es_link_quiet(const struct es_peer *p, u64 us);
+void es_link_forget(struct es_peer *p);
+void es_link_said(struct es_peer *p, unsigned long links);
+const struct es_link *es_link_echo(const struct es_peer *p, unsigned int i);
+u32 es_link_rtt_us(const struct es_peer *p);
+u8 es_link_state(const struct es_peer *p, const struct es_link *l);
+void es_link_tick(struct es_peer *p);
+
 /* tx.c */
 void es_tx_hello(struct es_net *es, struct es_peer *p);
 void es_tx_data(struct es_net *es, struct es_peer *p);
-void es_tx_speak(struct es_net *es, struct es_peer *p, u8 extra_flags);
+void es_tx_speak(struct es_net *es, struct es_peer *p, unsigned long links, u8 extra_flags);
 unsigned int es_tx_packets(struct es_net *es, struct es_peer *p, struct sk_buff_head *q);
 void es_tx_leave(struct es_net *es, struct es_peer *p);
 void es_tx_acked(struct es_net *es, struct es_peer *p, u64 high, u64 bits);

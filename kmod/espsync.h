@@ -52,6 +52,7 @@
  */
 
 #define ES_MAX_GROUPS	16		/* every datagram says of each what this node is */
+#define ES_LINKS	2		/* addresses of a node */
 #define ES_MAX_SAS	(1u << 18)	/* of one namespace: handles, and the bits of a peer's bitmaps */
 #define ES_HASH_BITS	14
 #define ES_FP_LEN	8		/* a fingerprint */
@@ -462,12 +463,38 @@ struct es_peer_in {
 };
 
 /**
+ * struct es_link - a way to a peer: from one of this node's addresses to the one that is its counterpart; es->lock
+ * @addr: the peer's; of no family: there is no such link
+ * @heard_us: clock of the newest authenticated datagram that came over it
+ * @said_us: clock when the peer last said that it hears this node on it
+ * @sent_us: clock of the last datagram that went over it
+ * @rt_us: newest own timestamp that was echoed over it
+ * @rtt_us: smoothed; 0 unknown
+ * @echo_ts: newest timestamp of the peer that came over it
+ * @echo_at_us: clock when that came
+ * @told: enum espsync_link_state as last told
+ * @since_us: clock since which it is not as told
+ */
+struct es_link {
+	struct es_addr addr;
+	u64 heard_us;
+	u64 said_us;
+	u64 sent_us;
+	u64 rt_us;
+	u32 rtt_us;
+	u64 echo_ts;
+	u64 echo_at_us;
+	u8 told;
+	u64 since_us;
+};
+
+/**
  * struct es_peer - another node; es->lock
  * @list: es->peers
  * @es: namespace
  * @node: its number
  * @index: 0-14, its bit in es_sa.ann
- * @addr: where it is
+ * @link: where it is: one way, or two
  * @session: keys and handshake
  * @state: enum espsync_peer_state as last told
  * @version: wire version that it speaks; 0 unknown
@@ -475,14 +502,10 @@ struct es_peer_in {
  * @heard_us: clock of the newest authenticated datagram
  * @rt_us: newest own timestamp that it echoed
  * @rt_own_us: own time when that came
- * @echo_ts: newest timestamp of its own
- * @echo_at_us: clock when that came
- * @rtt_us: smoothed; 0 unknown
  * @ack_high: highest datagram of its that was applied
  * @ack_bits: bit i: @ack_high - i applied
  * @ack_due: it waits for an acknowledgement
  * @hello_us: clock of the last HELLO to it
- * @sent_us: clock of the last datagram to it
  * @synced: it has heard of every SA in this session
  * @synced_sent: that it has is said, and not yet acknowledged
  * @in: what it is in each group, by es_group.slot
@@ -511,7 +534,7 @@ struct es_peer {
 	struct es_net *es;
 	u8 node;
 	u8 index;
-	struct es_addr addr;
+	struct es_link link[ES_LINKS];
 	struct es_session session;
 	u8 state;
 	u8 version;
@@ -519,14 +542,10 @@ struct es_peer {
 	u64 heard_us;
 	u64 rt_us;
 	u64 rt_own_us;
-	u64 echo_ts;
-	u64 echo_at_us;
-	u32 rtt_us;
 	u64 ack_high;
 	u64 ack_bits;
 	bool ack_due;
 	u64 hello_us;
-	u64 sent_us;
 	bool synced;
 	bool synced_sent;
 	struct es_peer_in in[ES_MAX_GROUPS];
@@ -554,7 +573,7 @@ struct es_peer {
 /**
  * struct es_config - what CHANNEL_SET and the module's parameters say
  * @node: 1-255
- * @local: sync address and port
+ * @local: sync addresses, with the port that they share; the second may be of no family: there is none
  * @dev: device to bind to, or ""
  * @tick_us: shortest interval
  * @dead_ms: silence after which a peer is down
@@ -563,7 +582,7 @@ struct es_peer {
  */
 struct es_config {
 	u8 node;
-	struct es_addr local;
+	struct es_addr local[ES_LINKS];
 	char dev[IFNAMSIZ];
 	u32 tick_us;
 	u32 dead_ms;
@@ -621,7 +640,7 @@ struct es_rise {
  * @up: a channel exists: es->lock; read locklessly by notifications
  * @keyed: there is a key to begin sessions with, and SAs are followed; the same
  * @keys: cluster keys; es->lock
- * @sock: es->lock
+ * @sock: one for each sync address, the rest NULL; es->lock
  * @thread: the channel's
  * @wait: what it sleeps on
  * @kick: it has work
@@ -695,7 +714,7 @@ struct es_net {
 	bool up;
 	bool keyed;
 	struct es_keys keys;
-	struct es_sock *sock;
+	struct es_sock *sock[ES_LINKS];
 	struct task_struct *thread;
 	wait_queue_head_t wait;
 	bool kick;
@@ -773,6 +792,9 @@ static inline struct es_group *es_group_next(const struct es_net *es, const stru
 			return (struct es_group *)&es->groups[i];
 	return NULL;
 }
+
+/* The links that a peer has. */
+#define es_each_link(l, p)	for ((l) = (p)->link; (l) < (p)->link + ES_LINKS && (l)->addr.family; (l)++)
 
 #define es_each_group(g, es)	for ((g) = es_group_next(es, NULL); (g); (g) = es_group_next(es, g))
 

@@ -102,6 +102,39 @@ void es_event_peer(const struct es_peer *p, const struct es_group *g, const char
 }
 
 /**
+ * es_event_link() - one of two links to a peer has changed
+ * @p: the peer, locked
+ * @l: the link
+ * @state: enum espsync_link_state
+ * Context: process
+ */
+void es_event_link(const struct es_peer *p, const struct es_link *l, u8 state)
+{
+	static const char * const text[] = {
+		[ESPSYNC_LINK_DOWN] = "nothing is heard on this link, the other one carries all",
+		[ESPSYNC_LINK_ONE_WAY] = "the peer does not hear this node on this link, the other one carries all",
+		[ESPSYNC_LINK_UP] = "heard both ways",
+	};
+	struct es_net *es = p->es;
+	struct nlattr *nest;
+	struct sk_buff *skb;
+	void *hdr;
+
+	if (l->addr.family == AF_INET)
+		pr_warn_ratelimited("espsync: peer %u at %pI4: %s\n", p->node, &l->addr.v4, text[state]);
+	else
+		pr_warn_ratelimited("espsync: peer %u at %pI6c: %s\n", p->node, &l->addr.v6, text[state]);
+	skb = begin(es, ESPSYNC_EVENT_LINK, NULL, &hdr, &nest);
+	if (!skb)
+		return;
+	if (nla_put_u8(skb, ESPSYNC_A_EVENT_PEER, p->node) || es_nl_addr(skb, ESPSYNC_A_EVENT_LINK, l->addr.family, &l->addr.v6) ||
+	    nla_put_u8(skb, ESPSYNC_A_EVENT_LINK_STATE, state))
+		nlmsg_free(skb);
+	else
+		end(es, skb, hdr, nest, text[state]);
+}
+
+/**
  * es_event_role() - this node's role changed
  * @g: group, locked
  * @text: why

@@ -11,6 +11,7 @@ struct es_reason;
 
 void es_event_sa(struct es_net *es, enum espsync_event type, const struct es_sa *sa, const char *text);
 void es_event_peer(const struct es_peer *p, const struct es_group *g, const char *text);
+void es_event_link(const struct es_peer *p, const struct es_link *l, u8 state);
 void es_event_role(const struct es_group *g, const char *text);
 void es_event_conflict(const struct es_group *g, u8 node, const char *text);
 void es_event_ready(struct es_net *es, const struct es_reason *r);

@@ -229,7 +229,7 @@ static bool told_all(const struct es_group *g)
 	if (!g->heard_us)
 		return true;
 	return p && es_peer_heard(p) && p->in[g->slot].w.role == ESPSYNC_ROLE_STANDBY && p->in[g->slot].w.flags & ES_GROUP_SILENT &&
-	       g->es->clock_us - g->heard_us >= ES_PACE_LATE_US + 4ull * p->rtt_us;
+	       g->es->clock_us - g->heard_us >= ES_PACE_LATE_US + 4ull * es_link_rtt_us(p);
 }
 
 /* Inbound strict: SAs take packets again, but none that the old owner may have taken. Work for each SA, before the role changes. */
@@ -242,7 +242,7 @@ static void open_all(struct es_group *g, bool unsure)
 
 	xa_for_each(&es->sas, i, sa) {
 		if (sa->g == g)
-			es_in_open(es, sa, unsure, p ? p->rtt_us : 0);
+			es_in_open(es, sa, unsure, p ? es_link_rtt_us(p) : 0);
 		cond_resched();
 	}
 }

@@ -37,12 +37,15 @@ static const struct nla_policy channel_policy[ESPSYNC_A_CHANNEL_MAX + 1] = {
 	[ESPSYNC_A_CHANNEL_DETECT_MS] = { .type = NLA_U32 },
 	[ESPSYNC_A_CHANNEL_EVICT_MS] = { .type = NLA_U32 },
 	[ESPSYNC_A_CHANNEL_RELEASE] = { .type = NLA_FLAG },
+	[ESPSYNC_A_CHANNEL_LOCAL2] = { .type = NLA_BINARY, .len = 16 },
 };
 
 static const struct nla_policy peer_policy[ESPSYNC_A_PEER_MAX + 1] = {
 	[ESPSYNC_A_PEER_NODE] = NLA_POLICY_MIN(NLA_U8, 1),
 	[ESPSYNC_A_PEER_ADDR] = { .type = NLA_BINARY, .len = 16 },
 	[ESPSYNC_A_PEER_PORT] = { .type = NLA_U16 },
+	[ESPSYNC_A_PEER_ADDR2] = { .type = NLA_BINARY, .len = 16 },
+	[ESPSYNC_A_PEER_PORT2] = { .type = NLA_U16 },
 };
 
 /* More than a policy's own s16 holds. */
@@ -189,13 +192,26 @@ static int channel_get(struct sk_buff *req, struct genl_info *info)
 }
 
 /**
+ * es_config_port() - the port, of all sync addresses
+ * @c: result
+ * @port: it
+ */
+void es_config_port(struct es_config *c, __be16 port)
+{
+	unsigned int i;
+
+	for (i = 0; i < ES_LINKS; i++)
+		c->local[i].port = port;
+}
+
+/**
  * es_config_defaults() - as documented
  * @c: result
  */
 void es_config_defaults(struct es_config *c)
 {
 	memset(c, 0, sizeof(*c));
-	c->local.port = htons(ESPSYNC_PORT);
+	es_config_port(c, htons(ESPSYNC_PORT));
 	c->tick_us = ES_TICK_US;
 	c->dead_ms = ES_DEAD_MS;
 	c->detect_ms = ES_DETECT_MS;
@@ -213,8 +229,10 @@ int es_config_check(const struct es_config *c, const char **why)
 	*why = NULL;
 	if (!c->node)
 		*why = "node must be 1 to 255";
-	else if (!c->local.port)
+	else if (!c->local[0].port)
 		*why = "port must be 1 to 65535";
+	else if (c->local[1].family && es_addr_equal_ip(&c->local[0], &c->local[1]))
+		*why = "the second local address is the first one: give the one on the other link";
 	else if (c->tick_us < 100 || c->tick_us > ES_TICK_MAX_US)
 		*why = "tick_us must be 100 to 10000";
 	else if (c->dead_ms < ES_NOTICE_MIN_MS || c->dead_ms > 60000)
@@ -226,23 +244,34 @@ int es_config_check(const struct es_config *c, const char **why)
 	return *why ? -ERANGE : 0;
 }
 
+/* The second address belongs to the first: without it there is one link. */
+static int read_local(struct genl_info *info, struct nlattr **tb, struct es_config *c)
+{
+	__be16 port = c->local[0].port;
+	int err;
+
+	if (!tb[ESPSYNC_A_CHANNEL_LOCAL])
+		return tb[ESPSYNC_A_CHANNEL_LOCAL2] ? refuse(info, -EINVAL, "the second local address is given together with the first") : 0;
+	memset(c->local, 0, sizeof(c->local));
+	err = es_nl_get_addr(info, tb[ESPSYNC_A_CHANNEL_LOCAL], &c->local[0]);
+	if (!err && tb[ESPSYNC_A_CHANNEL_LOCAL2])
+		err = es_nl_get_addr(info, tb[ESPSYNC_A_CHANNEL_LOCAL2], &c->local[1]);
+	es_config_port(c, port);
+	return err;
+}
+
 static int read_config(struct genl_info *info, struct nlattr **tb, struct es_config *c)
 {
 	const char *why;
-	__be16 port;
 	int err;
 
 	if (tb[ESPSYNC_A_CHANNEL_NODE])
 		c->node = nla_get_u8(tb[ESPSYNC_A_CHANNEL_NODE]);
-	if (tb[ESPSYNC_A_CHANNEL_LOCAL]) {
-		port = c->local.port;
-		err = es_nl_get_addr(info, tb[ESPSYNC_A_CHANNEL_LOCAL], &c->local);
-		if (err)
-			return err;
-		c->local.port = port;
-	}
+	err = read_local(info, tb, c);
+	if (err)
+		return err;
 	if (tb[ESPSYNC_A_CHANNEL_PORT])
-		c->local.port = nla_get_be16(tb[ESPSYNC_A_CHANNEL_PORT]);
+		es_config_port(c, nla_get_be16(tb[ESPSYNC_A_CHANNEL_PORT]));
 	if (tb[ESPSYNC_A_CHANNEL_DEV])
 		nla_strscpy(c->dev, tb[ESPSYNC_A_CHANNEL_DEV], sizeof(c->dev));
 	if (tb[ESPSYNC_A_CHANNEL_TICK_US])
@@ -255,7 +284,7 @@ static int read_config(struct genl_info *info, struct nlattr **tb, struct es_con
 		c->evict_ms = nla_get_u32(tb[ESPSYNC_A_CHANNEL_EVICT_MS]);
 	if (!c->node)
 		return refuse(info, -EINVAL, "node is missing");
-	if (!c->local.family)
+	if (!c->local[0].family)
 		return refuse(info, -EINVAL, "local address is missing");
 	err = es_config_check(c, &why);
 	return err ? refuse(info, err, why) : 0;
@@ -358,10 +387,24 @@ static int key_change(struct sk_buff *req, struct genl_info *info)
 	return es || err ? err : -ENOTCONN;
 }
 
+/* An address and its port. One that is not given is of no family. */
+static int read_end(struct genl_info *info, const struct nlattr *a, const struct nlattr *port, struct es_addr *to)
+{
+	int err;
+
+	memset(to, 0, sizeof(*to));
+	if (!a)
+		return port ? refuse(info, -EINVAL, "the peer's second port is given together with its second address") : 0;
+	err = es_nl_get_addr(info, a, to);
+	to->port = port ? nla_get_be16(port) : htons(ESPSYNC_PORT);
+	return err;
+}
+
 static int peer_add(struct sk_buff *req, struct genl_info *info)
 {
 	struct nlattr *tb[ESPSYNC_A_PEER_MAX + 1];
-	struct es_addr addr;
+	struct es_addr addr[ES_LINKS];
+	const char *why;
 	struct es_net *es;
 	int err = open_nest(info, ESPSYNC_A_PEER, tb, ESPSYNC_A_PEER_MAX, peer_policy);
 
@@ -369,22 +412,18 @@ static int peer_add(struct sk_buff *req, struct genl_info *info)
 		return err;
 	if (!tb[ESPSYNC_A_PEER_NODE] || !tb[ESPSYNC_A_PEER_ADDR])
 		return refuse(info, -EINVAL, "the peer's node or address is missing");
-	err = es_nl_get_addr(info, tb[ESPSYNC_A_PEER_ADDR], &addr);
+	err = read_end(info, tb[ESPSYNC_A_PEER_ADDR], tb[ESPSYNC_A_PEER_PORT], &addr[0]);
+	if (!err)
+		err = read_end(info, tb[ESPSYNC_A_PEER_ADDR2], tb[ESPSYNC_A_PEER_PORT2], &addr[1]);
 	if (err)
 		return err;
-	addr.port = tb[ESPSYNC_A_PEER_PORT] ? nla_get_be16(tb[ESPSYNC_A_PEER_PORT]) : htons(ESPSYNC_PORT);
 	es = lock_channel(info);
 	if (!es)
 		return -ENOTCONN;
-	err = -EINVAL;
-	if (addr.family != es->cfg.local.family)
-		GENL_SET_ERR_MSG(info, "the peer's address has not the family of the channel's: give both as IPv4 or both as IPv6");
-	else if (nla_get_u8(tb[ESPSYNC_A_PEER_NODE]) == es->cfg.node)
-		GENL_SET_ERR_MSG(info, "that is this node's own number: each node has its own");
-	else if (!addr.port)
-		GENL_SET_ERR_MSG(info, "port must be 1 to 65535");
-	else
-		err = es_peer_add(es, nla_get_u8(tb[ESPSYNC_A_PEER_NODE]), &addr, info->extack);
+	why = es_link_why_not(&es->cfg, addr);
+	if (nla_get_u8(tb[ESPSYNC_A_PEER_NODE]) == es->cfg.node)
+		why = "that is this node's own number: each node has its own";
+	err = why ? refuse(info, -EINVAL, why) : es_peer_add(es, nla_get_u8(tb[ESPSYNC_A_PEER_NODE]), addr, info->extack);
 	mutex_unlock(&es->lock);
 	return err;
 }

@@ -17,5 +17,6 @@ int es_netlink_register(void);
 void es_netlink_unregister(void);
 int es_config_check(const struct es_config *c, const char **why);
 void es_config_defaults(struct es_config *c);
+void es_config_port(struct es_config *c, __be16 port);
 
 #endif /* ESPSYNC_NETLINK_H */

@@ -52,8 +52,9 @@ int es_nl_channel(struct es_net *es, struct sk_buff *skb)
 	struct nlattr *nest = nla_nest_start(skb, ESPSYNC_A_CHANNEL);
 
 	if (!nest || nla_put_u8(skb, ESPSYNC_A_CHANNEL_NODE, c->node) ||
-	    es_nl_addr(skb, ESPSYNC_A_CHANNEL_LOCAL, c->local.family, &c->local.v6) ||
-	    nla_put_be16(skb, ESPSYNC_A_CHANNEL_PORT, c->local.port) ||
+	    es_nl_addr(skb, ESPSYNC_A_CHANNEL_LOCAL, c->local[0].family, &c->local[0].v6) ||
+	    (c->local[1].family && es_nl_addr(skb, ESPSYNC_A_CHANNEL_LOCAL2, c->local[1].family, &c->local[1].v6)) ||
+	    nla_put_be16(skb, ESPSYNC_A_CHANNEL_PORT, c->local[0].port) ||
 	    (*c->dev && nla_put_string(skb, ESPSYNC_A_CHANNEL_DEV, c->dev)) ||
 	    (used && nla_put(skb, ESPSYNC_A_CHANNEL_KEY_ID, sizeof(used->id), used->id)) ||
 	    nla_put_u32(skb, ESPSYNC_A_CHANNEL_TICK_US, c->tick_us) ||
@@ -99,6 +100,26 @@ static int put_hist(struct sk_buff *skb, int type, const u64 *hist)
 	return 0;
 }
 
+static int put_links(struct es_net *es, const struct es_peer *p, struct sk_buff *skb)
+{
+	const struct es_link *l, *data = &p->link[es_link_data(p)];
+
+	es_each_link(l, p) {
+		struct nlattr *nest = nla_nest_start(skb, ESPSYNC_A_PEER_LINK);
+		u64 ago_us = es->clock_us - min(es->clock_us, l->heard_us);
+
+		if (!nest || es_nl_addr(skb, ESPSYNC_A_LINK_ADDR, l->addr.family, &l->addr.v6) ||
+		    nla_put_be16(skb, ESPSYNC_A_LINK_PORT, l->addr.port) ||
+		    nla_put_u8(skb, ESPSYNC_A_LINK_STATE, es_link_state(p, l)) ||
+		    (l->heard_us && nla_put_u32(skb, ESPSYNC_A_LINK_HEARD_MS, min_t(u64, div_u64(ago_us, 1000), U32_MAX))) ||
+		    (l->rtt_us && nla_put_u32(skb, ESPSYNC_A_LINK_RTT_US, l->rtt_us)) ||
+		    nla_put_u8(skb, ESPSYNC_A_LINK_DATA, l == data))
+			return -EMSGSIZE;
+		nla_nest_end(skb, nest);
+	}
+	return 0;
+}
+
 /* SAs of ours that the peer has in its kernel. */
 static u32 synced(struct es_peer *p, u32 total)
 {
@@ -137,20 +158,22 @@ int es_nl_peer(struct es_peer *p, u32 total, struct sk_buff *skb)
 {
 	struct nlattr *nest = nla_nest_start(skb, ESPSYNC_A_PEER);
 	const struct es_key *key = es_peer_key(p);
+	const struct es_addr *addr = &p->link[0].addr;
+	u32 rtt_us = p->link[es_link_data(p)].rtt_us;
 
 	if (!nest || nla_put_u8(skb, ESPSYNC_A_PEER_NODE, p->node) ||
-	    es_nl_addr(skb, ESPSYNC_A_PEER_ADDR, p->addr.family, &p->addr.v6) ||
-	    nla_put_be16(skb, ESPSYNC_A_PEER_PORT, p->addr.port) ||
+	    es_nl_addr(skb, ESPSYNC_A_PEER_ADDR, addr->family, &addr->v6) ||
+	    nla_put_be16(skb, ESPSYNC_A_PEER_PORT, addr->port) ||
 	    nla_put_u8(skb, ESPSYNC_A_PEER_STATE, es_peer_state(p)) ||
 	    nla_put_u32(skb, ESPSYNC_A_PEER_SAS_SYNCED, synced(p, total)) ||
 	    nla_put_u32(skb, ESPSYNC_A_PEER_SAS_TOTAL, total) ||
-	    (p->rtt_us && nla_put_u32(skb, ESPSYNC_A_PEER_RTT_US, p->rtt_us)) ||
+	    (rtt_us && nla_put_u32(skb, ESPSYNC_A_PEER_RTT_US, rtt_us)) ||
 	    nla_put_u64_64bit(skb, ESPSYNC_A_PEER_TX_BYTES, p->tx_bytes, ESPSYNC_A_PEER_PAD) ||
 	    nla_put_u64_64bit(skb, ESPSYNC_A_PEER_RX_BYTES, p->rx_bytes, ESPSYNC_A_PEER_PAD) ||
 	    (p->version && nla_put_u8(skb, ESPSYNC_A_PEER_VERSION, p->version)) ||
 	    nla_put_u64_64bit(skb, ESPSYNC_A_PEER_SKIPPED, p->skipped, ESPSYNC_A_PEER_PAD) ||
 	    (key && nla_put(skb, ESPSYNC_A_PEER_KEY_ID, sizeof(key->id), key->id)) ||
-	    put_drops(skb, ESPSYNC_A_PEER_DROPPED, p->drops) ||
+	    put_links(p->es, p, skb) || put_drops(skb, ESPSYNC_A_PEER_DROPPED, p->drops) ||
 	    put_hist(skb, ESPSYNC_A_PEER_LAG_PACKETS, p->lag_packets) ||
 	    put_hist(skb, ESPSYNC_A_PEER_LAG_US, p->lag_us))
 		return -EMSGSIZE;
@@ -417,10 +440,15 @@ int es_nl_stats(struct es_net *es, struct sk_buff *skb)
 {
 	struct nlattr *nest = nla_nest_start(skb, ESPSYNC_A_STATS);
 	u64 drops[__ESPSYNC_DROP_MAX];
+	u32 queued = 0;
+	unsigned int i;
 
 	memcpy(drops, es->drops, sizeof(drops));
-	drops[ESPSYNC_DROP_RATE] += es_sock_rate_drops(es->sock);
-	drops[ESPSYNC_DROP_NO_MEMORY] += es_sock_nomem_drops(es->sock);
+	for (i = 0; i < ES_LINKS && es->sock[i]; i++) {
+		drops[ESPSYNC_DROP_RATE] += es_sock_rate_drops(es->sock[i]);
+		drops[ESPSYNC_DROP_NO_MEMORY] += es_sock_nomem_drops(es->sock[i]);
+		queued += es_sock_queued(es->sock[i]);
+	}
 	if (!nest || put_drops(skb, ESPSYNC_A_STATS_DROPPED, drops) || nla_put_u32(skb, ESPSYNC_A_STATS_SAS, es_sa_live(es)) ||
 	    nla_put_u32(skb, ESPSYNC_A_STATS_HOT, es->n_hot) || nla_put_u32(skb, ESPSYNC_A_STATS_WAITING, es->n_waiting) ||
 	    nla_put_u32(skb, ESPSYNC_A_STATS_TOMBSTONES, es->n_tombs) ||
@@ -432,7 +460,7 @@ int es_nl_stats(struct es_net *es, struct sk_buff *skb)
 	    nla_put_u64_64bit(skb, ESPSYNC_A_STATS_TAKEN, es->taken, ESPSYNC_A_STATS_PAD) ||
 	    nla_put_u64_64bit(skb, ESPSYNC_A_STATS_UNHELD, es->unheld, ESPSYNC_A_STATS_PAD) ||
 	    nla_put_u64_64bit(skb, ESPSYNC_A_STATS_READD_WINDOW, READ_ONCE(es->readd), ESPSYNC_A_STATS_PAD) ||
-	    nla_put_u32(skb, ESPSYNC_A_STATS_RX_QUEUE, es_sock_queued(es->sock)))
+	    nla_put_u32(skb, ESPSYNC_A_STATS_RX_QUEUE, queued))
 		return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	return 0;

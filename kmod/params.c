@@ -27,9 +27,9 @@ static uint evict_ms = ES_EVICT_MS;
 module_param(node, uint, 0444);
 MODULE_PARM_DESC(node, "this node's number, 1-255");
 module_param(local, charp, 0444);
-MODULE_PARM_DESC(local, "this node's sync address");
+MODULE_PARM_DESC(local, "this node's sync address: ADDR[;ADDR2], the second on a link of its own");
 module_param(peers, charp, 0444);
-MODULE_PARM_DESC(peers, "other nodes: NODE@ADDR[,NODE@ADDR]...");
+MODULE_PARM_DESC(peers, "other nodes: NODE@ADDR[;ADDR2][,NODE@ADDR[;ADDR2]]...");
 module_param(vip, charp, 0444);
 MODULE_PARM_DESC(vip, "addresses of group 0: ADDR[,ADDR]...");
 module_param(port, uint, 0444);
@@ -45,7 +45,7 @@ MODULE_PARM_DESC(evict_ms, "how long \"in\" lasts (" __stringify(ES_EVICT_MS) ")
 
 struct param_peer {
 	u8 node;
-	struct es_addr addr;
+	struct es_addr addr[ES_LINKS];
 };
 
 static struct {
@@ -56,7 +56,7 @@ static struct {
 	unsigned int n_vips;
 } want __initdata;
 
-static bool __init read_addr(const char *s, struct es_addr *a)
+static bool __init read_addr(char *s, struct es_addr *a)
 {
 	u8 raw[16];
 	const char *end;
@@ -92,10 +92,25 @@ static bool __init read_endpoint(char *s, struct es_addr *a)
 	return true;
 }
 
+/* X or X;X, for one link or two. Changes @s. */
+static bool __init each_link(char *s, struct es_addr *to, bool (*read)(char *s, struct es_addr *a))
+{
+	unsigned int i;
+
+	for (i = 0; s; i++) {
+		char *one = strsep(&s, ";");
+
+		if (i == ES_LINKS || !read(one, &to[i]))
+			return false;
+	}
+	return true;
+}
+
 static int __init read_peer(char *word)
 {
 	struct param_peer *p = &want.peer[want.n_peers];
 	char *at = strchr(word, '@');
+	const char *why;
 	unsigned int i;
 
 	if (want.n_peers == ESPSYNC_MAX_PEERS) {
@@ -104,9 +119,14 @@ static int __init read_peer(char *word)
 	}
 	if (at)
 		*at++ = '\0';
-	if (!at || kstrtou8(word, 10, &p->node) || !p->node || !read_endpoint(at, &p->addr) ||
-	    p->addr.family != want.cfg.local.family) {
-		pr_err("espsync: peers=: \"%s\" is not NODE@ADDR with a node of 1 to 255 and an address of the family of local=\n", word);
+	if (!at || kstrtou8(word, 10, &p->node) || !p->node || !each_link(at, p->addr, read_endpoint) ||
+	    p->addr[0].family != want.cfg.local[0].family) {
+		pr_err("espsync: peers=: \"%s\" is not NODE@ADDR or NODE@ADDR;ADDR2 with a node of 1 to 255 and an address of the family of local=\n", word);
+		return -EINVAL;
+	}
+	why = es_link_why_not(&want.cfg, p->addr);
+	if (why) {
+		pr_err("espsync: peers=: node %u: %s\n", p->node, why);
 		return -EINVAL;
 	}
 	for (i = 0; i < want.n_peers; i++)
@@ -148,6 +168,21 @@ static int __init each_word(const char *list, int (*read)(char *word))
 	return err;
 }
 
+static int __init read_local(void)
+{
+	char *copy = kstrdup(local, GFP_KERNEL);	/* the parameter itself stays as it is: sysfs shows it */
+	bool good;
+
+	if (!copy)
+		return -ENOMEM;
+	good = each_link(copy, want.cfg.local, read_addr);
+	kfree(copy);
+	if (good)
+		return 0;
+	pr_err("espsync: local=: \"%s\" is not an IPv4 or IPv6 address of a host, nor two such as ADDR;ADDR2\n", local);
+	return -EINVAL;
+}
+
 /**
  * es_params_check() - whether the load may go on
  * Return: 0, or -EINVAL with a sentence in the log
@@ -165,12 +200,11 @@ int __init es_params_check(void)
 		pr_err("espsync: node= (1-255) and local= are needed, and port= is 1 to 65535: modprobe espsync node=1 local=ADDR peers=2@ADDR vip=ADDR\n");
 		return -EINVAL;
 	}
-	if (!read_addr(local, &c->local)) {
-		pr_err("espsync: local=: \"%s\" is not an IPv4 or IPv6 address of a host\n", local);
-		return -EINVAL;
-	}
+	err = read_local();
+	if (err)
+		return err;
 	c->node = node;
-	c->local.port = htons(port);
+	es_config_port(c, htons(port));
 	c->tick_us = tick_us;
 	c->dead_ms = dead_ms;
 	c->detect_ms = detect_ms;
@@ -218,7 +252,7 @@ int __init es_params_apply(struct es_net *es)
 		pr_err("espsync: no channel at %s (%d): %s\n", local, err,
 		       extack._msg ?: "is the address on this machine and the port free?");
 	for (i = 0; !err && i < want.n_peers; i++)
-		err = es_peer_add(es, want.peer[i].node, &want.peer[i].addr, NULL);
+		err = es_peer_add(es, want.peer[i].node, want.peer[i].addr, NULL);
 	if (!err && want.n_vips)
 		err = set_vip(es);
 	mutex_unlock(&es->lock);

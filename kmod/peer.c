@@ -98,19 +98,19 @@ void es_peer_unheard(struct es_net *es, struct es_peer *p, bool forget)
 }
 
 /**
- * es_peer_add() - another node, or a new address of one
+ * es_peer_add() - another node, or new addresses of one
  * @es: namespace, locked, with a channel
  * @node: its number
- * @addr: where it is
+ * @addr: where it is; es_link_why_not() has nothing against them
  * @extack: for the reason
  * Return: 0 or an error
  */
-int es_peer_add(struct es_net *es, u8 node, const struct es_addr *addr, struct netlink_ext_ack *extack)
+int es_peer_add(struct es_net *es, u8 node, const struct es_addr addr[ES_LINKS], struct netlink_ext_ack *extack)
 {
 	struct es_peer *p = es_peer_find(es, node);
 
 	if (p) {
-		p->addr = *addr;
+		es_link_set(p, addr);
 		return 0;
 	}
 	if (es->n_peers >= ESPSYNC_MAX_PEERS) {
@@ -120,7 +120,7 @@ int es_peer_add(struct es_net *es, u8 node, const struct es_addr *addr, struct n
 	p = peer_alloc(es, node);
 	if (!p)
 		return -ENOMEM;
-	p->addr = *addr;
+	es_link_set(p, addr);
 	/* a boot id of its own: what the other side remembers of a peer that was deleted and added again counts for nothing */
 	es_session_init(&p->session, es->cfg.node, node, get_random_u64());
 	p->index = free_index(es);
@@ -363,4 +363,5 @@ void es_peer_tick(struct es_net *es, struct es_peer *p)
 		gap_over(g, p);
 	}
 	told_state(p);
+	es_link_tick(p);
 }

@@ -59,8 +59,8 @@ static void new_memory(struct es_net *es, struct es_peer *p)
 	es_peer_unheard(es, p, false);
 	es_peer_resync(p);
 	p->peer_synced = false;
-	p->echo_ts = 0;
 	p->rt_us = 0;
+	es_link_forget(p);
 	unspoken(p);
 	trace_espsync_peer(p, ES_PEER_NEW_MEMORY);
 	es_event_text(es, ESPSYNC_EVENT_RESYNC, p->node, "new session: everything is told again");
@@ -79,23 +79,38 @@ static void after_gap(struct es_net *es, struct es_peer *p)
 	}
 }
 
-static void note_echo(struct es_net *es, struct es_peer *p, const struct es_wire_head *h)
+/* What came over a link says of it how long it takes, as far as it echoes what came over the same one. */
+static void note_rtt(struct es_net *es, struct es_link *l, const struct es_wire_head *h)
+{
+	u64 passed = es->clock_us - h->echo;
+
+	if (h->echo < l->rt_us)
+		return;
+	l->rt_us = h->echo;
+	if (h->hold_us <= passed) {
+		u32 rtt = passed - h->hold_us;
+
+		l->rtt_us = l->rtt_us ? (7 * l->rtt_us + rtt) / 8 : max(rtt, 1u);
+	}
+}
+
+static void note_echo(struct es_net *es, struct es_peer *p, struct es_link *l, const struct es_wire_head *h, bool newest)
 {
 	u64 now = es->clock_us, e = h->echo;
 
-	if (h->ts > p->echo_ts) {
-		p->echo_ts = h->ts;
-		p->echo_at_us = now;
+	if (h->ts > l->echo_ts) {
+		l->echo_ts = h->ts;
+		l->echo_at_us = now;
 	}
-	if (!e || e > now || now - e > es->cfg.dead_ms * 1000ull || e < p->rt_us)
+	if (!e || e > now || now - e > es->cfg.dead_ms * 1000ull)
+		return;
+	note_rtt(es, l, h);
+	if (newest)
+		es_link_said(p, h->links);
+	if (e < p->rt_us)
 		return;
 	p->rt_us = e;
 	p->rt_own_us = es->own_us;
-	if (h->hold_us <= now - e) {
-		u32 rtt = now - e - h->hold_us;
-
-		p->rtt_us = p->rtt_us ? (7 * p->rtt_us + rtt) / 8 : max(rtt, 1u);
-	}
 	if (e >= es->echo_floor_us)
 		after_gap(es, p);
 }
@@ -327,7 +342,7 @@ static unsigned long groups(struct es_net *es, struct es_peer *p, struct es_curs
 	return owned;
 }
 
-static void content(struct es_net *es, struct es_peer *p, const struct es_opened *o)
+static void content(struct es_net *es, struct es_peer *p, struct es_link *l, const struct es_opened *o)
 {
 	struct es_cursor c = { .p = o->data, .end = o->data + o->len };
 	bool newest = o->seq >= p->ack_high, stored = true, records = false, left = false;
@@ -345,7 +360,7 @@ static void content(struct es_net *es, struct es_peer *p, const struct es_opened
 		leaves(es, p);
 		return;
 	}
-	note_echo(es, p, &h);
+	note_echo(es, p, l, &h, newest);
 	es_tx_acked(es, p, h.ack_seq, h.ack_bits);
 	while ((got = es_wire_get_rec(&c, &es->rec)) > ES_WIRE_NO_MORE) {
 		records = true;
@@ -359,7 +374,8 @@ static void content(struct es_net *es, struct es_peer *p, const struct es_opened
 	p->ack_due |= records;
 }
 
-static void datagram(struct es_net *es, const struct es_addr *from, u8 *data, size_t len)
+/* @i: the link whose socket it came to */
+static void datagram(struct es_net *es, unsigned int i, const struct es_addr *from, u8 *data, size_t len)
 {
 	struct es_opened o = {};
 	struct es_peer *p;
@@ -371,7 +387,7 @@ static void datagram(struct es_net *es, const struct es_addr *from, u8 *data, si
 		return;
 	}
 	p = es_peer_find(es, data[2]);
-	if (!p || !es_addr_equal_ip(from, &p->addr)) {
+	if (!p || !es_addr_equal_ip(from, &p->link[i].addr)) {
 		es->drops[ESPSYNC_DROP_UNKNOWN_PEER]++;
 		trace_espsync_receive(es, data[2], 0, len, ESPSYNC_DROP_UNKNOWN_PEER);
 		return;
@@ -387,6 +403,7 @@ static void datagram(struct es_net *es, const struct es_addr *from, u8 *data, si
 	if (o.kind == ES_IN_DATA) {
 		p->rx_bytes += len;
 		p->heard_us = es->clock_us;
+		p->link[i].heard_us = es->clock_us;
 		if (o.new_session)
 			trace_espsync_peer(p, ES_PEER_SESSION);
 		if (o.new_session && o.new_boot)
@@ -395,9 +412,9 @@ static void datagram(struct es_net *es, const struct es_addr *from, u8 *data, si
 	if (o.send_hello)
 		es_tx_hello(es, p);
 	if (o.send_data)
-		es_tx_speak(es, p, 0);
+		es_tx_speak(es, p, es_link_all(p), 0);
 	if (o.kind == ES_IN_DATA)
-		content(es, p, &o);
+		content(es, p, &p->link[i], &o);
 }
 
 /**
@@ -408,34 +425,45 @@ void es_rx_discard(struct es_net *es)
 {
 	struct sk_buff *skb;
 	struct es_addr from;
+	unsigned int i;
 
-	while ((skb = es_sock_recv(es->sock, &from))) {
-		es->drops[ESPSYNC_DROP_KEY_ID]++;
-		kfree_skb(skb);
+	for (i = 0; i < ES_LINKS; i++) {
+		while (es->sock[i] && (skb = es_sock_recv(es->sock[i], &from))) {
+			es->drops[ESPSYNC_DROP_KEY_ID]++;
+			kfree_skb(skb);
+		}
 	}
 }
 
-/**
- * es_rx() - take in what has come
- * @es: namespace, locked
- */
-void es_rx(struct es_net *es)
+static void from_link(struct es_net *es, unsigned int i)
 {
-	struct es_peer *p;
 	struct sk_buff *skb;
 	struct es_addr from;
 	unsigned int n;
 
 	for (n = 0; n < ES_RX_BATCH; n++) {
-		skb = es_sock_recv(es->sock, &from);
+		skb = es_sock_recv(es->sock[i], &from);
 		if (!skb)
-			break;
-		datagram(es, &from, skb->data, skb->len);
+			return;
+		datagram(es, i, &from, skb->data, skb->len);
 		kfree_skb(skb);
 	}
-	if (n == ES_RX_BATCH)
-		WRITE_ONCE(es->kick, true);
+	WRITE_ONCE(es->kick, true);
+}
+
+/**
+ * es_rx() - take in what has come; a flood on one link does not keep the other waiting
+ * @es: namespace, locked
+ */
+void es_rx(struct es_net *es)
+{
+	struct es_peer *p;
+	unsigned int i;
+
+	for (i = 0; i < ES_LINKS; i++)
+		if (es->sock[i])
+			from_link(es, i);
 	list_for_each_entry(p, &es->peers, list)
 		if (p->ack_due)
-			es_tx_speak(es, p, 0);
+			es_tx_speak(es, p, BIT(es_link_data(p)), 0);
 }

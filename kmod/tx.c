@@ -19,16 +19,20 @@
 #define ES_REORDER	8	/* acknowledged so far ahead: the one before is lost */
 #define ES_RTO_MIN_US	20000
 
-static void transmit(struct es_net *es, struct es_peer *p, size_t len)
+/* The datagram that is built, over these links. One that refuses it is tried again when its next keepalive is due. */
+static void transmit(struct es_net *es, struct es_peer *p, unsigned long links, size_t len)
 {
-	if (es_sock_send(es->sock, &p->addr, es->buf, len) < 0)
-		return;
-	p->tx_bytes += len;
-	p->sent_us = es->clock_us;
+	unsigned int i;
+
+	for_each_set_bit(i, &links, ES_LINKS) {
+		p->link[i].sent_us = es->clock_us;
+		if (es->sock[i] && !es_sock_send(es->sock[i], &p->link[i].addr, es->buf, len))
+			p->tx_bytes += len;
+	}
 }
 
 /**
- * es_tx_hello() - send a HELLO
+ * es_tx_hello() - send a HELLO, over every link
  * @es: namespace, locked
  * @p: to whom
  */
@@ -38,19 +42,23 @@ void es_tx_hello(struct es_net *es, struct es_peer *p)
 
 	p->hello_us = es->clock_us;
 	if (len > 0)
-		transmit(es, p, len);
+		transmit(es, p, es_link_all(p), len);
 }
 
-static void start(struct es_net *es, struct es_peer *p, struct es_cursor *c, u8 extra_flags)
+/* @i: the link that it is for */
+static void start(struct es_net *es, struct es_peer *p, unsigned int i, struct es_cursor *c, u8 extra_flags)
 {
-	unsigned int room = es_sock_payload(es->sock, &p->addr) - ES_SESSION_HEAD - ES_SESSION_TAIL;
+	unsigned int payload = es->sock[i] ? es_sock_payload(es->sock[i], &p->link[i].addr) : ES_SOCK_PAYLOAD_MIN;
+	unsigned int room = payload - ES_SESSION_HEAD - ES_SESSION_TAIL;
+	const struct es_link *l = es_link_echo(p, i);
 	u64 now = es_clock_us();
 	struct es_wire_head h = {
 		.ts = now,
-		.echo = p->echo_ts,
-		.hold_us = min_t(u64, now - min(now, p->echo_at_us), U32_MAX),
+		.echo = l->echo_ts,
+		.hold_us = min_t(u64, now - min(now, l->echo_at_us), U32_MAX),
 		.ack_seq = p->ack_high,
 		.ack_bits = p->ack_bits,
+		.links = es_link_heard(p),
 	};
 	struct es_wire_group w;
 	struct es_group *g;
@@ -72,7 +80,7 @@ static void start(struct es_net *es, struct es_peer *p, struct es_cursor *c, u8 
 }
 
 /* Seal and send. Returns the datagram's number, 0 if there is no session. */
-static u64 finish(struct es_net *es, struct es_peer *p, struct es_cursor *c, bool urgent)
+static u64 finish(struct es_net *es, struct es_peer *p, unsigned long links, struct es_cursor *c, bool urgent)
 {
 	size_t payload = c->p - es->buf - ES_SESSION_HEAD;
 	u64 seq;
@@ -81,7 +89,7 @@ static u64 finish(struct es_net *es, struct es_peer *p, struct es_cursor *c, boo
 	if (len < 0)
 		return 0;
 	trace_espsync_send(p, seq, len, urgent ? 0 : es->draft->n);
-	transmit(es, p, len);
+	transmit(es, p, links, len);
 	return seq;
 }
 
@@ -89,14 +97,26 @@ static u64 finish(struct es_net *es, struct es_peer *p, struct es_cursor *c, boo
  * es_tx_speak() - a datagram without records: alive, acknowledgements, role
  * @es: namespace, locked
  * @p: to whom
+ * @links: over which links; bits
  * @extra_flags: ES_GROUP_LEAVE or 0
+ *
+ * One of its own for each link, for what it says of time is the link's. But the one that a handshake waits for goes over all of them: it is the
+ * only one of its kind, and which of the links are cut is not known then.
  */
-void es_tx_speak(struct es_net *es, struct es_peer *p, u8 extra_flags)
+void es_tx_speak(struct es_net *es, struct es_peer *p, unsigned long links, u8 extra_flags)
 {
 	struct es_cursor c;
+	unsigned int i;
 
-	start(es, p, &c, extra_flags);
-	finish(es, p, &c, true);
+	if (es_session_wants_hello(&p->session)) {
+		start(es, p, es_link_data(p), &c, extra_flags);
+		finish(es, p, links, &c, true);
+		return;
+	}
+	for_each_set_bit(i, &links, ES_LINKS) {
+		start(es, p, i, &c, extra_flags);
+		finish(es, p, BIT(i), &c, true);
+	}
 }
 
 /**
@@ -106,10 +126,10 @@ void es_tx_speak(struct es_net *es, struct es_peer *p, u8 extra_flags)
  */
 void es_tx_leave(struct es_net *es, struct es_peer *p)
 {
-	if (!es->keyed || !es->sock)
+	if (!es->keyed)
 		return;
-	es_tx_speak(es, p, ES_GROUP_LEAVE);
-	es_tx_speak(es, p, ES_GROUP_LEAVE);
+	es_tx_speak(es, p, es_link_all(p), ES_GROUP_LEAVE);
+	es_tx_speak(es, p, es_link_all(p), ES_GROUP_LEAVE);
 }
 
 /* In the value that is remembered of a NAME. */
@@ -297,14 +317,14 @@ static unsigned int fill_packets(struct es_net *es, struct es_cursor *c, struct 
  */
 unsigned int es_tx_packets(struct es_net *es, struct es_peer *p, struct sk_buff_head *q)
 {
-	unsigned int n, unfit = 0;
+	unsigned int n, unfit = 0, link = es_link_data(p);
 	struct es_cursor c;
 
 	while (!skb_queue_empty(q)) {
-		start(es, p, &c, 0);
+		start(es, p, link, &c, 0);
 		es->draft->n = 0;
 		n = fill_packets(es, &c, q);
-		if (n && finish(es, p, &c, false))
+		if (n && finish(es, p, BIT(link), &c, false))
 			continue;
 		unfit += n;
 		if (!n) {
@@ -357,8 +377,8 @@ static void remember(struct es_net *es, struct es_peer *p, u64 seq)
  */
 void es_tx_data(struct es_net *es, struct es_peer *p)
 {
+	unsigned int i, link = es_link_data(p);
 	struct es_cursor c;
-	unsigned int i;
 
 	if (!es_session_ready(&p->session))
 		return;
@@ -368,14 +388,14 @@ void es_tx_data(struct es_net *es, struct es_peer *p)
 		if (!ask && find_next_bit(p->dirty, ES_MAX_SAS, 1) >= ES_MAX_SAS &&
 		    (p->synced || p->synced_sent || es_peer_unsynced(p)))
 			return;
-		start(es, p, &c, 0);
+		start(es, p, link, &c, 0);
 		es->draft->n = 0;
 		fill_unknown(es, p, &c);
 		fill_synced(es, p, &c);
 		fill(es, p, &c);
 		if (!es->draft->n && !ask)
 			return;
-		remember(es, p, finish(es, p, &c, false));
+		remember(es, p, finish(es, p, BIT(link), &c, false));
 	}
 }
 
@@ -477,7 +497,7 @@ void es_tx_acked(struct es_net *es, struct es_peer *p, u64 high, u64 bits)
  */
 void es_tx_timeout(struct es_net *es, struct es_peer *p)
 {
-	u64 rto = max_t(u64, 3ull * p->rtt_us + 2 * es->cfg.tick_us, ES_RTO_MIN_US);
+	u64 rto = max_t(u64, 3ull * es_link_rtt_us(p) + 2 * es->cfg.tick_us, ES_RTO_MIN_US);
 	unsigned int i;
 
 	for (i = 0; i < ES_INFLIGHT && p->n_inflight; i++)

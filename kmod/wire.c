@@ -62,6 +62,7 @@ void es_wire_put_head(struct es_cursor *c, const struct es_wire_head *h)
 	put(c, h->hold_us, 4);
 	put(c, h->ack_seq, 8);
 	put(c, h->ack_bits, 8);
+	put(c, h->links, 1);
 	put(c, h->ngroups, 1);
 	put(c, 0, 1);			/* bytes of the head behind group_more */
 	put(c, h->group_more, 1);
@@ -82,6 +83,7 @@ bool es_wire_get_head(struct es_cursor *c, struct es_wire_head *h)
 	h->hold_us = get(c, 4);
 	h->ack_seq = get(c, 8);
 	h->ack_bits = get(c, 8);
+	h->links = get(c, 1);
 	h->ngroups = get(c, 1);
 	more = get(c, 1);
 	h->group_more = get(c, 1);

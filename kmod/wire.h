@@ -21,6 +21,7 @@
  * @hold_us: how long the sender held that echo
  * @ack_seq: highest datagram of the receiver that the sender has applied
  * @ack_bits: bit i: datagram @ack_seq - i is applied
+ * @links: bit i: the sender hears the receiver on its link i
  * @ngroups: groups that follow
  * @group_more: bytes that each of them has beyond those of this version
  */
@@ -30,6 +31,7 @@ struct es_wire_head {
 	u32 hold_us;
 	u64 ack_seq;
 	u64 ack_bits;
+	u8 links;
 	u8 ngroups;
 	u8 group_more;
 };

@@ -144,7 +144,7 @@ def content(rng, fingerprints):
     groups = [group(rng) for _ in range(rng.choice((0, 1, 1, 1, 2, 64)))]
     n = len(groups) if rng.randrange(20) else u(rng, 8)
     more, longer = (rng.randrange(5) if rng.randrange(3) == 0 else 0 for _ in range(2))	# as a newer version's
-    head = struct.pack(">QQIQQBBB", u(rng, 64), u(rng, 64), u(rng, 32), u(rng, 64), u(rng, 64), n, more, longer) + rng.randbytes(more)
+    head = struct.pack(">QQIQQBBBB", u(rng, 64), u(rng, 64), u(rng, 32), u(rng, 64), u(rng, 64), u(rng, 8), n, more, longer) + rng.randbytes(more)
     body = head + b"".join(g + rng.randbytes(longer) for g in groups) + b"".join(record(rng, fingerprints) for _ in range(rng.randrange(12)))
     if rng.randrange(10) == 0:
         body = body[:rng.randrange(len(body) + 1)]

@@ -43,6 +43,18 @@ BAD = [
     ({"peers": "1@10.99.0.2"}, "peers=: node 1 is named twice, or is this node"),
     ({"peers": "2@10.99.0.2,2@10.99.0.3"}, "peers=: node 2 is named twice"),
     ({"peers": MANY}, "at most 16"),
+    ({"local": "10.99.0.1;"}, 'local=: "10.99.0.1;"'),
+    ({"local": "10.99.0.1;10.98.0"}, 'local=: "10.99.0.1;10.98.0" is not'),
+    ({"local": "10.99.0.1;10.98.0.1;10.97.0.1"}, "nor two such as ADDR;ADDR2"),
+    ({"local": "10.99.0.1;10.99.0.1"}, "the second local address is the first one"),
+    ({"local": "10.99.0.1;10.98.0.77"}, "10.98.0.77"),
+    ({"peers": "2@10.99.0.2;10.98.0.2"}, "node 2: the peer has a second address and this node has none"),
+    ({"local": "10.99.0.1;fd99::1", "peers": "2@10.99.0.2;10.98.0.2"}, "second address has not the family"),
+    ({"local": "10.99.0.1;fd99::1", "peers": "2@fd99::2;10.99.0.2"}, "of the family of local="),
+    ({"local": "10.99.0.1;10.98.0.1", "peers": "2@10.99.0.2;10.99.0.2"}, "the peer's second address is its first one"),
+    ({"local": "10.99.0.1;10.98.0.1", "peers": "2@10.99.0.2;10.98.0.2;10.97.0.2"}, "NODE@ADDR;ADDR2"),
+    ({"local": "10.99.0.1;10.98.0.1", "peers": "2@10.99.0.2;"}, "NODE@ADDR;ADDR2"),
+    ({"local": "10.99.0.1;10.98.0.1", "peers": "2@10.99.0.2;10.98.0.2:0"}, "NODE@ADDR;ADDR2"),
     ({"vip": "192.0.2.1/24"}, 'vip=: "192.0.2.1/24"'),
     ({"vip": "192.0.2.1,nonsense"}, 'vip=: "nonsense"'),
     ({"vip": ",".join(f"192.0.2.{n}" for n in range(1, 66))}, 'vip=: "192.0.2.65"'),
@@ -104,7 +116,7 @@ def setup():
     if os.path.exists("/sys/module/espsync"):
         unload()
     sh("ip link add sync type dummy && ip link set sync up && ip addr add 10.99.0.1/24 dev sync && "
-       "ip addr add fd99::1/64 dev sync nodad")
+       "ip addr add 10.98.0.1/24 dev sync && ip addr add fd99::1/64 dev sync nodad")
     defer(lambda: sh("ip link del sync"))
     defer(lambda: os.path.exists("/sys/module/espsync") and unload())
 
@@ -162,6 +174,16 @@ def ipv6_makes_the_channel():
     unload()
 
 
+def two_links_make_the_channel():
+    done, log = load({"local": "10.99.0.1;fd99::1", "peers": "2@10.99.0.2;[fd99::2]:4521,3@10.99.0.3"})
+    equal((done.status, done.stderr), (0, ""), f"the load; the log: {log}")
+    equal((show("channel")["local"], show("channel")["local2"]), ("10.99.0.1", "fd99::1"), "the channel")
+    equal([[(link["addr"], link["port"]) for link in p["links"]] for p in show("peers")],
+          [[("10.99.0.2", 4520), ("fd99::2", 4521)], [("10.99.0.3", 4520)]], "the peers' links")
+    unload()
+    nothing_left("two links")
+
+
 def without_xfrm_user():
     """A pernet init that made the netlink socket would wait for itself here."""
     sh("rmmod xfrm_user", ok=None)
@@ -204,4 +226,4 @@ def xfrm_user_that_does_not_come():
 
 
 main([bad_ones_refuse_the_load, a_port_in_use_refuses_the_load, without_parameters_there_is_no_channel, good_ones_make_the_channel,
-      ipv6_makes_the_channel, without_xfrm_user, xfrm_user_that_does_not_come], setup)
+      ipv6_makes_the_channel, two_links_make_the_channel, without_xfrm_user, xfrm_user_that_does_not_come], setup)

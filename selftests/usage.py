@@ -84,6 +84,10 @@ BAD = [
     ("channel set node 1 local ff02::1", "cannot be the address"),
     ("channel set node 1 local ::", "cannot be the address"),
     ("channel set node 1 local fe80::1%eth0", "not an address"),
+    ("channel set node 1 local 10.0.0.1 10.0.1", "not an address"),
+    ("channel set node 1 local 10.0.0.1 0.0.0.0", "cannot be the address"),
+    ("channel set node 1 local 10.0.0.1 10.0.0.1", "'10.0.0.1' stands there twice"),
+    ("channel set node 1 local 10.0.0.1 10.1.0.1 10.2.0.1", "'10.2.0.1' is too much"),
     ("channel set node 1 local 10.0.0.1 port 0", "1 to 65535"),
     ("channel set node 1 local 10.0.0.1 port 65536", "1 to 65535"),
     ("channel set node 1 local 10.0.0.1 prot 4520", "did you mean 'port'?"),
@@ -117,7 +121,10 @@ BAD = [
     ("peer ad 2 10.0.0.2", "did you mean 'add'?"),
     ("peer add", "missing"),
     ("peer add 2", "missing"),
-    ("peer add 2 10.0.0.2 10.0.0.3", "too many"),
+    ("peer add 2 10.0.0.2 10.0.0.2:4521", "stands there twice"),
+    ("peer add 2 10.0.0.2 10.1.0.2 10.2.0.2", "'10.2.0.2' is too much"),
+    ("peer add 2 10.0.0.2 10.1.0", "not an address"),
+    ("peer add 2 10.0.0.2 10.1.0.2:0", "1 to 65535"),
     ("peer add 0 10.0.0.2", "1 to 255"),
     ("peer add 256 10.0.0.2", "1 to 255"),
     ("peer add two 10.0.0.2", "1 to 255"),
@@ -374,9 +381,11 @@ def not_found():
 def kernel_refuses():
     """What only the kernel can know: exit 3 with its own words."""
     before = state()
-    for line in ("channel set node 2 local 10.0.0.1", "peer add 1 10.0.0.3", "peer add 3 fd00::3",
-                 "channel set node 1 local 10.0.0.1 dev no-such-dev"):
-        refused(3, "", *line.split())
+    for line, words in (("channel set node 2 local 10.0.0.1", ""), ("peer add 1 10.0.0.3", ""), ("peer add 3 fd00::3", ""),
+                        ("channel set node 1 local 10.0.0.1 dev no-such-dev", ""),
+                        ("channel set node 1 local 10.0.0.1 10.0.0.77", "not one of this machine's"),
+                        ("peer add 2 10.0.0.2 10.1.0.2", "a second address and this node has none")):
+        refused(3, words, *line.split())
     assert state() == before, "what the kernel refused changed something"
 
 

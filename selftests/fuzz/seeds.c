@@ -67,7 +67,7 @@ static void save(const char *target, const char *name, const struct seed *s)
 static void of_wire(void)
 {
 	static const u8 types[] = { ES_WIRE_NAME, ES_WIRE_OUT, ES_WIRE_IN, ES_WIRE_GONE, ES_WIRE_SYNCED, ES_WIRE_UNKNOWN };
-	struct es_wire_head h = { .ts = 1000000, .echo = 999000, .hold_us = 96, .ack_seq = 7, .ack_bits = 0x7f, .ngroups = 1 };
+	struct es_wire_head h = { .ts = 1000000, .echo = 999000, .hold_us = 96, .ack_seq = 7, .ack_bits = 0x7f, .links = 1, .ngroups = 1 };
 	struct es_wire_group g = { .role = 2, .flags = ES_GROUP_IN, .node = 1, .epoch = 1700000000, .evict_ms = 5000 };
 	struct es_wire_rec r = {
 		.handle = 3, .proto = 50, .dir = 1, .family = 2, .flags = 1, .spi = 0xc0000001, .fp = 0x1122334455667788, .lease = 1 << 20,

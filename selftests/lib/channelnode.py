@@ -95,6 +95,6 @@ class Node:
     def _speak(self):
         self.seq += 1
         ts, at = self.echo
-        head = struct.pack(">QQIQQB", now_us(), ts, now_us() - at if ts else 0, self.high, (1 << 64) - 1, 1)
+        head = struct.pack(">QQIQQBBBB", now_us(), ts, now_us() - at if ts else 0, self.high, (1 << 64) - 1, 1, 1, 0, 0)
         group = struct.pack(">HBBBQIII", 0, self.role, self.flags, self.epoch[1], self.epoch[0], self.waiting, 0, 5000)
         self.sock.sendto(cw.data(self.keys, self.session, self.me, self.peer, self.seq, head + group + struct.pack(">BI", SYNCED, 0)), self.to)

@@ -17,7 +17,7 @@ HELD, GRANT = 1, 1
 
 def head(groups=(), ts=1, echo=0, hold_us=0, ack_seq=0, ack_bits=0, more=b"", group_more=0, number=None):
     """With its groups. @more: what a newer head has; @group_more: how much longer each of the groups is."""
-    return struct.pack(">QQIQQBBB", ts, echo, hold_us, ack_seq, ack_bits, len(groups) if number is None else number, len(more), group_more) + \
+    return struct.pack(">QQIQQBBBB", ts, echo, hold_us, ack_seq, ack_bits, 1, len(groups) if number is None else number, len(more), group_more) + \
         more + b"".join(groups)
 
 

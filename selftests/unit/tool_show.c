@@ -68,15 +68,30 @@ static void add_drop(struct nl_msg *msg, uint8_t reason, uint64_t count)
 	nla_nest_end(msg, nest);
 }
 
+static void add_link(struct nl_msg *msg, uint8_t last, uint8_t state, uint32_t rtt_us)
+{
+	struct nlattr *nest = nla_nest_start(msg, ESPSYNC_A_PEER_LINK);
+	uint8_t addr[4] = { 10, 99, 0, last };
+
+	nla_put(msg, ESPSYNC_A_LINK_ADDR, sizeof(addr), addr);
+	nla_put_u8(msg, ESPSYNC_A_LINK_STATE, state);
+	if (rtt_us)
+		nla_put_u32(msg, ESPSYNC_A_LINK_RTT_US, rtt_us);
+	nla_put_u8(msg, ESPSYNC_A_LINK_DATA, state == ESPSYNC_LINK_UP);
+	nla_nest_end(msg, nest);
+}
+
 static bool peer_to_json(void)
 {
 	struct nl_msg *msg = nlmsg_alloc();
 	struct nlattr *nest, *hist;
 	json_t *json;
-	char buf[64];
+	char buf[128];
 
 	nlmsg_put(msg, 0, 0, 0, 0, 0);
 	nest = nla_nest_start(msg, ESPSYNC_A_PEER);
+	add_link(msg, 2, ESPSYNC_LINK_UP, 312);
+	add_link(msg, 3, ESPSYNC_LINK_ONE_WAY, 0);
 	nla_put_u16(msg, ESPSYNC_A_PEER_PORT, htons(4520));
 	add_drop(msg, ESPSYNC_DROP_AUTH, 3);
 	add_drop(msg, ESPSYNC_DROP_RATE, 1);
@@ -91,10 +106,16 @@ static bool peer_to_json(void)
 	ktap_expect(holds(json, "dropped",
 			  "{\"auth\":\"3\",\"replay\":\"0\",\"truncated\":\"0\",\"version\":\"0\",\"key-id\":\"0\",\"unknown-peer\":\"0\","
 			  "\"unknown-sa\":\"0\",\"no-memory\":\"0\",\"rate\":\"1\"}"));
-	for (size_t i = 0; i < object_peer.n; i++)
-		if (object_peer.attrs[i].type == ESPSYNC_A_PEER_DROPPED)
-			ktap_expect(!strcmp(text_value(&object_peer.attrs[i], json_object_get(json, "dropped"), buf, sizeof(buf)),
-					    "auth 3, rate 1"));
+	ktap_expect(holds(json, "links",
+			  "[{\"addr\":\"10.99.0.2\",\"port\":null,\"state\":\"up\",\"heard_ms\":null,\"rtt_us\":312,\"data\":true},"
+			  "{\"addr\":\"10.99.0.3\",\"port\":null,\"state\":\"one-way\",\"heard_ms\":null,\"rtt_us\":null,\"data\":false}]"));
+	for (size_t i = 0; i < object_peer.n; i++) {
+		const struct attr *attr = &object_peer.attrs[i];
+
+		text_value(attr, json_object_get(json, attr->name), buf, sizeof(buf));
+		ktap_expect(attr->type != ESPSYNC_A_PEER_DROPPED || !strcmp(buf, "auth 3, rate 1"));
+		ktap_expect(attr->type != ESPSYNC_A_PEER_LINK || !strcmp(buf, "10.99.0.2 up 0.3 ms, 10.99.0.3 one-way -"));
+	}
 	json_decref(json);
 	nlmsg_free(msg);
 	return true;
@@ -160,6 +181,10 @@ static bool one_line(void)
 		  "[{\"group\":0,\"role\":\"standby\",\"epoch\":\"4\",\"in\":false,\"sas_total\":2,\"sas_protected\":1,\"takeover\":null}]",
 		  "[{\"node\":2,\"state\":\"out\",\"rtt_us\":1},{\"node\":3,\"state\":\"down\",\"rtt_us\":312}]",
 		  "group 0 standby epoch 4 out of sync | peer 2 out 0.0 ms, peer 3 down | 1 of 2 SAs protected | no takeover yet" },
+		{ "{}", "[]",
+		  "[{\"node\":2,\"state\":\"up\",\"rtt_us\":312,\"links\":[{\"state\":\"down\"},{\"state\":\"up\"}]},"
+		  "{\"node\":3,\"state\":\"down\",\"links\":[{\"state\":\"down\"},{\"state\":\"down\"}]}]",
+		  "no group | peer 2 up 0.3 ms, 1 of 2 links, peer 3 down | 0 of 0 SAs protected | no takeover yet" },
 		{ "null", "[{\"group\":0,\"role\":\"undecided\",\"epoch\":\"0\"}]", "[]",
 		  "no channel | group 0 undecided | no peers | 0 of 0 SAs protected | no takeover yet" },
 	};

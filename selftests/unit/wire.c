@@ -25,12 +25,13 @@ static struct es_cursor last(size_t len)
 }
 
 static const struct es_wire_head a_head = {
-	.ts = 0x0102030405060708ULL, .echo = 2, .hold_us = 3, .ack_seq = 4, .ack_bits = 0x8000000000000005ULL, .ngroups = 1,
+	.ts = 0x0102030405060708ULL, .echo = 2, .hold_us = 3, .ack_seq = 4, .ack_bits = 0x8000000000000005ULL, .links = 3,
+	.ngroups = 1,
 };
 
 static const u8 head_bytes[] = {
 	1, 2, 3, 4, 5, 6, 7, 8,		0, 0, 0, 0, 0, 0, 0, 2,		0, 0, 0, 3,
-	0, 0, 0, 0, 0, 0, 0, 4,		0x80, 0, 0, 0, 0, 0, 0, 5,	1,	0,	0,
+	0, 0, 0, 0, 0, 0, 0, 4,		0x80, 0, 0, 0, 0, 0, 0, 5,	3,	1,	0,	0,
 };
 
 static const struct es_wire_group a_group = {
@@ -114,7 +115,8 @@ static bool head_and_group_are_read(void)
 	memcpy(c.p + sizeof(head_bytes), group_bytes, sizeof(group_bytes));
 	ktap_expect(es_wire_get_head(&c, &h) && es_wire_get_group(&c, &h, &g) && c.p == c.end);
 	ktap_expect(h.ts == a_head.ts && h.echo == a_head.echo && h.hold_us == a_head.hold_us &&
-		    h.ack_seq == a_head.ack_seq && h.ack_bits == a_head.ack_bits && h.ngroups == a_head.ngroups);
+		    h.ack_seq == a_head.ack_seq && h.ack_bits == a_head.ack_bits &&
+		    h.links == a_head.links && h.ngroups == a_head.ngroups);
 	ktap_expect(g.id == a_group.id && g.role == a_group.role && g.flags == a_group.flags && g.node == a_group.node &&
 		    g.epoch == a_group.epoch && g.waiting == a_group.waiting && g.mismatched == a_group.mismatched &&
 		    g.evict_ms == a_group.evict_ms);

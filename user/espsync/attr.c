@@ -221,7 +221,7 @@ static const struct {
 	[ATTR_U8] = { 1 },    [ATTR_U32] = { 4 },    [ATTR_BE16] = { 2 }, [ATTR_U64] = { 8 },  [ATTR_S64] = { 8 },
 	[ATTR_BOOL] = { 1 },  [ATTR_WORD] = { 1 },   [ATTR_STRING] = { 0 }, [ATTR_HEX] = { 0 }, [ATTR_ADDR] = { 0 },
 	[ATTR_ADDRS] = { 0 }, [ATTR_PREFIXES] = { 0 }, [ATTR_SPI] = { 4 },    [ATTR_PROTO] = { 1 },
-	[ATTR_KEYS] = { 0 },  [ATTR_DROPS] = { 0 }, [ATTR_HIST] = { 0 },
+	[ATTR_KEYS] = { 0 },  [ATTR_LINKS] = { 0 }, [ATTR_DROPS] = { 0 }, [ATTR_HIST] = { 0 },
 };
 
 static json_t *decode(const struct attr *attr, struct nlattr *nla)
@@ -260,6 +260,7 @@ static json_t *decode(const struct attr *attr, struct nlattr *nla)
 		return from_hist(nla);
 	case ATTR_KEYS:
 	case ATTR_DROPS:
+	case ATTR_LINKS:
 		break; /* repeated: see object_decode() */
 	}
 	return NULL;
@@ -273,10 +274,18 @@ static const struct attr *attr_find(const struct object *object, int type)
 	return NULL;
 }
 
-/* As which it is there before the nest is read. */
-static json_t *nothing(enum attr_kind kind)
+/* What an attribute is that does not come. */
+static json_t *absent(const struct attr *attr)
 {
-	return kind == ATTR_DROPS ? no_drops() : kind == ATTR_KEYS ? json_array() : json_null();
+	switch (attr->kind) {
+	case ATTR_DROPS:
+		return no_drops();
+	case ATTR_KEYS:
+	case ATTR_LINKS:
+		return json_array();
+	default:
+		return json_null();
+	}
 }
 
 json_t *object_decode(const struct object *object, struct nlattr *nest)
@@ -287,13 +296,15 @@ json_t *object_decode(const struct object *object, struct nlattr *nest)
 	int left;
 
 	for (size_t i = 0; i < object->n; i++)
-		json_object_set_new(json, object->attrs[i].name, nothing(object->attrs[i].kind));
+		json_object_set_new(json, object->attrs[i].name, absent(&object->attrs[i]));
 	nla_for_each_nested(nla, nest, left) {
 		attr = attr_find(object, nla_type(nla));
 		if (attr && attr->kind == ATTR_DROPS)
 			add_drop(json_object_get(json, attr->name), nla);
 		else if (attr && attr->kind == ATTR_KEYS)
 			json_array_append_new(json_object_get(json, attr->name), from_key(nla));
+		else if (attr && attr->kind == ATTR_LINKS)
+			json_array_append_new(json_object_get(json, attr->name), object_decode(&object_link, nla));
 		else if (attr)
 			json_object_set_new(json, attr->name, decode(attr, nla));	/* NULL sets nothing */
 	}

@@ -31,6 +31,7 @@ struct words;
  * @ATTR_KEYS: repeated nests, an array of { id, key_id, used }
  * @ATTR_DROPS: repeated nests of reason and count, an object with every reason
  * @ATTR_HIST: a nest of u64, an array of strings
+ * @ATTR_LINKS: repeated nests, an array of objects
  */
 enum attr_kind {
 	ATTR_U8,
@@ -50,6 +51,7 @@ enum attr_kind {
 	ATTR_KEYS,
 	ATTR_DROPS,
 	ATTR_HIST,
+	ATTR_LINKS,
 };
 
 /**
@@ -94,7 +96,7 @@ struct object {
 };
 
 extern const struct object object_channel, object_peer, object_group, object_promoted, object_demoted, object_sas;
-extern const struct object object_counters, object_stats, object_reason, object_event;
+extern const struct object object_counters, object_stats, object_reason, object_event, object_link;
 
 /**
  * object_decode() - a nest to JSON

@@ -19,7 +19,7 @@ enum { NODE, LOCAL, PORT, DEV, PSK_FILE, TICK_US, DEAD_MS, DETECT_MS, EVICT_MS, 
 
 struct channel {
 	uint32_t node, port, tick_us, dead_ms, detect_ms, evict_ms;
-	struct addr local;
+	struct addr local[NODE_LINKS];
 	char dev[IFNAMSIZ];
 	uint8_t key[ESPSYNC_KEY_LEN];
 };
@@ -62,7 +62,7 @@ static int parse_set(const char *what, struct opt *opts, struct channel *ch)
 			err = parse_u32(what, opts[numbers[i].opt].word, opts[numbers[i].opt].v[0], numbers[i].min,
 					numbers[i].max, number(ch, i));
 	if (!err && opts[LOCAL].seen)
-		err = parse_addr(what, opts[LOCAL].v[0], &ch->local);
+		err = parse_links(what, opts[LOCAL].n, opts[LOCAL].v, ch->local, NULL);
 	if (!err && opts[DEV].seen)
 		err = parse_dev(what, opts[DEV].v[0], ch->dev);
 	if (!err && ch->detect_ms && ch->evict_ms && ch->evict_ms <= 2 * ch->detect_ms)
@@ -91,7 +91,9 @@ static struct nl_msg *build_set(struct knl *nl, const struct opt *opts, struct c
 			knl_put_u32(msg, numbers[i].type, *number(ch, i));
 	}
 	if (opts[LOCAL].seen)
-		knl_put_addr(msg, ESPSYNC_A_CHANNEL_LOCAL, &ch->local);
+		knl_put_addr(msg, ESPSYNC_A_CHANNEL_LOCAL, &ch->local[0]);
+	if (ch->local[1].len)
+		knl_put_addr(msg, ESPSYNC_A_CHANNEL_LOCAL2, &ch->local[1]);
 	if (opts[DEV].seen)
 		knl_put(msg, ESPSYNC_A_CHANNEL_DEV, ch->dev, strlen(ch->dev) + 1);
 	if (opts[PSK_FILE].seen)
@@ -112,7 +114,7 @@ static int must_exist(struct knl *nl)
 static int channel_set(const struct cli *cli, int argc, char **argv)
 {
 	struct opt opts[] = {
-		[NODE] = { "node", 1 },	      [LOCAL] = { "local", 1 },	      [PORT] = { "port", 1 },
+		[NODE] = { "node", 1 },	      [LOCAL] = { "local", OPT_ADDRS },	      [PORT] = { "port", 1 },
 		[DEV] = { "dev", 1 },	      [PSK_FILE] = { "psk-file", 1 }, [TICK_US] = { "tick_us", 1 },
 		[DEAD_MS] = { "dead_ms", 1 }, [DETECT_MS] = { "detect_ms", 1 }, [EVICT_MS] = { "evict_ms", 1 },
 		[N_OPTS] = { .word = NULL },

@@ -10,8 +10,9 @@
 #include "parse.h"
 #include "word.h"
 
+/* @addr, @port: NODE_LINKS of them, or NULL */
 static int peer_send(const struct cli *cli, const char *what, uint8_t cmd, uint32_t node, const struct addr *addr,
-		     uint32_t port)
+		     const uint32_t *port)
 {
 	struct nlattr *nest;
 	struct nl_msg *msg;
@@ -24,10 +25,11 @@ static int peer_send(const struct cli *cli, const char *what, uint8_t cmd, uint3
 		msg = knl_request(&nl, cmd);
 		nest = knl_nest(msg, ESPSYNC_A_PEER);
 		knl_put_u8(msg, ESPSYNC_A_PEER_NODE, (uint8_t)node);
-		if (addr)
-			knl_put_addr(msg, ESPSYNC_A_PEER_ADDR, addr);
-		if (port)
-			knl_put_be16(msg, ESPSYNC_A_PEER_PORT, (uint16_t)port);
+		for (int i = 0; addr && i < NODE_LINKS && addr[i].len; i++) {
+			knl_put_addr(msg, i ? ESPSYNC_A_PEER_ADDR2 : ESPSYNC_A_PEER_ADDR, &addr[i]);
+			if (port[i])
+				knl_put_be16(msg, i ? ESPSYNC_A_PEER_PORT2 : ESPSYNC_A_PEER_PORT, (uint16_t)port[i]);
+		}
 		knl_nest_end(msg, nest);
 		snprintf(name, sizeof(name), "peer %u", node);
 		if (knl_send_and_wait(&nl, msg, NULL, NULL))
@@ -40,16 +42,16 @@ static int peer_send(const struct cli *cli, const char *what, uint8_t cmd, uint3
 static int peer_add(const struct cli *cli, int argc, char **argv)
 {
 	static const char what[] = "peer add";
-	uint32_t node, port = 0;
-	struct addr addr;
+	uint32_t node, port[NODE_LINKS] = { 0 };
+	struct addr addr[NODE_LINKS] = { { .len = 0 } };
 	int err;
 
-	if (argc != 2)
-		return fail(BAD, what, "espsync peer add NODE ADDR[:PORT]", "%s", argc < 2 ? "something is missing" : "too many words");
+	if (argc < 2)
+		return fail(BAD, what, "espsync peer add NODE ADDR[:PORT] [ADDR2[:PORT]]", "something is missing");
 	err = parse_u32(what, "node", argv[0], 1, ESPSYNC_MAX_NODE, &node);
 	if (!err)
-		err = parse_addr_port(what, argv[1], &addr, &port);
-	return err ? err : peer_send(cli, what, ESPSYNC_CMD_PEER_ADD, node, &addr, port);
+		err = parse_links(what, argc - 1, argv + 1, addr, port);
+	return err ? err : peer_send(cli, what, ESPSYNC_CMD_PEER_ADD, node, addr, port);
 }
 
 static int peer_del(const struct cli *cli, int argc, char **argv)
@@ -61,7 +63,7 @@ static int peer_del(const struct cli *cli, int argc, char **argv)
 	if (argc != 1)
 		return fail(BAD, what, "espsync peer del NODE", "%s", argc ? "too many words" : "the node is missing");
 	err = parse_u32(what, "node", argv[0], 1, ESPSYNC_MAX_NODE, &node);
-	return err ? err : peer_send(cli, what, ESPSYNC_CMD_PEER_DEL, node, NULL, 0);
+	return err ? err : peer_send(cli, what, ESPSYNC_CMD_PEER_DEL, node, NULL, NULL);
 }
 
 static const struct words verbs = WORDS("add", "del");

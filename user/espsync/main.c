@@ -14,13 +14,13 @@
 static const struct command commands[] = {
 	{ "show", cmd_show, "[channel|groups|peers|sas|stats]", "how this node is; the bare command does the same" },
 	{ "channel", cmd_channel,
-	  "set node N local ADDR [port P] [dev IF|none] [psk-file FILE] [tick_us N] [dead_ms N] [detect_ms N] [evict_ms N]\n"
+	  "set node N local ADDR [ADDR2] [port P] [dev IF|none] [psk-file FILE] [tick_us N] [dead_ms N] [detect_ms N] [evict_ms N]\n"
 	  "set ...   of an existing channel: node and local may be left out\n"
 	  "del [--release]",
 	  "make, change or end this namespace's channel" },
 	{ "key", cmd_key, "add ID psk-file FILE\nuse ID\ndel ID",
 	  "another cluster key while the channel goes on: add it on every node, use it on every node, del the old one" },
-	{ "peer", cmd_peer, "add NODE ADDR[:PORT]\ndel NODE", "the other nodes" },
+	{ "peer", cmd_peer, "add NODE ADDR[:PORT] [ADDR2[:PORT]]\ndel NODE", "the other nodes" },
 	{ "group", cmd_group,
 	  "set N [addr ADDR...|none] [remote PREFIX...] [mark M[/MASK]] [if_id I] [reqid LO[-HI]]\n"
 	  "set N [doubt jump|hold] [overrun stop|go-on] [evict default|never]\n"

@@ -15,6 +15,7 @@
 OBJECT(channel, ESPSYNC_A_CHANNEL,
 	{ ESPSYNC_A_CHANNEL_NODE, ATTR_U8, .name = "node", .column = "node" },
 	{ ESPSYNC_A_CHANNEL_LOCAL, ATTR_ADDR, .name = "local", .column = "local" },
+	{ ESPSYNC_A_CHANNEL_LOCAL2, ATTR_ADDR, .name = "local2", .column = "local2" },
 	{ ESPSYNC_A_CHANNEL_PORT, ATTR_BE16, .name = "port", .column = "port" },
 	{ ESPSYNC_A_CHANNEL_DEV, ATTR_STRING, .name = "dev", .column = "dev" },
 	{ ESPSYNC_A_CHANNEL_KEY_ID, ATTR_HEX, .name = "key_id" },
@@ -41,7 +42,16 @@ OBJECT(peer, ESPSYNC_A_PEER,
 	{ ESPSYNC_A_PEER_LAG_PACKETS, ATTR_HIST, .name = "lag_packets" },
 	{ ESPSYNC_A_PEER_LAG_US, ATTR_HIST, .name = "lag_us" },
 	{ ESPSYNC_A_PEER_VERSION, ATTR_U8, .name = "version" },
+	{ ESPSYNC_A_PEER_LINK, ATTR_LINKS, .name = "links", .column = "links" },
 	{ ESPSYNC_A_PEER_SKIPPED, ATTR_U64, .name = "skipped" });
+
+OBJECT(link, ESPSYNC_A_PEER_LINK,
+	{ ESPSYNC_A_LINK_ADDR, ATTR_ADDR, .name = "addr", .column = "addr" },
+	{ ESPSYNC_A_LINK_PORT, ATTR_BE16, .name = "port" },
+	{ ESPSYNC_A_LINK_STATE, ATTR_WORD, .name = "state", .words = &words_link_state, .column = "state" },
+	{ ESPSYNC_A_LINK_HEARD_MS, ATTR_U32, .name = "heard_ms", .style = STYLE_MS },
+	{ ESPSYNC_A_LINK_RTT_US, ATTR_U32, .name = "rtt_us", .column = "rtt", .style = STYLE_US },
+	{ ESPSYNC_A_LINK_DATA, ATTR_BOOL, .name = "data" });
 
 OBJECT(group, ESPSYNC_A_GROUP,
 	{ ESPSYNC_A_GROUP_ID, ATTR_U32, .name = "group", .column = "group" },
@@ -143,5 +153,7 @@ OBJECT(event, ESPSYNC_A_EVENT,
 	{ ESPSYNC_A_EVENT_SPI, ATTR_SPI, .name = "spi" },
 	{ ESPSYNC_A_EVENT_PROTO, ATTR_PROTO, .name = "proto" },
 	{ ESPSYNC_A_EVENT_REASON, ATTR_WORD, .name = "reason", .words = &words_reason },
+	{ ESPSYNC_A_EVENT_LINK, ATTR_ADDR, .name = "link" },
+	{ ESPSYNC_A_EVENT_LINK_STATE, ATTR_WORD, .name = "link_state", .words = &words_link_state },
 	{ ESPSYNC_A_EVENT_TEXT, ATTR_STRING, .name = "text" });
 /* clang-format on */

@@ -32,6 +32,16 @@ static int opt_unknown(const char *what, const struct opt *opts, const char *wor
 	return word_unknown(what, &words, word);
 }
 
+/* More of an option's values, or is it a word that was misspelt? */
+static bool opt_takes(const struct opt *opt, struct opt *opts, const char *word)
+{
+	if (opt->values >= 0)
+		return opt->n < opt->values;
+	if (opt->values == OPT_ADDRS && opt->n && !strpbrk(word, ".:"))
+		return false;
+	return !opt_find(opts, word);
+}
+
 int opts_parse(const char *what, struct opt *opts, int argc, char **argv)
 {
 	while (argc > 0) {
@@ -44,12 +54,12 @@ int opts_parse(const char *what, struct opt *opts, int argc, char **argv)
 		opt->seen = true;
 		opt->v = ++argv;
 		argc--;
-		while (argc > 0 && (opt->n < opt->values || (opt->values == OPT_LIST && !opt_find(opts, *argv)))) {
+		while (argc > 0 && opt_takes(opt, opts, *argv)) {
 			opt->n++;
 			argv++;
 			argc--;
 		}
-		if (opt->n < (opt->values == OPT_LIST ? 1 : opt->values))
+		if (opt->n < (opt->values < 0 ? 1 : opt->values))
 			return fail(BAD, what, "see espsync help", "'%s' needs a value", opt->word);
 	}
 	return 0;
@@ -193,6 +203,19 @@ int parse_addr_port(const char *what, const char *s, struct addr *out, uint32_t 
 	if (err)
 		return err;
 	return colon ? parse_u32(what, "port", colon + 1, 1, 65535, port) : 0;
+}
+
+int parse_links(const char *what, int n, char **v, struct addr *addr, uint32_t *port)
+{
+	int err = 0;
+
+	if (n > NODE_LINKS)
+		return fail(BAD, what, "one address for each", "there are at most two links, so '%s' is too much", v[NODE_LINKS]);
+	for (int i = 0; i < n && !err; i++)
+		err = port ? parse_addr_port(what, v[i], &addr[i], &port[i]) : parse_addr(what, v[i], &addr[i]);
+	if (!err && n > 1 && addr[0].len == addr[1].len && !memcmp(addr[0].b, addr[1].b, addr[0].len))
+		err = fail(BAD, what, "give the one on the other link", "the address '%s' stands there twice", v[1]);
+	return err;
 }
 
 static bool bits_behind(const struct addr *a, unsigned int bits)

@@ -22,7 +22,7 @@ struct addr {
 /**
  * struct opt - a word that may stand on a command line, in any order
  * @word: the word; a NULL ends the table
- * @values: how many values it takes: 0, 1, or OPT_LIST for one or more
+ * @values: how many values it takes: 0, 1, OPT_LIST for one or more, or OPT_ADDRS for one and more that look like addresses
  * @seen: set when it was there
  * @v: its values, inside argv
  * @n: how many
@@ -36,6 +36,7 @@ struct opt {
 };
 
 #define OPT_LIST (-1)
+#define OPT_ADDRS (-2)
 
 /**
  * opts_parse() - find the words of a table on a command line
@@ -113,6 +114,20 @@ int parse_addr(const char *what, const char *s, struct addr *out);
  * Return: 0, or BAD after having said why.
  */
 int parse_addr_port(const char *what, const char *s, struct addr *out, uint32_t *port);
+
+#define NODE_LINKS 2
+
+/**
+ * parse_links() - the addresses of a node, one for each link
+ * @what: the command, for the refusal
+ * @n: how many
+ * @v: the texts
+ * @addr: NODE_LINKS of them; those that are not there have no length
+ * @port: the same of ports, 0 if there is none; NULL: they have none
+ *
+ * Return: 0, or BAD after having said why.
+ */
+int parse_links(const char *what, int n, char **v, struct addr *addr, uint32_t *port);
 
 /**
  * parse_prefix() - ADDR/LEN, or ADDR for that one address

@@ -61,6 +61,18 @@ static void add_groups(struct line *line, const json_t *groups)
 	}
 }
 
+/* Redundancy that is lost is said, though nothing else is. */
+static void add_links(struct line *line, const json_t *links)
+{
+	size_t n = json_array_size(links), up = 0, i;
+	json_t *one;
+
+	json_array_foreach(links, i, one)
+		up += !strcmp(word_of(one, "state"), "up");
+	if (n > 1 && up < n)
+		add(line, ", %zu of %zu links", up, n);
+}
+
 static void add_peers(struct line *line, const json_t *peers)
 {
 	json_t *peer, *rtt;
@@ -74,6 +86,8 @@ static void add_peers(struct line *line, const json_t *peers)
 		rtt = json_object_get(peer, "rtt_us");
 		if (json_is_integer(rtt) && strcmp(word_of(peer, "state"), "down"))
 			add(line, " %s", text_us((uint64_t)json_integer_value(rtt), buf, sizeof(buf)));
+		if (strcmp(word_of(peer, "state"), "down"))
+			add_links(line, json_object_get(peer, "links"));
 	}
 }
 

@@ -93,17 +93,34 @@ static void text_element(const json_t *element, char *buf, size_t size)
 	}
 }
 
-static void text_array(const json_t *array, char *buf, size_t size)
+/* The columns of an object inside another one, as "10.99.0.2 up 0.3 ms". */
+static void text_inner(const struct object *object, const json_t *json, char *buf, size_t size)
 {
+	size_t used = 0;
+	char one[64];
+
+	*buf = '\0';
+	for (size_t a = 0; a < object->n; a++)
+		if (object->attrs[a].column && used < size)
+			used += (size_t)snprintf(buf + used, size - used, "%s%s", used ? " " : "",
+						 text_value(&object->attrs[a], json_object_get(json, object->attrs[a].name), one, sizeof(one)));
+}
+
+static void text_array(const struct attr *attr, const json_t *array, char *buf, size_t size)
+{
+	bool links = attr->kind == ATTR_LINKS;
 	size_t used = 0, i;
 	char element[CELL];
 	json_t *value;
 
 	snprintf(buf, size, "-");
 	json_array_foreach(array, i, value) {
-		text_element(value, element, sizeof(element));
+		if (links)
+			text_inner(&object_link, value, element, sizeof(element));
+		else
+			text_element(value, element, sizeof(element));
 		if (used < size)
-			used += (size_t)snprintf(buf + used, size - used, "%s%s", used ? "," : "", element);
+			used += (size_t)snprintf(buf + used, size - used, "%s%s", !used ? "" : links ? ", " : ",", element);
 	}
 }
 
@@ -114,7 +131,7 @@ const char *text_value(const struct attr *attr, const json_t *value, char *buf, 
 	else if (json_is_object(value))
 		text_object(value, buf, size);
 	else if (json_is_array(value))
-		text_array(value, buf, size);
+		text_array(attr, value, buf, size);
 	else if (attr->style == STYLE_US)
 		text_us(number(value), buf, size);
 	else if (attr->style == STYLE_MS)

@@ -17,6 +17,9 @@
 const struct words words_peer_state = WORDS([ESPSYNC_PEER_DOWN] = "down", [ESPSYNC_PEER_JOINING] = "joining",
 					    [ESPSYNC_PEER_UP] = "up", [ESPSYNC_PEER_OUT] = "out");
 
+const struct words words_link_state = WORDS([ESPSYNC_LINK_DOWN] = "down", [ESPSYNC_LINK_ONE_WAY] = "one-way",
+					    [ESPSYNC_LINK_UP] = "up");
+
 const struct words words_drop =
 	WORDS([ESPSYNC_DROP_AUTH] = "auth", [ESPSYNC_DROP_REPLAY] = "replay", [ESPSYNC_DROP_TRUNCATED] = "truncated",
 	      [ESPSYNC_DROP_VERSION] = "version", [ESPSYNC_DROP_KEY_ID] = "key-id",
@@ -63,8 +66,8 @@ const struct words words_event =
 	      [ESPSYNC_EVENT_REKEY_NEEDED] = "rekey-needed", [ESPSYNC_EVENT_KEY_MISMATCH] = "key-mismatch",
 	      [ESPSYNC_EVENT_CONFLICT] = "conflict", [ESPSYNC_EVENT_RESYNC] = "resync",
 	      [ESPSYNC_EVENT_UNPROTECTED] = "unprotected", [ESPSYNC_EVENT_REFUSED] = "refused",
-	      [ESPSYNC_EVENT_STALLED] = "stalled", [ESPSYNC_EVENT_READY] = "ready");
-_Static_assert(__ESPSYNC_EVENT_MAX == ESPSYNC_EVENT_READY + 1, "an event has no word");
+	      [ESPSYNC_EVENT_STALLED] = "stalled", [ESPSYNC_EVENT_READY] = "ready", [ESPSYNC_EVENT_LINK] = "link");
+_Static_assert(__ESPSYNC_EVENT_MAX == ESPSYNC_EVENT_LINK + 1, "an event has no word");
 
 const char *word_name(const struct words *words, unsigned int value)
 {

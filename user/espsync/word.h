@@ -23,7 +23,7 @@ struct words {
 		.n = sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(const char *)                               \
 	}
 
-extern const struct words words_peer_state, words_drop, words_role, words_doubt, words_overrun, words_evict, words_store, words_inbound;
+extern const struct words words_peer_state, words_link_state, words_drop, words_role, words_doubt, words_overrun, words_evict, words_store, words_inbound;
 extern const struct words words_sa_state, words_dir, words_proto, words_reason, words_event;
 
 /**

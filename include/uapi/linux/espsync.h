@@ -31,7 +31,7 @@
  * @ESPSYNC_CMD_CHANNEL_SET: make or change it. Given attributes change, others stay; making needs NODE and LOCAL
  * @ESPSYNC_CMD_CHANNEL_DEL: end it; SAs of standby groups stay in XFRM_STATE_ERROR unless ESPSYNC_A_CHANNEL_RELEASE
  * @ESPSYNC_CMD_PEER_GET: dump
- * @ESPSYNC_CMD_PEER_ADD: add, or change the address of, a peer
+ * @ESPSYNC_CMD_PEER_ADD: add, or change the addresses of, a peer
  * @ESPSYNC_CMD_PEER_DEL: forget a peer; it stalls nobody any more
  * @ESPSYNC_CMD_GROUP_GET: dump
  * @ESPSYNC_CMD_GROUP_SET: make or change a group; ADDRS replaces what belongs to it, together with REMOTES, MARK, IF_ID and REQID. A new group
@@ -121,6 +121,7 @@ enum espsync_channel_attr {
 	ESPSYNC_A_CHANNEL_VERSION,	/* string, read only: the module's version */
 	ESPSYNC_A_CHANNEL_PAD,
 	ESPSYNC_A_CHANNEL_KEYS,		/* nest, repeated, read only: enum espsync_key_attr, what is loaded */
+	ESPSYNC_A_CHANNEL_LOCAL2,	/* binary 4|16: the sync address on a second link; only with LOCAL, which without it means one link */
 	__ESPSYNC_A_CHANNEL_MAX
 };
 
@@ -144,6 +145,13 @@ enum espsync_peer_state {
 	ESPSYNC_PEER_OUT,		/* heard, but said or was told that it is out of sync */
 };
 
+/* One of the ways to a peer. */
+enum espsync_link_state {
+	ESPSYNC_LINK_DOWN,		/* nothing is heard on it */
+	ESPSYNC_LINK_ONE_WAY,		/* the peer is heard, and says that it does not hear this node */
+	ESPSYNC_LINK_UP,
+};
+
 enum espsync_peer_attr {
 	ESPSYNC_A_PEER_UNSPEC,
 	ESPSYNC_A_PEER_NODE,		/* u8 */
@@ -162,10 +170,26 @@ enum espsync_peer_attr {
 	ESPSYNC_A_PEER_PAD,
 	ESPSYNC_A_PEER_KEY_ID,		/* binary 8: of the key that both seal with; absent without a session */
 	ESPSYNC_A_PEER_SKIPPED,		/* u64: its records that a newer version has and this one passed over */
+	ESPSYNC_A_PEER_ADDR2,		/* binary 4|16, same family as LOCAL2: on a second link; PEER_ADD, which without it means one link */
+	ESPSYNC_A_PEER_PORT2,		/* u16 big endian; PEER_ADD */
+	ESPSYNC_A_PEER_LINK,		/* nest, repeated: enum espsync_link_attr; read only */
 	__ESPSYNC_A_PEER_MAX
 };
 
 #define ESPSYNC_A_PEER_MAX (__ESPSYNC_A_PEER_MAX - 1)
+
+enum espsync_link_attr {
+	ESPSYNC_A_LINK_UNSPEC,
+	ESPSYNC_A_LINK_ADDR,		/* binary 4|16: the peer's */
+	ESPSYNC_A_LINK_PORT,		/* u16 big endian */
+	ESPSYNC_A_LINK_STATE,		/* u8, enum espsync_link_state */
+	ESPSYNC_A_LINK_HEARD_MS,	/* u32: so long ago the peer was heard on it; absent if never */
+	ESPSYNC_A_LINK_RTT_US,		/* u32; absent until measured */
+	ESPSYNC_A_LINK_DATA,		/* u8: 1 = it carries the data */
+	__ESPSYNC_A_LINK_MAX
+};
+
+#define ESPSYNC_A_LINK_MAX (__ESPSYNC_A_LINK_MAX - 1)
 
 enum espsync_hist_attr {
 	ESPSYNC_A_HIST_UNSPEC,
@@ -391,6 +415,7 @@ enum espsync_event {
 	ESPSYNC_EVENT_REFUSED,		/* "refused": the guard dropped a packet (at most one event a second) */
 	ESPSYNC_EVENT_STALLED,		/* "stalled": SAs stood still at their ceilings (at most one event a second) */
 	ESPSYNC_EVENT_READY,		/* "ready": what READY says of all groups has changed; "not ready" is said when it has lasted for 3 s */
+	ESPSYNC_EVENT_LINK,		/* "link": one of two links to a peer */
 	__ESPSYNC_EVENT_MAX
 };
 
@@ -408,6 +433,8 @@ enum espsync_event_attr {
 	ESPSYNC_A_EVENT_PEER_STATE,	/* u8, enum espsync_peer_state */
 	ESPSYNC_A_EVENT_PAD,
 	ESPSYNC_A_EVENT_REASON,		/* u8, enum espsync_reason: the first reason of a node that is not ready; absent: it is */
+	ESPSYNC_A_EVENT_LINK,		/* binary 4|16: the peer's address on the link */
+	ESPSYNC_A_EVENT_LINK_STATE,	/* u8, enum espsync_link_state */
 	__ESPSYNC_A_EVENT_MAX
 };
 
