@@ -19,7 +19,7 @@ from failover import LEASE_MIN, PORT, _Spray, ready, sas
 from grouped import *
 
 SO_MARK = 36
-XFRM_MSG_GETAE, XFRMA_ETIMER_THRESH, XFRMA_REPLAY_THRESH, XFRM_AE_RTHR, XFRM_AE_ETHR = 0x1f, 12, 11, 1, 8
+XFRM_MSG_GETAE, XFRMA_MARK, XFRMA_ETIMER_THRESH, XFRMA_REPLAY_THRESH, XFRM_AE_RTHR, XFRM_AE_ETHR = 0x1f, 21, 12, 11, 1, 8
 
 
 class Marked(Tunnel):
@@ -63,22 +63,24 @@ class FromGateways(_Spray):
             sock.close()
 
 
-def threshold_message(kind, sa, flags, rest=b""):
+def threshold_message(kind, sa, mark, flags, rest=b""):
+    """xfrm finds a state that has a mark only for one that fits it."""
+    rest += attr(XFRMA_MARK, struct.pack("=II", mark, 0xffffffff))
     dst, src = (socket.inet_aton(a).ljust(16, b"\0") for a in (sa.dst, sa.src))
     body = dst + struct.pack("!I", sa.spi) + struct.pack("=HBx", socket.AF_INET, socket.IPPROTO_ESP) + src
     return message(kind, body + struct.pack("=II", XFRM_AE_RTHR | XFRM_AE_ETHR, 0) + rest, flags)
 
 
-def set_thresholds(gw, sa, packets, tenths):
+def set_thresholds(gw, sa, packets, tenths, mark=0):
     rest = attr(XFRMA_REPLAY_THRESH, struct.pack("=I", packets)) + attr(XFRMA_ETIMER_THRESH, struct.pack("=I", tenths))
     with gw.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM) as sock:
-        request(sock, threshold_message(XFRM_MSG_NEWAE, sa, REQUEST | ACK | REPLACE, rest), f"[{gw}] thresholds of {sa.spi:#x}")
+        request(sock, threshold_message(XFRM_MSG_NEWAE, sa, mark, REQUEST | ACK | REPLACE, rest), f"[{gw}] thresholds of {sa.spi:#x}")
 
 
-def thresholds(gw, sa):
+def thresholds(gw, sa, mark=0):
     """(packets, tenths of a second) of an SA."""
     with gw.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM) as sock:
-        sock.send(threshold_message(XFRM_MSG_GETAE, sa, REQUEST))
+        sock.send(threshold_message(XFRM_MSG_GETAE, sa, mark, REQUEST))
         kind, _, body = next(iter(messages(sock.recv(65536))))
         equal(kind, XFRM_MSG_NEWAE, "the answer to GETAE")
         said = dict(attributes(body[48:]))
@@ -126,15 +128,16 @@ def by_reqid(c):
     t = c.made["reqid"]
     only_these(c, f"reqid {t.reqid - 3}-{t.reqid}", t, c.made["plain"])
     for n, gw in c.gw.items():
-        equal(thresholds(gw, c.made["mark"].to_gw), (1, 0), f"thresholds that an SA of nobody began with on node {n}")
+        equal(thresholds(gw, c.made["mark"].to_gw, c.made["mark"].mark), (1, 0), f"thresholds that an SA of nobody began with on node {n}")
         equal((c.group(n, 0)["reqid"], c.group(n, 0)["reqid_max"], c.group(n, 0)["mark"]), (t.reqid - 3, t.reqid, None), "what the group asks for")
 
 
 def by_mark(c):
+    other = c.made["another mark"]
     for gw in c.gw.values():
-        set_thresholds(gw, c.made["another mark"].to_client, 7, 50)
-    only_these(c, "mark 0x5/0xff", c.made["mark"], c.made["another mark"])
-    equal([thresholds(gw, c.made["another mark"].to_client) for gw in c.gw.values()], [(7, 50)] * 2, "thresholds that somebody else set")
+        set_thresholds(gw, other.to_client, 7, 50, other.mark)
+    only_these(c, "mark 0x5/0xff", c.made["mark"], other)
+    equal([thresholds(gw, other.to_client, other.mark) for gw in c.gw.values()], [(7, 50)] * 2, "thresholds that somebody else set")
     equal((c.group(1, 0)["mark"], c.group(1, 0)["mark_mask"], c.group(1, 0)["reqid"]), (5, 0xff, None), "what the group asks for")
 
 
