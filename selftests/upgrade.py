@@ -89,7 +89,7 @@ def a_newer_peer_gets_in(c):
     newer.say()
     until(lambda: int(newer.shown()["rx_bytes"]), 10, "gw2 hears it")
     equal((newer.shown()["version"], newer.shown()["key_id"]), (1, c.cluster_key.id.hex()), "version and key of the session")
-    n = newer.say(says.newer(7, bytes(10)), says.name(1, SPI, c.CLIENT, FINGERPRINT, DIR_OUT), says.newer(128), says.out(1, 5 << 20, flags=0),
+    n = newer.say(says.newer(10, bytes(10)), says.name(1, SPI, c.CLIENT, FINGERPRINT, DIR_OUT), says.newer(128), says.out(1, 5 << 20, flags=0),
                   says.newer(255, bytes(300)), says.name(2, SPI + 1, c.VIP, FINGERPRINT, DIR_IN), says.newer(8, b"x"), says.window(2, 1234),
                   says.newer(9), says.bare(says.SYNCED))
     acknowledged = set()
@@ -113,7 +113,7 @@ def what_is_cut_is_refused_whole(c):
     newer = Newer(c)
     named = says.name(3, SPI, c.CLIENT, FINGERPRINT, DIR_OUT)
     before = int(newer.shown()["dropped"]["truncated"])
-    cut = (says.newer(7, bytes(20))[:-1], b"\x07", b"\x07\x00", b"\xff\xff\xff")
+    cut = (says.newer(10, bytes(20))[:-1], b"\x0a", b"\x0a\x00", b"\xff\xff\xff")
     for last in cut:
         newer.say(named, says.out(3, 5 << 20, flags=0), last)
     newer.say(named, number=9)
