@@ -70,7 +70,7 @@ def setup():
     c = Cluster()
     c.t = c.tunnel(esn=True, window=1024)
     c.start()
-    c.plain = Cluster("p")
+    c.plain, c.lost = Cluster("p"), 0
     c.plain.move_vip(1)
     for gw in c.plain.gw.values():
         gw.ip(f"route replace {c.INNER}/32 via {c.CLIENT} dev out")
