@@ -155,6 +155,19 @@ def failovers(c):
 
 # -- update, flush -----------------------------------------------------------------
 
+def survives_a_crash(c, load, watch, what):
+    """The last of a case: the active node dies, and all has flowed."""
+    died = c.active
+    ready(c, died)
+    c.crash(died)
+    equal(take_over(c, 3 - died), 0, "SAs in doubt")
+    c.active = 3 - died
+    load.flows(f"after {what} and a failover")
+    return_zombie(c, died)
+    load.stop()
+    watch.judge()
+
+
 def updated(c):
     """A state that is updated (as for a new address behind NAT) goes on where it was, also after a failover."""
     watch, load = Watch(c), Load(c, list(c.tunnels.values()), zombies=False)
@@ -165,15 +178,7 @@ def updated(c):
             gw.batch(t.states(True, "update"))
         check(t.to_client.state(c.gw[c.active])["oseq"] >= was, f"{name}: the number after an update")
     load.flows("after the update")
-    died = c.active
-    ready(c, died)
-    c.crash(died)
-    equal(take_over(c, 3 - died), 0, "SAs in doubt")
-    c.active = 3 - died
-    load.flows("after the update and a failover")
-    return_zombie(c, died)
-    load.stop()
-    watch.judge()
+    survives_a_crash(c, load, watch, "the update")
 
 
 def reinstalled(c, node):
@@ -197,15 +202,7 @@ def flushed(c):
     reinstalled(c, c.active)
     load.go_on()
     load.flows("after the active's flush")
-    died = c.active
-    ready(c, died)
-    c.crash(died)
-    equal(take_over(c, 3 - died), 0, "SAs in doubt")
-    c.active = 3 - died
-    load.flows("after both flushes and a failover")
-    return_zombie(c, died)
-    load.stop()
-    watch.judge()
+    survives_a_crash(c, load, watch, "both flushes")
 
 
 def another_key(c):

@@ -98,16 +98,12 @@ def states(ns):
 def counts(ns):
     """{SPI: (packets, refused)} of all states, by one request: cheap enough to ask again and again."""
     found = {}
-    with ns.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM) as sock:
-        sock.send(message(XFRM_MSG_GETSA, b"", REQUEST | DUMP))
-        while True:
-            for kind, _, body in messages(sock.recv(65536)):
-                if kind in (ERROR, DONE):
-                    return found
-                # struct xfrm_usersa_info: the SPI at 72, packets at 168, statistics at 192
-                spi, = struct.unpack_from("!I", body, 72)
-                packets, = struct.unpack_from("=Q", body, 168)
-                found[spi] = packets, sum(struct.unpack_from("=3I", body, 192))
+    for body in _dump(ns, XFRM_MSG_GETSA):
+        # struct xfrm_usersa_info: the SPI at 72, packets at 168, statistics at 192
+        spi, = struct.unpack_from("!I", body, 72)
+        packets, = struct.unpack_from("=Q", body, 168)
+        found[spi] = packets, sum(struct.unpack_from("=3I", body, 192))
+    return found
 
 
 def _state(block):
