@@ -18,6 +18,7 @@ from failover import ESPSYNC_A_GROUP, ESPSYNC_CMD_DEMOTE, ESPSYNC_CMD_PROMOTE, a
 RATE = 1500     # both ways; python's senders do not do more here
 SIZE = 300
 HOLD_S = 0.09   # the guard waits for 0.1
+MOVES = 4       # that take less than that
 
 
 class Flow:
@@ -100,8 +101,10 @@ def a_planned_move_loses_no_more(c):
     caps = [Capture(gw, "out") for gw in c.gw.values()]
     flow = Flow(c.client, c.INNER, c.lan, c.LAN)
     flow.flows()
-    replays, handed, slow, late = lost_replay(c), 0, 0, 0
-    for to in (2, 1, 2, 1):
+    replays, handed, fast, late, to = lost_replay(c), 0, 0, 0, 1
+    began = time.monotonic()
+    while fast < MOVES and time.monotonic() - began < 40:
+        to = 3 - to
         ready(c, 3 - to)
         before = stats(c, 3 - to), stats(c, to)
         took = planned(c, to)
@@ -109,16 +112,19 @@ def a_planned_move_loses_no_more(c):
         after = stats(c, 3 - to), stats(c, to)
         old, new = ({k: a[k] - b[k] for k in a} for a, b in zip(after, before))
         note(f"to node {to} in {took * 1000:.0f} ms: the old one {old}, the new one {new}")
-        if took > HOLD_S:       # packets that nobody waits for so long: a machine that is busy with something else
-            slow += 1
-            late += sum(x[k] for x in (old, new) for k in ("unheld", "refused"))
         equal(new["taken"], old["handed"], "packets taken of those handed over")
         handed += old["handed"]
+        if took <= HOLD_S:
+            fast += 1
+        else:       # packets that nobody waits for so long: a machine that is busy with something else
+            late += sum(x[k] for x in (old, new) for k in ("unheld", "refused"))
     lost = sum(flow.stop())
+    if to == 2:
+        planned(c, 1)
     for cap in caps:
         cap.stop()
-    check(handed and slow < 3, f"packets were handed over, in moves that were fast enough but for {slow}")
-    check(lost - late <= c.lost, f"{lost} packets lost in four moves, {late} of them in {slow} slow ones, {c.lost} by two plain routers")
+    check(handed and fast == MOVES, f"packets were handed over, and {fast} moves of {MOVES} were fast enough to judge")
+    check(lost - late <= c.lost, f"{lost} packets lost, {late} of them in slow moves; {c.lost} by two plain routers in four")
     check(not sent_twice(c, caps), "no number twice")
     equal(lost_replay(c) - replays, 0, "packets that the client refused as replays")
 
