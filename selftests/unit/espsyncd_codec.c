@@ -137,6 +137,25 @@ static bool renames_only_what_begins_with_a_name(void)
 	return true;
 }
 
+/* In no version may anything but the name change: the keys come from the rest. */
+static bool says_that_another_is_replaced(void)
+{
+	for (uint8_t version = 3; version <= 5; version++) {
+		struct wire w = ike_add(2, 1), before;
+		struct ike_id two = name(2), nine = name(9);
+		struct ha_msg m;
+
+		w.b[0] = version;
+		before = w;
+		ktap_expect(ha_set_replaced(w.b, w.n, &nine));
+		ktap_expect(parse(&m, &w) == HA_OK && ike_id_equal(&m.id, &two) && ike_id_equal(&m.rekey_id, &nine));
+		ktap_expect(!memcmp(w.b, before.b, 22) && !memcmp(w.b + 40, before.b + 40, w.n - 40));
+		w = ike_add(2, 0);
+		ktap_expect(!ha_set_replaced(w.b, w.n, &nine));
+	}
+	return true;
+}
+
 /* charon would take both out of its table and put only the last one back; and to rename it would mean one of them only. */
 static bool refuses_two_names(void)
 {
@@ -181,6 +200,7 @@ static const struct ktap_case cases[] = {
 	{ "refuses bad heads", refuses_bad_heads },
 	{ "makes what it reads", makes_what_it_reads },
 	{ "renames only what begins with a name", renames_only_what_begins_with_a_name },
+	{ "says that another is replaced", says_that_another_is_replaced },
 	{ "refuses two names", refuses_two_names },
 	{ "survives noise", survives_noise },
 };

@@ -325,6 +325,25 @@ bool ha_rename(uint8_t *data, size_t len, const struct ike_id *id)
 	return true;
 }
 
+bool ha_set_replaced(uint8_t *data, size_t len, const struct ike_id *old)
+{
+	size_t at = 2;
+
+	while (at < len) {
+		const struct attribute *a = attribute_of(data[0], data[at++]);
+		size_t n = a ? value_len(a->encoding, data + at, len - at) : 0;
+
+		if (!n)
+			return false;
+		if (a->meaning == IS_REKEY_ID) {
+			write_id(data + at, old);
+			return true;
+		}
+		at += n;
+	}
+	return false;
+}
+
 size_t ha_make_ike_delete(uint8_t *out, uint8_t version, const struct ike_id *id)
 {
 	out[0] = version;

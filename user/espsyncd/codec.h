@@ -146,6 +146,18 @@ bool ike_id_equal(const struct ike_id *a, const struct ike_id *b);
  */
 bool ha_rename(uint8_t *data, size_t len, const struct ike_id *id);
 
+/**
+ * ha_set_replaced() - make an IKE_ADD say that it replaces another IKE SA
+ * @data: an IKE_ADD, readable
+ * @len: its length
+ * @old: the other IKE SA
+ *
+ * charon takes CHILD SAs and inner addresses over from the IKE SA that is named; the new one's keys come from OLD_SKD beside it.
+ *
+ * Return: false if the message replaces none, and was left alone
+ */
+bool ha_set_replaced(uint8_t *data, size_t len, const struct ike_id *old);
+
 size_t ha_make_status(uint8_t *out, uint8_t version, bool segment_1);
 size_t ha_make_ike_delete(uint8_t *out, uint8_t version, const struct ike_id *id);
 size_t ha_make_child_delete(uint8_t *out, uint8_t version, const struct ike_id *id, uint32_t spi_in);
