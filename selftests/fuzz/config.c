@@ -55,6 +55,7 @@ static bool write_down(const struct config *c)
 	if (c->instance[0])
 		line("instance=%s\n", c->instance);
 	line("[limits]\nbuffer_mib=%u\nheld_groups=%u\nhold_s=%u\n", c->buffer_mib, c->held_groups, c->hold_s);
+	line("tunnel_kib=%u\njournal_mib=%u\n", c->tunnel_kib, c->journal_mib);
 	return fits;
 }
 

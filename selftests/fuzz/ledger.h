@@ -10,10 +10,16 @@
 #include "../../user/espsyncd/transaction.h"
 #include "fuzz.h"
 
+/* What malloc() may take for it. */
+static inline size_t piece(size_t len)
+{
+	return len ? len + 24 : 0;
+}
+
 static inline size_t raw_size(const struct journal_raw *r)
 {
 	must(!r->len == !r->data);
-	return r->len;
+	return piece(r->len);
 }
 
 static inline size_t sa_size(const struct journal *j, const struct journal_sa *sa)
@@ -24,11 +30,13 @@ static inline size_t sa_size(const struct journal *j, const struct journal_sa *s
 	must(journal_find(j, &sa->id) == sa);
 	must(sa->n_adds >= 1 && sa->n_adds <= JOURNAL_MAX_ADDS);
 	must(!sa->next || sa->next->prev == sa);
-	must(memchr(sa->name, 0, sizeof(sa->name)) && sa->name[0] && sa->update.len);
+	must(sa->update.len && (sa->next ? !sa->name : sa->name && *sa->name));
 	for (int i = 0; i < sa->n_adds; i++)
 		n += raw_size(&sa->adds[i]);
+	n += piece(sizeof(*sa)) + piece(sa->name ? strlen(sa->name) + 1 : 0);
 	TAILQ_FOREACH(c, &sa->children, link)
-		n += raw_size(&c->raw);
+		n += piece(sizeof(*c)) + raw_size(&c->raw);
+	must(n == sa->size);
 	return n;
 }
 
@@ -44,7 +52,7 @@ static inline void judge_journal(const struct journal *j)
 		n++;
 		size += sa_size(j, sa);
 		for (old = sa->prev; old; old = old->prev) {
-			must(old->next);
+			must(old->next && !TAILQ_EMPTY(&old->children) && !old->vips.len && !old->mid_i.len && !old->crowded);
 			size += sa_size(j, old);
 		}
 	}

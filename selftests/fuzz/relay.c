@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// SOURCES: ../../user/espsyncd/relay.c ../../user/espsyncd/relay_send.c ../../user/espsyncd/relay_take.c ../../user/espsyncd/journal.c
+// SOURCES: ../../user/espsyncd/relay.c ../../user/espsyncd/relay_send.c ../../user/espsyncd/relay_take.c ../../user/espsyncd/relay_room.c
+// SOURCES: ../../user/espsyncd/journal.c
 // SOURCES: ../../user/espsyncd/config.c ../../user/espsyncd/transaction.c ../../user/espsyncd/stream.c ../../user/espsyncd/codec.c ../../user/espsyncd/bytes.c
 /*
  * relay.c - what frames between helpers mean: two helpers, their charons' messages, and a third that says anything.
@@ -54,9 +55,9 @@ static bool third_spoke;
 
 static const struct config configs[2] = {
 	{ .node = 1, .n_peers = 2, .peers = { { .node = 2 }, { .node = 3 } }, .held_groups = 8, .hold_s = 60, .keepalive_ms = 1000,
-	  .buffer_mib = 1, .n_addrs = 1, .addrs = { { 4, { 192, 0, 2, 1 } } } },
+	  .buffer_mib = 1, .tunnel_kib = 64, .journal_mib = 64, .n_addrs = 1, .addrs = { { 4, { 192, 0, 2, 1 } } } },
 	{ .node = 2, .n_peers = 2, .peers = { { .node = 1 }, { .node = 3 } }, .held_groups = 8, .hold_s = 60, .keepalive_ms = 1000,
-	  .buffer_mib = 1, .n_addrs = 1, .addrs = { { 4, { 192, 0, 2, 1 } } } },
+	  .buffer_mib = 1, .tunnel_kib = 64, .journal_mib = 64, .n_addrs = 1, .addrs = { { 4, { 192, 0, 2, 1 } } } },
 };
 
 /* ---- what relay calls ---- */

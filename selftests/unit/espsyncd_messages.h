@@ -29,17 +29,19 @@ static inline void put8(struct wire *w, uint8_t v)
 	put(w, &v, 1);
 }
 
-/* IKE SAs are told apart by one number here. */
-static inline struct ike_id name(uint8_t n)
+/* IKE SAs are told apart by one number here; below 256 it is in each byte of the initiator's SPI. */
+static inline struct ike_id name(uint32_t n)
 {
 	struct ike_id id = { .version = 2, .initiator = 0 };
 
 	memset(id.spi_i, n, 8);
 	memset(id.spi_r, 0x80 ^ n, 8);
+	id.spi_i[4] ^= n >> 8;
+	id.spi_i[5] ^= n >> 16;
 	return id;
 }
 
-static inline void put_name(struct wire *w, uint8_t attribute, uint8_t n)
+static inline void put_name(struct wire *w, uint8_t attribute, uint32_t n)
 {
 	struct ike_id id = name(n);
 
@@ -50,7 +52,7 @@ static inline void put_name(struct wire *w, uint8_t attribute, uint8_t n)
 	put8(w, id.initiator);
 }
 
-static inline struct wire begin(uint8_t version, uint8_t type, uint8_t n)
+static inline struct wire begin(uint8_t version, uint8_t type, uint32_t n)
 {
 	struct wire w = { .n = 0 };
 
@@ -62,7 +64,7 @@ static inline struct wire begin(uint8_t version, uint8_t type, uint8_t n)
 }
 
 /* NONCE_I and a secret: chunks. */
-static inline struct wire ike_add(uint8_t n, uint8_t old)
+static inline struct wire ike_add(uint32_t n, uint32_t old)
 {
 	struct wire w = begin(3, HA_IKE_ADD, n);
 
@@ -73,7 +75,7 @@ static inline struct wire ike_add(uint8_t n, uint8_t old)
 	return w;
 }
 
-static inline struct wire ike_update(uint8_t n, const char *conn, uint8_t last)
+static inline struct wire ike_update(uint32_t n, const char *conn, uint8_t last)
 {
 	struct wire w = begin(3, HA_IKE_UPDATE, n);
 	uint8_t local[] = { 6, 0x01, 0xf4, 2, 192, 0, 2, last };
@@ -86,7 +88,7 @@ static inline struct wire ike_update(uint8_t n, const char *conn, uint8_t last)
 	return w;
 }
 
-static inline struct wire ike_vips(uint8_t n)
+static inline struct wire ike_vips(uint32_t n)
 {
 	struct wire w = begin(3, HA_IKE_UPDATE, n);
 
@@ -94,7 +96,7 @@ static inline struct wire ike_vips(uint8_t n)
 	return w;
 }
 
-static inline struct wire mid(uint8_t n, uint8_t type, uint8_t value)
+static inline struct wire mid(uint32_t n, uint8_t type, uint8_t value)
 {
 	struct wire w = begin(3, type, n);
 	uint8_t v[] = { 33, 0, 0, 0, value };
@@ -103,7 +105,7 @@ static inline struct wire mid(uint8_t n, uint8_t type, uint8_t value)
 	return w;
 }
 
-static inline struct wire child(uint8_t n, uint8_t type, uint32_t spi_in)
+static inline struct wire child(uint32_t n, uint8_t type, uint32_t spi_in)
 {
 	struct wire w = begin(3, type, n);
 	uint32_t spi_out = spi_in + 1;
@@ -117,7 +119,7 @@ static inline struct wire child(uint8_t n, uint8_t type, uint32_t spi_in)
 	return w;
 }
 
-static inline struct wire ike_delete(uint8_t n)
+static inline struct wire ike_delete(uint32_t n)
 {
 	return begin(3, HA_IKE_DELETE, n);
 }

@@ -4,7 +4,7 @@
  *
  * Job: one relay of three nodes, the other two being this program: frames by hand, and what may be made of the journal then.
  */
-// SOURCES: ../../user/espsyncd/relay.c ../../user/espsyncd/relay_send.c ../../user/espsyncd/relay_take.c ../../user/espsyncd/journal.c
+// SOURCES: ../../user/espsyncd/relay.c ../../user/espsyncd/relay_send.c ../../user/espsyncd/relay_take.c ../../user/espsyncd/relay_room.c ../../user/espsyncd/journal.c
 // SOURCES: ../../user/espsyncd/config.c ../../user/espsyncd/transaction.c ../../user/espsyncd/stream.c ../../user/espsyncd/codec.c ../../user/espsyncd/bytes.c
 #include "../../user/espsyncd/relay_priv.h"
 #include "../fuzz/noevents.h"
@@ -16,7 +16,7 @@
 
 static const struct config config = {
 	.node = 1, .n_peers = 2, .peers = { { .node = 2 }, { .node = 3 } }, .held_groups = 8, .hold_s = 60, .keepalive_ms = 1000,
-	.buffer_mib = 1, .n_addrs = 1, .addrs = { { 4, { 192, 0, 2, 1 } } },
+	.buffer_mib = 1, .tunnel_kib = 8, .journal_mib = 1, .n_addrs = 1, .addrs = { { 4, { 192, 0, 2, 1 } } },
 };
 static struct relay *it;
 static unsigned int fetches[2], sync_requests;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* audit: does the journal of an active node say what its charon has? See audit.h. */
+#include <stdio.h>
 #include <string.h>
 
 #include "audit.h"
@@ -27,6 +28,7 @@ struct audit {
 	struct bytes now;	/* of this one */
 	struct bytes listed;	/* struct vici_sa */
 	unsigned int unknown;
+	char why[128];
 };
 
 static bool in(const struct bytes *b, const struct suspect *s)
@@ -64,29 +66,49 @@ static void rekey_all(struct audit *a, const struct vici_sa *sa)
 	}
 }
 
+static void ike_unknown(struct audit *a, const struct vici_sa *sa)
+{
+	a->unknown++;
+	if (journal_room(relay_journal(a->relay), NULL) != JOURNAL_ROOM) {
+		snprintf(a->why, sizeof(a->why), "no room in the journal (raise journal_mib) for %u IKE SAs, one of them of connection %.40s",
+			 a->unknown, sa->name);
+		return;
+	}
+	snprintf(a->why, sizeof(a->why), "%u IKE SAs are not in the journal yet", a->unknown);
+	if (suspect(a, IKE_NOT_KNOWN, &sa->id, 0))
+		rekey_all(a, sa);
+}
+
+/* Return: what there is no room for, if anything of the journal's IKE SA @known is missing there */
+static enum journal_room child_unknown(struct audit *a, const struct journal_sa *known, const struct vici_child *c)
+{
+	enum journal_room room = journal_room(relay_journal(a->relay), known);
+
+	if (room == JOURNAL_ROOM && suspect(a, CHILD_NOT_KNOWN, &known->id, c->spi_in)) {
+		log_warn("CHILD SA %08x is not in the journal: rekeying it", c->spi_in);
+		rekey_add(a->rekey, false, c->unique);
+	}
+	return room;
+}
+
 /* What charon has and the journal has not. */
 static void check_listed(struct audit *a, const struct vici_sa *sa)
 {
 	struct journal_sa *known = journal_find(relay_journal(a->relay), &sa->id);
+	enum journal_room crowded = JOURNAL_ROOM;
 	unsigned int i;
 
 	if (strcmp(sa->state, "ESTABLISHED") || !config_is_ours_text(a->c, sa->local) || relay_is_held(a->relay, &sa->id))
 		return;
 	if (!known) {
-		a->unknown++;
-		if (suspect(a, IKE_NOT_KNOWN, &sa->id, 0))
-			rekey_all(a, sa);
+		ike_unknown(a, sa);
 		return;
 	}
 	for (i = 0; i < sa->n_children; i++) {
-		const struct vici_child *c = &sa->children[i];
-
-		if (!c->installed || journal_child_find(known, c->spi_in, NULL) ||
-		    !suspect(a, CHILD_NOT_KNOWN, &sa->id, c->spi_in))
-			continue;
-		log_warn("CHILD SA %08x is not in the journal: rekeying it", c->spi_in);
-		rekey_add(a->rekey, false, c->unique);
+		if (sa->children[i].installed && !journal_child_find(known, sa->children[i].spi_in, NULL))
+			crowded = child_unknown(a, known, &sa->children[i]);
 	}
+	known->crowded = crowded;
 }
 
 static const struct vici_sa *listed(const struct audit *a, const struct ike_id *id)
@@ -213,8 +235,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	arm(a);
 }
 
-unsigned int audit_unknown(const struct audit *a)
+unsigned int audit_unknown(const struct audit *a, const char **why)
 {
+	*why = a->why;
 	return a->unknown;
 }
 

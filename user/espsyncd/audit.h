@@ -4,7 +4,8 @@
  *
  * Room: comparing the two now and then, and mending. It differs only after a loss: a helper that was killed between hearing and
  * telling, a queue that overflowed, a takeover without a journal. What the journal lacks, charon is asked to rekey, which tells
- * all that the cluster needs; what only the journal has, goes from everybody's.
+ * all that the cluster needs; what only the journal has, goes from everybody's. What the journal has no room for is only named:
+ * rekeyed it would have none either.
  */
 #ifndef ESPSYNCD_AUDIT_H
 #define ESPSYNCD_AUDIT_H
@@ -22,7 +23,7 @@ struct audit *audit_alloc(struct event_base *base, const struct config *c, struc
 			  struct rekey *rekey);
 void audit_free(struct audit *a);
 
-/* IKE SAs of charon that the journal lacked when it was last looked at: a standby cannot have them. */
-unsigned int audit_unknown(const struct audit *a);
+/* IKE SAs of charon that the journal lacked when it was last looked at: a standby cannot have them. @why says what of it. */
+unsigned int audit_unknown(const struct audit *a, const char **why);
 
 #endif /* ESPSYNCD_AUDIT_H */

@@ -11,7 +11,7 @@ void *secret_alloc(size_t len)
 	void *p = calloc(1, len ? len : 1);
 
 	if (!p) {
-		fputs("espsyncd: out of memory\n", stderr);
+		fputs("espsyncd: out of memory, or of what may be locked (LimitMEMLOCK=infinity)\n", stderr);
 		abort();
 	}
 	return p;

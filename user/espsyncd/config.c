@@ -56,6 +56,8 @@ static const struct key keys[] = {
 	{ "limits", "buffer_mib", NUMBER, IN(buffer_mib), 1, 4096 },
 	{ "limits", "held_groups", NUMBER, IN(held_groups), 1, 65536 },
 	{ "limits", "hold_s", NUMBER, IN(hold_s), 1, 3600 },
+	{ "limits", "tunnel_kib", NUMBER, IN(tunnel_kib), 8, 65536 },
+	{ "limits", "journal_mib", NUMBER, IN(journal_mib), 1, 65536 },
 };
 
 /* Where the reading stands. */
@@ -275,6 +277,8 @@ static void defaults(struct config *c)
 	c->buffer_mib = 64;
 	c->held_groups = 1024;
 	c->hold_s = 60;
+	c->tunnel_kib = 256;
+	c->journal_mib = 1024;
 }
 
 /* What only the whole can show. */

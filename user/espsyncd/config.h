@@ -64,6 +64,8 @@ struct config_peer {
  * @buffer_mib: [limits] buffer_mib
  * @held_groups: [limits] held_groups
  * @hold_s: [limits] hold_s
+ * @tunnel_kib: [limits] tunnel_kib
+ * @journal_mib: [limits] journal_mib
  */
 struct config {
 	uint32_t node;
@@ -86,6 +88,8 @@ struct config {
 	uint32_t buffer_mib;
 	uint32_t held_groups;
 	uint32_t hold_s;
+	uint32_t tunnel_kib;
+	uint32_t journal_mib;
 };
 
 /**

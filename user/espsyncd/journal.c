@@ -5,15 +5,18 @@
 #include "bytes.h"
 #include "journal.h"
 
-#define BUCKETS	4096
+#define BUCKETS		4096
+#define MALLOC_COST	24	/* of each piece, at most: what malloc() keeps in front of it, and rounds up */
 
 TAILQ_HEAD(sa_list, journal_sa);
 
 struct journal {
 	struct sa_list all;
 	struct sa_list bucket[BUCKETS];
+	struct journal_limits limits;
 	unsigned int living;
 	size_t size;
+	bool full;	/* an IKE SA was refused, and there is not much room again */
 };
 
 /* SPIs are random: some bits of both will do. */
@@ -22,13 +25,41 @@ static unsigned int bucket_of(const struct ike_id *id)
 	return (id->spi_i[0] << 8 ^ id->spi_i[7] ^ id->spi_r[7] << 4 ^ id->spi_r[0]) % BUCKETS;
 }
 
-static void raw_set(struct journal *j, struct journal_raw *r, const uint8_t *data, size_t len)
+static size_t cost(size_t len)
 {
-	j->size -= r->len;
+	return len ? len + MALLOC_COST : 0;
+}
+
+static void grow(struct journal *j, struct journal_sa *sa, size_t len)
+{
+	j->size += cost(len);
+	sa->size += cost(len);
+}
+
+static void shrink(struct journal *j, struct journal_sa *sa, size_t len)
+{
+	j->size -= cost(len);
+	sa->size -= cost(len);
+}
+
+/* What is there goes; with a length of 0 nothing comes in its place. */
+static void raw_set(struct journal *j, struct journal_sa *sa, struct journal_raw *r, const uint8_t *data, size_t len)
+{
+	shrink(j, sa, r->len);
 	secret_free(r->data, r->len);
 	r->data = len ? secret_dup(data, len) : NULL;
 	r->len = len;
-	j->size += len;
+	grow(j, sa, len);
+}
+
+static void set_name(struct journal *j, struct journal_sa *sa, const char *name)
+{
+	size_t before = sa->name ? strlen(sa->name) + 1 : 0, after = name ? strlen(name) + 1 : 0;
+
+	shrink(j, sa, before);
+	secret_free(sa->name, before);
+	sa->name = name ? secret_dup(name, after) : NULL;
+	grow(j, sa, after);
 }
 
 struct journal *journal_alloc(void)
@@ -36,19 +67,49 @@ struct journal *journal_alloc(void)
 	struct journal *j = secret_alloc(sizeof(*j));
 	int i;
 
+	j->limits = (struct journal_limits){ SIZE_MAX, SIZE_MAX };
 	TAILQ_INIT(&j->all);
 	for (i = 0; i < BUCKETS; i++)
 		TAILQ_INIT(&j->bucket[i]);
 	return j;
 }
 
+void journal_limit(struct journal *j, const struct journal_limits *limits)
+{
+	j->limits = *limits;
+}
+
+/* What may be used of a limit: after a refusal less, so that not each that goes lets one more in. */
+static size_t part_of(size_t limit, bool carefully)
+{
+	return carefully ? limit / 4 * 3 : limit;
+}
+
+/* So many tunnels, if each took what it may. */
+static size_t tunnels_size(unsigned int n)
+{
+	return (size_t)n * JOURNAL_TUNNEL;
+}
+
 static void child_free(struct journal *j, struct journal_sa *sa, struct journal_child *c)
 {
 	TAILQ_REMOVE(&sa->children, c, link);
-	raw_set(j, &c->raw, NULL, 0);
+	raw_set(j, sa, &c->raw, NULL, 0);
+	shrink(j, sa, sizeof(*c));
 	secret_free(c, sizeof(*c));
 }
 
+/* What is of no use once the IKE SA is replaced. */
+static void forget_present(struct journal *j, struct journal_sa *sa)
+{
+	set_name(j, sa, NULL);
+	raw_set(j, sa, &sa->vips, NULL, 0);
+	raw_set(j, sa, &sa->mid_i, NULL, 0);
+	raw_set(j, sa, &sa->mid_r, NULL, 0);
+	raw_set(j, sa, &sa->iv, NULL, 0);
+}
+
+/* Of an IKE SA that stands in no chain any more. */
 static void sa_free(struct journal *j, struct journal_sa *sa)
 {
 	int i;
@@ -56,22 +117,27 @@ static void sa_free(struct journal *j, struct journal_sa *sa)
 	while (!TAILQ_EMPTY(&sa->children))
 		child_free(j, sa, TAILQ_FIRST(&sa->children));
 	for (i = 0; i < sa->n_adds; i++)
-		raw_set(j, &sa->adds[i], NULL, 0);
-	raw_set(j, &sa->update, NULL, 0);
-	raw_set(j, &sa->vips, NULL, 0);
-	raw_set(j, &sa->mid_i, NULL, 0);
-	raw_set(j, &sa->mid_r, NULL, 0);
-	raw_set(j, &sa->iv, NULL, 0);
-
-	if (sa->prev)
-		sa->prev->next = NULL;
-	if (sa->next)
-		sa->next->prev = NULL;
-	else
-		j->living--;
+		raw_set(j, sa, &sa->adds[i], NULL, 0);
+	raw_set(j, sa, &sa->update, NULL, 0);
+	forget_present(j, sa);
+	shrink(j, sa, sizeof(*sa));
 	TAILQ_REMOVE(&j->all, sa, link);
 	TAILQ_REMOVE(&j->bucket[bucket_of(&sa->id)], sa, hash);
 	secret_free(sa, sizeof(*sa));
+}
+
+/* A whole chain, from its newest on. */
+static void chain_free(struct journal *j, struct journal_sa *sa)
+{
+	j->living--;
+	while (sa) {
+		struct journal_sa *prev = sa->prev;
+
+		sa_free(j, sa);
+		sa = prev;
+	}
+	if (tunnels_size(j->living + 1) <= part_of(j->limits.all, true))
+		j->full = false;
 }
 
 void journal_free(struct journal *j)
@@ -120,47 +186,59 @@ static struct journal_sa *oldest(struct journal_sa *sa)
 	return sa;
 }
 
-/* A rekeyed IKE SA inherits its inner addresses and is not told of them again. */
-static void inherit_vips(struct journal *j, struct journal_sa *sa, struct journal_sa *next)
+static struct journal_sa *newest(struct journal_sa *sa)
 {
-	struct journal_raw r = sa->vips;
-
-	if (!r.len || next->vips.len || !ha_rename(r.data, r.len, &next->id))
-		return;
-	raw_set(j, &next->vips, r.data, r.len);
+	while (sa->next)
+		sa = sa->next;
+	return sa;
 }
 
-/* Ancestors go from the oldest on, until one has a CHILD SA: what lies behind that one is needed to move it on. */
-static void trim(struct journal *j, struct journal_sa *sa)
+/* charon moves inner addresses on to the IKE SA that replaces this one, and does not tell them again. */
+static void move_on(struct journal *j, struct journal_sa *old, struct journal_sa *sa)
 {
-	struct journal_sa *first = oldest(sa);
+	struct journal_raw r = old->vips;
 
-	while (first->next && TAILQ_EMPTY(&first->children)) {
-		struct journal_sa *next = first->next;
+	if (r.len && !sa->vips.len && ha_rename(r.data, r.len, &sa->id))
+		raw_set(j, sa, &sa->vips, r.data, r.len);
+	if (old->crowded)
+		sa->crowded = old->crowded;
+	old->crowded = JOURNAL_ROOM;
+	forget_present(j, old);
+}
 
-		inherit_vips(j, first, next);
-		sa_free(j, first);
-		first = next;
+/* Its successor takes its place. Where it was the oldest the successor goes on naming it, which charon minds as little as in the message itself. */
+static void leave_out(struct journal *j, struct journal_sa *sa)
+{
+	struct journal_sa *prev = sa->prev, *next = sa->next;
+	int i;
+
+	for (i = 0; prev && i < next->n_adds; i++)
+		ha_set_replaced(next->adds[i].data, next->adds[i].len, &prev->id);
+	next->prev = prev;
+	if (prev)
+		prev->next = next;
+	sa_free(j, sa);
+}
+
+/* Who is replaced, and has no CHILD SA that was made under it, goes. */
+static void compact(struct journal *j, struct journal_sa *sa)
+{
+	struct journal_sa *next;
+
+	for (sa = oldest(sa); (next = sa->next); sa = next) {
+		if (TAILQ_EMPTY(&sa->children))
+			leave_out(j, sa);
 	}
 }
 
-static bool ike_add(struct journal *j, const struct ha_msg *m, const uint8_t *data, size_t len)
+static struct journal_sa *sa_add(struct journal *j, const struct ike_id *id, struct journal_sa *old)
 {
-	struct journal_sa *sa = journal_find(j, &m->id), *old;
+	struct journal_sa *sa = secret_alloc(sizeof(*sa));
 
-	if (sa) {
-		if (sa->update.len || sa->n_adds == JOURNAL_MAX_ADDS)
-			return false;
-		raw_set(j, &sa->adds[sa->n_adds++], data, len);
-		return true;
-	}
-	sa = secret_alloc(sizeof(*sa));
-	sa->id = m->id;
+	sa->id = *id;
 	TAILQ_INIT(&sa->children);
-	raw_set(j, &sa->adds[sa->n_adds++], data, len);
-
-	old = m->has_rekey_id ? journal_find(j, &m->rekey_id) : NULL;
-	if (old && !old->next) {
+	grow(j, sa, sizeof(*sa));
+	if (old) {
 		old->next = sa;
 		sa->prev = old;
 	} else {
@@ -168,40 +246,50 @@ static bool ike_add(struct journal *j, const struct ha_msg *m, const uint8_t *da
 	}
 	TAILQ_INSERT_TAIL(&j->all, sa, link);
 	TAILQ_INSERT_TAIL(&j->bucket[bucket_of(&sa->id)], sa, hash);
-	return true;
+	return sa;
 }
 
-static bool ike_update(struct journal *j, struct journal_sa *sa, const struct ha_msg *m, const uint8_t *data, size_t len)
+static enum journal_result ike_add(struct journal *j, const struct ha_msg *m, const uint8_t *data, size_t len)
+{
+	struct journal_sa *sa = journal_find(j, &m->id), *old = m->has_rekey_id ? journal_find(j, &m->rekey_id) : NULL;
+
+	if (sa && (sa->update.len || sa->n_adds == JOURNAL_MAX_ADDS))
+		return JOURNAL_IGNORED;
+	if (old && old->next)
+		old = NULL;	/* both ends have rekeyed it at once, and the other one has taken its CHILD SAs along */
+	if (!sa && !old && tunnels_size(j->living + 1) > j->limits.all) {
+		j->full = true;
+		return JOURNAL_REFUSED;
+	}
+	if (!sa)
+		sa = sa_add(j, &m->id, old);
+	raw_set(j, sa, &sa->adds[sa->n_adds++], data, len);
+	return JOURNAL_TAKEN;
+}
+
+static void ike_update(struct journal *j, struct journal_sa *sa, const struct ha_msg *m, const uint8_t *data, size_t len)
 {
 	if (!m->name[0]) {
-		raw_set(j, &sa->vips, data, len);
-		return true;
+		raw_set(j, sa, &sa->vips, data, len);
+		return;
 	}
-	raw_set(j, &sa->update, data, len);
-	memcpy(sa->name, m->name, sizeof(sa->name));
+	raw_set(j, sa, &sa->update, data, len);
+	set_name(j, sa, m->name);
 	if (m->local.len)
 		sa->local = m->local;
 	if (m->remote.len)
 		sa->remote = m->remote;
-	trim(j, sa);
-	return true;
+	if (sa->prev)
+		move_on(j, sa->prev, sa);
+	compact(j, sa);
 }
 
-static bool ike_delete(struct journal *j, struct journal_sa *sa)
+static void ike_delete(struct journal *j, struct journal_sa *sa)
 {
-	if (sa->next) {
+	if (sa->next)
 		sa->deleted = true;
-		return true;
-	}
-	while (sa) {
-		struct journal_sa *prev = sa->prev;
-
-		sa_free(j, sa);
-		if (prev)
-			j->living++;	/* it has no successor now, and goes in the next round */
-		sa = prev;
-	}
-	return true;
+	else
+		chain_free(j, sa);
 }
 
 struct journal_child *journal_child_find(struct journal_sa *sa, uint32_t spi_in, struct journal_sa **under)
@@ -220,33 +308,97 @@ struct journal_child *journal_child_find(struct journal_sa *sa, uint32_t spi_in,
 	return NULL;
 }
 
-static bool child_add(struct journal *j, struct journal_sa *sa, const struct ha_msg *m, const uint8_t *data, size_t len)
+/* Room for @more in the chain of @sa. */
+static enum journal_room room_for(const struct journal *j, const struct journal_sa *sa, size_t more, bool carefully)
+{
+	const struct journal_sa *other;
+	size_t size = more + sa->size;
+
+	for (other = sa->prev; other; other = other->prev)
+		size += other->size;
+	for (other = sa->next; other; other = other->next)
+		size += other->size;
+	if (size > part_of(j->limits.tunnel, carefully))
+		return JOURNAL_TUNNEL_FULL;
+	if (size > JOURNAL_TUNNEL && j->size + more > part_of(j->limits.all, carefully))
+		return JOURNAL_FULL;
+	return JOURNAL_ROOM;
+}
+
+enum journal_room journal_room(const struct journal *j, const struct journal_sa *sa)
+{
+	if (!sa)
+		return j->full || tunnels_size(j->living + 1) > j->limits.all ? JOURNAL_FULL : JOURNAL_ROOM;
+	return room_for(j, sa, 0, sa->crowded);
+}
+
+const struct journal_sa *journal_crowded(const struct journal *j)
+{
+	const struct journal_sa *sa = NULL;
+
+	while ((sa = journal_next(j, sa))) {
+		if (sa->crowded)
+			return sa;
+	}
+	return NULL;
+}
+
+static enum journal_result child_add(struct journal *j, struct journal_sa *sa, const struct ha_msg *m, const uint8_t *data, size_t len)
 {
 	struct journal_child *c;
+	enum journal_room room;
 
 	if (journal_child_find(sa, m->spi_in, NULL))
-		return false;
+		return JOURNAL_IGNORED;
+	room = room_for(j, sa, cost(len) + cost(sizeof(*c)), false);
+	if (room != JOURNAL_ROOM) {
+		newest(sa)->crowded = room;
+		return JOURNAL_REFUSED;
+	}
 	c = secret_alloc(sizeof(*c));
 	c->spi_in = m->spi_in;
 	c->spi_out = m->spi_out;
-	raw_set(j, &c->raw, data, len);
+	grow(j, sa, sizeof(*c));
+	raw_set(j, sa, &c->raw, data, len);
 	TAILQ_INSERT_TAIL(&sa->children, c, link);
-	return true;
+	return JOURNAL_TAKEN;
 }
 
-static bool child_delete(struct journal *j, struct journal_sa *sa, const struct ha_msg *m)
+static enum journal_result child_delete(struct journal *j, struct journal_sa *sa, const struct ha_msg *m)
 {
 	struct journal_sa *under;
 	struct journal_child *c = journal_child_find(sa, m->spi_in, &under);
 
 	if (!c)
-		return false;
+		return JOURNAL_IGNORED;
 	child_free(j, under, c);
-	trim(j, under);
-	return true;
+	compact(j, under);
+	return JOURNAL_TAKEN;
 }
 
-bool journal_apply(struct journal *j, const struct ha_msg *m, const uint8_t *data, size_t len)
+/* What says how an IKE SA is now. */
+static enum journal_result present(struct journal *j, struct journal_sa *sa, const struct ha_msg *m, const uint8_t *data, size_t len)
+{
+	if (sa->next)
+		return JOURNAL_IGNORED;		/* charon has it no more */
+	switch (m->type) {
+	case HA_IKE_UPDATE:
+		ike_update(j, sa, m, data, len);
+		break;
+	case HA_IKE_MID_INITIATOR:
+		raw_set(j, sa, &sa->mid_i, data, len);
+		break;
+	case HA_IKE_MID_RESPONDER:
+		raw_set(j, sa, &sa->mid_r, data, len);
+		break;
+	case HA_IKE_IV:
+		raw_set(j, sa, &sa->iv, data, len);
+		break;
+	}
+	return JOURNAL_TAKEN;
+}
+
+enum journal_result journal_apply(struct journal *j, const struct ha_msg *m, const uint8_t *data, size_t len)
 {
 	struct journal_sa *sa;
 
@@ -255,27 +407,17 @@ bool journal_apply(struct journal *j, const struct ha_msg *m, const uint8_t *dat
 
 	sa = ha_is_state(m->type) ? journal_find(j, &m->id) : NULL;
 	if (!sa)
-		return false;
+		return m->type == HA_IKE_UPDATE && m->name[0] && j->full ? JOURNAL_REFUSED : JOURNAL_IGNORED;
 	switch (m->type) {
-	case HA_IKE_UPDATE:
-		return ike_update(j, sa, m, data, len);
-	case HA_IKE_MID_INITIATOR:
-		raw_set(j, &sa->mid_i, data, len);
-		return true;
-	case HA_IKE_MID_RESPONDER:
-		raw_set(j, &sa->mid_r, data, len);
-		return true;
-	case HA_IKE_IV:
-		raw_set(j, &sa->iv, data, len);
-		return true;
 	case HA_IKE_DELETE:
-		return ike_delete(j, sa);
+		ike_delete(j, sa);
+		return JOURNAL_TAKEN;
 	case HA_CHILD_ADD:
 		return child_add(j, sa, m, data, len);
 	case HA_CHILD_DELETE:
 		return child_delete(j, sa, m);
 	}
-	return false;
+	return present(j, sa, m, data, len);
 }
 
 static void tell(const struct journal_raw *r, journal_emit emit, void *ctx)
@@ -308,12 +450,7 @@ static void replay_one(const struct journal_sa *sa, journal_emit emit, void *ctx
 
 		tell(&r, emit, ctx);
 	}
-	if (sa->next) {
-		tell(&sa->update, emit, ctx);
-		tell(&sa->vips, emit, ctx);
-	} else {
-		journal_refresh(sa, emit, ctx);
-	}
+	journal_refresh(sa, emit, ctx);
 	TAILQ_FOREACH(c, &sa->children, link)
 		tell(&c->raw, emit, ctx);
 }

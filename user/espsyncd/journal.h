@@ -5,8 +5,13 @@
  * Room: which messages are kept, for how long, and in which order they are told again. Pure: no I/O, no clock. It holds keys,
  * so all of it lives in memory of bytes.h. Only messages of complete IKE SAs may enter: transaction.h decides that.
  *
- * A chain is an IKE SA with those that it replaced by rekeying. An ancestor stays as long as a CHILD SA lives that was made
- * under it, because charon derives that CHILD SA's keys from the ancestor's SK_d; so do all between it and the newest.
+ * A chain is an IKE SA with those that it replaced by rekeying: a tunnel. An ancestor stays as long as a CHILD SA lives that was
+ * made under it, because charon derives that CHILD SA's keys from the ancestor's SK_d. One without goes, wherever in the chain it
+ * stands: its successor says from then on that it replaces the one before it, which moves that one's CHILD SAs on, and has its own
+ * keys from OLD_SKD, which it carries. So a chain is never longer than the tunnel has CHILD SAs, and one.
+ *
+ * What a far end can ask of charon without end is bounded: struct journal_limits. What finds no room is refused, never taken in
+ * the place of something else; the owner is told, and says so.
  */
 #ifndef ESPSYNCD_JOURNAL_H
 #define ESPSYNCD_JOURNAL_H
@@ -19,8 +24,31 @@
 #include "codec.h"
 
 #define JOURNAL_MAX_ADDS	8	/* RFC 9370: one and up to seven additional key exchanges */
+#define JOURNAL_TUNNEL		8192	/* what each tunnel may have, whatever the others have */
 
 struct journal;
+
+/**
+ * struct journal_limits - how much memory may be taken
+ * @tunnel: by one tunnel; it may be exceeded by one IKE SA, for a rekeying is not refused
+ * @all: by all, so long as they have more than JOURNAL_TUNNEL each. There are never more tunnels than have room in it with so much
+ */
+struct journal_limits {
+	size_t tunnel;
+	size_t all;
+};
+
+enum journal_result {
+	JOURNAL_IGNORED,	/* says nothing about an IKE SA that the journal knows, or repeats what it knows */
+	JOURNAL_TAKEN,
+	JOURNAL_REFUSED,	/* an IKE SA or a CHILD SA finds no room */
+};
+
+enum journal_room {
+	JOURNAL_ROOM,
+	JOURNAL_TUNNEL_FULL,	/* the tunnel's own limit */
+	JOURNAL_FULL,		/* that of all */
+};
 
 /**
  * typedef journal_emit - takes one message of a walk
@@ -60,16 +88,18 @@ TAILQ_HEAD(journal_children, journal_child);
  * @prev: the IKE SA that it replaced, if that is still needed
  * @next: the IKE SA that replaced it; NULL: this one lives
  * @deleted: its IKE_DELETE has been told
- * @name: of the connection
+ * @crowded: it lives, and CHILD SAs of it were refused: for which limit
+ * @size: memory that it takes, with its CHILD SAs
+ * @name: of the connection; NULL: it is replaced, or not complete
  * @local: the gateway's address
  * @remote: the far end's
  * @adds: IKE_ADD, several with RFC 9370
  * @n_adds: how many
  * @update: the IKE_UPDATE that names the connection
- * @vips: the IKE_UPDATE with inner addresses
- * @mid_i: newest IKE_MID_INITIATOR
- * @mid_r: newest IKE_MID_RESPONDER
- * @iv: newest IKE_IV
+ * @vips: the IKE_UPDATE with inner addresses, if it lives
+ * @mid_i: newest IKE_MID_INITIATOR, if it lives
+ * @mid_r: newest IKE_MID_RESPONDER, if it lives
+ * @iv: newest IKE_IV, if it lives
  * @children: CHILD SAs made under this IKE SA that live
  */
 struct journal_sa {
@@ -79,7 +109,9 @@ struct journal_sa {
 	struct journal_sa *prev;
 	struct journal_sa *next;
 	bool deleted;
-	char name[HA_NAME_MAX];
+	enum journal_room crowded;
+	size_t size;
+	char *name;
 	struct ha_addr local;
 	struct ha_addr remote;
 	struct journal_raw adds[JOURNAL_MAX_ADDS];
@@ -96,15 +128,26 @@ struct journal *journal_alloc(void);
 void journal_free(struct journal *j);
 
 /**
+ * journal_limit() - from now on the journal is bounded
+ * @j: the journal
+ * @limits: how much it may take
+ *
+ * Not before it has been filled with what another journal holds: that is bounded there, and comes in another order.
+ */
+void journal_limit(struct journal *j, const struct journal_limits *limits);
+
+/**
  * journal_apply() - take a message in
  * @j: the journal
  * @m: the message, read
  * @data: the message, as it travels
  * @len: length of @data
  *
- * Return: false if it says nothing about an IKE SA that the journal knows, or repeats what it knows
+ * Where an IKE SA was refused, so is the IKE_UPDATE that names its connection.
+ *
+ * Return: what became of it
  */
-bool journal_apply(struct journal *j, const struct ha_msg *m, const uint8_t *data, size_t len);
+enum journal_result journal_apply(struct journal *j, const struct ha_msg *m, const uint8_t *data, size_t len);
 
 /**
  * journal_find() - an IKE SA by name
@@ -124,9 +167,23 @@ struct journal_sa *journal_find(const struct journal *j, const struct ike_id *id
  */
 struct journal_sa *journal_next(const struct journal *j, const struct journal_sa *sa);
 
-/* How many IKE SAs live, and how much memory the messages take. */
+/* How many IKE SAs live, and how much memory the journal takes for all: what malloc() takes at most. */
 unsigned int journal_count(const struct journal *j);
 size_t journal_size(const struct journal *j);
+
+/**
+ * journal_room() - is there room for more
+ * @j: the journal
+ * @sa: an IKE SA that lives, for a CHILD SA; NULL: for one more tunnel
+ *
+ * Where something was refused there is room again only when a quarter is free, so that a rekeying for its sake is worth it.
+ *
+ * Return: JOURNAL_ROOM, or which limit it is
+ */
+enum journal_room journal_room(const struct journal *j, const struct journal_sa *sa);
+
+/* An IKE SA that lives and is crowded, or NULL. */
+const struct journal_sa *journal_crowded(const struct journal *j);
 
 /**
  * journal_replay() - tell all that rebuilds one IKE SA with its CHILD SAs, in an order that charon accepts

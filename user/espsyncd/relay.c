@@ -23,8 +23,11 @@ static bool is_ours(void *ctx, const struct ha_addr *local)
 static void on_complete(void *ctx, const struct ha_msg *m, const uint8_t *data, size_t len)
 {
 	struct ledger *l = ctx;
+	enum journal_result result = journal_apply(l->journal, m, data, len);
 
-	if (!journal_apply(l->journal, m, data, len))
+	if (result == JOURNAL_REFUSED)
+		relay_refused(l, m);
+	if (result != JOURNAL_TAKEN)
 		return;
 	if (l->live && !l->r->active && sync_takes_live(l->r->p.sync))
 		relay_inject(l->r, m, data, len);
@@ -63,7 +66,10 @@ enum txn_result ledger_feed(struct ledger *l, const struct ha_msg *m, const uint
 
 void relay_use_ledger(struct relay *r, struct ledger *l)
 {
+	struct journal_limits limits = { (size_t)r->p.c->tunnel_kib << 10, (size_t)r->p.c->journal_mib << 20 };
+
 	ledger_free(r->ledger);
+	journal_limit(l->journal, &limits);
 	r->ledger = l;
 	l->live = true;
 }
@@ -444,6 +450,7 @@ void relay_report(const struct relay *r, struct kernel_report *report)
 	report->missing = sync_missing(r->p.sync, &why);
 	report->applied = report->known - (report->missing < report->known ? report->missing : report->known);
 	report_peers(r, report);
+	relay_report_room(r, report);
 	if (!charon_present(r->p.ch))
 		snprintf(report->text, sizeof(report->text), "charon is not running");
 	else if (charon_silence_ms(r->p.ch) > SILENT_MS)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * relay_priv: what relay.c (roles and this node's charon), relay_send.c (the active side) and relay_take.c (the standby side)
- * share. Nobody else includes it.
+ * relay_priv: what relay.c (roles and this node's charon), relay_send.c (the active side), relay_take.c (the standby side) and
+ * relay_room.c (what finds no room) share. Nobody else includes it.
  */
 #ifndef ESPSYNCD_RELAY_PRIV_H
 #define ESPSYNCD_RELAY_PRIV_H
@@ -112,6 +112,8 @@ struct relay_peer {
  * @applied_seq: standby: last record acknowledged
  * @generation: tokens of an earlier source are void
  * @refused: records refused since the role changed
+ * @said_room_ms: when it was logged that something finds no room in the journal
+ * @unsaid: how often that was not logged since
  */
 struct relay {
 	struct relay_parts p;
@@ -132,6 +134,8 @@ struct relay {
 	uint64_t applied_seq;
 	uint16_t generation;
 	uint64_t refused;
+	uint64_t said_room_ms;
+	unsigned int unsaid;
 };
 
 /* relay.c */
@@ -142,6 +146,10 @@ void relay_use_ledger(struct relay *r, struct ledger *l);
 void relay_tell_state(struct relay *r, unsigned int peer);
 void relay_completed(struct relay *r);
 bool relay_compatible(struct relay *r, unsigned int peer);
+
+/* relay_room.c */
+void relay_refused(struct ledger *l, const struct ha_msg *m);
+void relay_report_room(const struct relay *r, struct kernel_report *report);
 
 /* relay_send.c */
 void relay_pump(struct relay *r, unsigned int peer);

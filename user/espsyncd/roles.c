@@ -276,6 +276,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	struct kernel_report report;
 	struct roles *r = arg;
 	enum espsync_role role;
+	unsigned int unknown;
+	const char *why;
 	int err;
 
 	(void)fd;
@@ -294,10 +296,10 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	if (r->stale && r->target == ACTIVE && r->phase == SETTLED && ++r->ticks >= STALE_TICKS)
 		look_for_stale(r);
 	relay_report(r->p.relay, &report);
-	if (audit_unknown(r->p.audit)) {
-		report.missing += audit_unknown(r->p.audit);
-		snprintf(report.text, sizeof(report.text), "%u IKE SAs are not in the journal yet",
-			 audit_unknown(r->p.audit));
+	unknown = audit_unknown(r->p.audit, &why);
+	if (unknown) {
+		report.missing += unknown;
+		snprintf(report.text, sizeof(report.text), "%s", why);
 	}
 	kernel_report(r->p.kernel, &report);
 }
