@@ -10,10 +10,12 @@
 #include "../../user/espsyncd/transaction.h"
 #include "fuzz.h"
 
-/* What malloc() may take for it. */
+/* What malloc() takes for it. */
 static inline size_t piece(size_t len)
 {
-	return len ? len + 24 : 0;
+	size_t n = (len + 23) / 16 * 16;
+
+	return !len ? 0 : n < 32 ? 32 : n;
 }
 
 static inline size_t raw_size(const struct journal_raw *r)
@@ -33,7 +35,7 @@ static inline size_t sa_size(const struct journal *j, const struct journal_sa *s
 	must(sa->update.len && (sa->next ? !sa->name : sa->name && *sa->name));
 	for (int i = 0; i < sa->n_adds; i++)
 		n += raw_size(&sa->adds[i]);
-	n += piece(sizeof(*sa)) + piece(sa->name ? strlen(sa->name) + 1 : 0);
+	n += piece(sizeof(*sa)) + piece(sa->n_adds * sizeof(*sa->adds)) + piece(sa->name ? strlen(sa->name) + 1 : 0);
 	TAILQ_FOREACH(c, &sa->children, link)
 		n += piece(sizeof(*c)) + raw_size(&c->raw);
 	must(n == sa->size);

@@ -6,7 +6,6 @@
 #include "journal.h"
 
 #define BUCKETS		4096
-#define MALLOC_COST	24	/* of each piece, at most: what malloc() keeps in front of it, and rounds up */
 
 TAILQ_HEAD(sa_list, journal_sa);
 
@@ -25,9 +24,12 @@ static unsigned int bucket_of(const struct ike_id *id)
 	return (id->spi_i[0] << 8 ^ id->spi_i[7] ^ id->spi_r[7] << 4 ^ id->spi_r[0]) % BUCKETS;
 }
 
+/* What malloc() takes for a piece: eight bytes in front, in steps of 16, 32 at least. */
 static size_t cost(size_t len)
 {
-	return len ? len + MALLOC_COST : 0;
+	size_t piece = (len + 8 + 15) / 16 * 16;
+
+	return !len ? 0 : piece < 32 ? 32 : piece;
 }
 
 static void grow(struct journal *j, struct journal_sa *sa, size_t len)
@@ -99,6 +101,31 @@ static void child_free(struct journal *j, struct journal_sa *sa, struct journal_
 	secret_free(c, sizeof(*c));
 }
 
+/* Nearly all IKE SAs have one, so there is no room for more in advance. */
+static void add_keys(struct journal *j, struct journal_sa *sa, const uint8_t *data, size_t len)
+{
+	size_t before = sa->n_adds * sizeof(*sa->adds), after = before + sizeof(*sa->adds);
+	struct journal_raw *more = secret_alloc(after);
+
+	if (before)
+		memcpy(more, sa->adds, before);
+	secret_free(sa->adds, before);
+	shrink(j, sa, before);
+	grow(j, sa, after);
+	sa->adds = more;
+	raw_set(j, sa, &sa->adds[sa->n_adds++], data, len);
+}
+
+static void free_keys(struct journal *j, struct journal_sa *sa)
+{
+	size_t size = sa->n_adds * sizeof(*sa->adds);
+
+	while (sa->n_adds)
+		raw_set(j, sa, &sa->adds[--sa->n_adds], NULL, 0);
+	shrink(j, sa, size);
+	secret_free(sa->adds, size);
+}
+
 /* What is of no use once the IKE SA is replaced. */
 static void forget_present(struct journal *j, struct journal_sa *sa)
 {
@@ -112,12 +139,9 @@ static void forget_present(struct journal *j, struct journal_sa *sa)
 /* Of an IKE SA that stands in no chain any more. */
 static void sa_free(struct journal *j, struct journal_sa *sa)
 {
-	int i;
-
 	while (!TAILQ_EMPTY(&sa->children))
 		child_free(j, sa, TAILQ_FIRST(&sa->children));
-	for (i = 0; i < sa->n_adds; i++)
-		raw_set(j, sa, &sa->adds[i], NULL, 0);
+	free_keys(j, sa);
 	raw_set(j, sa, &sa->update, NULL, 0);
 	forget_present(j, sa);
 	shrink(j, sa, sizeof(*sa));
@@ -263,7 +287,7 @@ static enum journal_result ike_add(struct journal *j, const struct ha_msg *m, co
 	}
 	if (!sa)
 		sa = sa_add(j, &m->id, old);
-	raw_set(j, sa, &sa->adds[sa->n_adds++], data, len);
+	add_keys(j, sa, data, len);
 	return JOURNAL_TAKEN;
 }
 

@@ -114,7 +114,7 @@ struct journal_sa {
 	char *name;
 	struct ha_addr local;
 	struct ha_addr remote;
-	struct journal_raw adds[JOURNAL_MAX_ADDS];
+	struct journal_raw *adds;
 	int n_adds;
 	struct journal_raw update;
 	struct journal_raw vips;
@@ -167,7 +167,7 @@ struct journal_sa *journal_find(const struct journal *j, const struct ike_id *id
  */
 struct journal_sa *journal_next(const struct journal *j, const struct journal_sa *sa);
 
-/* How many IKE SAs live, and how much memory the journal takes for all: what malloc() takes at most. */
+/* How many IKE SAs live, and how much memory the journal takes for all, as malloc() counts. */
 unsigned int journal_count(const struct journal *j);
 size_t journal_size(const struct journal *j);
 
