@@ -7,7 +7,6 @@
  */
 // SOURCES: ../../user/espsyncd/codec.c ../../user/espsyncd/bytes.c ../../user/espsyncd/journal.c ../../user/espsyncd/transaction.c
 #include <stdlib.h>
-#include <time.h>
 
 #include "../../user/espsyncd/journal.h"
 #include "../../user/espsyncd/transaction.h"
@@ -319,9 +318,9 @@ static void to_model(void *ctx, const struct ha_msg *m, const uint8_t *data, siz
 static bool random_histories(void)
 {
 	struct txn_rules rules = { .max_groups = 8, .max_age_ms = 1000, .is_ours = is_ours, .emit = to_model };
-	unsigned int seed = time(NULL);
+	unsigned int seed = ktap_seed();
 
-	ktap_diag("seed %u", seed);
+	ktap_diag("UNIT_SEED=%u", seed);
 	srand(seed);
 	for (int round = 0; round < 3000; round++) {
 		uint8_t at[4] = { 0 };		/* the IKE SA that tunnel i is at */

@@ -14,7 +14,7 @@
 #include "../../user/espsyncd/codec.h"
 
 struct wire {
-	uint8_t b[512];
+	uint8_t b[1024];
 	size_t n;
 };
 

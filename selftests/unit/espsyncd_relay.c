@@ -238,6 +238,76 @@ static bool a_long_journal_gets_its_time(void)
 	/* It stands still. */
 	ticks(3001);
 	ktap_expect(relay_is_complete(it));
+	return true;
+}
+
+static void becomes_a_source(void)
+{
+	fresh();
+	relay_activate(it, false);
+	ticks(1001);
+	segment = CHARON_ACTIVE;
+	warning[0] = 0;
+}
+
+static bool says(const char *sentence)
+{
+	bool same = !strncmp(warning, sentence, strlen(sentence));
+
+	if (!same)
+		ktap_diag("says '%s', not '%s'", warning, sentence);
+	warning[0] = 0;
+	return same;
+}
+
+static bool reports(const char *text)
+{
+	struct kernel_report report;
+
+	relay_report(it, &report);
+	if (strcmp(report.text, text))
+		ktap_diag("reports '%s', not '%s'", report.text, text);
+	return !strcmp(report.text, text);
+}
+
+/* Each tunnel has 8 KiB here. */
+static bool a_child_sa_without_room_is_named(void)
+{
+	becomes_a_source();
+	ktap_expect(meets(0, false) && meets(1, false));
+	charon_says(ike_add(1, 0));
+	charon_says(ike_update(1, "office", 1));
+	for (uint32_t spi = 1; !warning[0] && spi < 1000; spi++)
+		charon_says(child(1, HA_CHILD_ADD, spi));
+	ktap_expect(says("no room in the journal for a CHILD SA of connection office, far end 198.51.100.1: not carried (raise tunnel_kib; 0 more"));
+	/* Not more often than anybody reads. */
+	for (int i = 0; i < 50; i++)
+		charon_says(child(1, HA_CHILD_ADD, 2000 + i));
+	ktap_expect(!warning[0]);
+	clock_ms += 10000;
+	charon_says(child(1, HA_CHILD_ADD, 3000));
+	ktap_expect(says("no room in the journal for a CHILD SA of connection office, far end 198.51.100.1: not carried (raise tunnel_kib; 50 more"));
+	ktap_expect(reports("no room in the journal (raise tunnel_kib): CHILD SAs of office with 198.51.100.1"));
+	/* Whoever takes over says it of its own journal, when it has seen what charon has. */
+	relay_deactivate(it);
+	ktap_expect(reports(""));
+	return true;
+}
+
+/* There are 128 tunnels here. */
+static bool an_ike_sa_without_room_is_named(void)
+{
+	becomes_a_source();
+	for (uint32_t n = 1; n <= 128; n++) {
+		charon_says(ike_add(n, 0));
+		charon_says(ike_update(n, "office", 1));
+	}
+	ktap_expect(!warning[0] && journal_count(relay_truth(it)) == 128);
+	charon_says(ike_add(129, 0));
+	ktap_expect(!warning[0]);
+	charon_says(ike_update(129, "home", 1));
+	ktap_expect(says("no room in the journal for an IKE SA of connection home, far end 198.51.100.1: not carried (raise journal_mib; 0 more"));
+	ktap_expect(journal_count(relay_truth(it)) == 128);
 	relay_free(it);
 	it = NULL;
 	return true;
@@ -250,6 +320,8 @@ static const struct ktap_case cases[] = {
 	{ "one that has none does not end another's giving", one_that_has_none_does_not_end_anothers_giving },
 	{ "nobody has one", nobody_has_one },
 	{ "a long journal gets its time", a_long_journal_gets_its_time },
+	{ "a CHILD SA without room is named", a_child_sa_without_room_is_named },
+	{ "an IKE SA without room is named", an_ike_sa_without_room_is_named },
 };
 
 KTAP_MAIN(cases)

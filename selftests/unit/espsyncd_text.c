@@ -23,6 +23,8 @@ static bool takes_a_configuration(void)
 	ktap_expect(!config_parse(&c, "f", GOOD "[vrrp] # x\n instance=a b \n[limits]\nhold_s = 5 # s", error));
 	ktap_expect(c.node == 1 && c.n_peers == 1 && c.peers[0].node == 2 && c.peers[0].port == 4521 && c.hold_s == 5);
 	ktap_expect(!strcmp(c.instance, "a b") && c.n_addrs == 1 && c.addrs[0].bytes[3] == 1);
+	ktap_expect(c.tunnel_kib == 256 && c.journal_mib == 1024);
+	ktap_expect(!config_parse(&c, "f", GOOD "[limits]\ntunnel_kib = 8\njournal_mib = 1", error) && c.tunnel_kib == 8 && c.journal_mib == 1);
 	return true;
 }
 
@@ -49,6 +51,7 @@ static const struct {
 	{ "[charon]\nhelper = ::1", "f:2: helper is '::1' (give an IPv4 address" },
 	{ "[charon]\nfifo = run/x", "f:2: fifo must be an absolute path" },
 	{ "[group 0]\naddresses = 1.2.3", "f:2: '1.2.3' is no address" },
+	{ "[limits]\ntunnel_kib = 7", "f:2: tunnel_kib is '7' (give a number from 8 to 65536)" },
 	{ "[vrrp]\ninstance = \"x\"", "f:2: instance must be a name" },
 	{ GOOD "[peer 1]\naddress = 10.99.0.3", "f:9: peer 1 is this node" },
 	{ GOOD "[peer 3]", "f:9: peer 3 has no address" },

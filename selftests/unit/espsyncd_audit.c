@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * espsyncd_audit.c - user/espsyncd's audit: what it has rekeyed because the journal lacks it, and what it only names because there is no room.
+ *
+ * Job: what charon lists and what the journal has, one after another, each looked at twice, for once it may be on its way.
+ */
+// SOURCES: ../../user/espsyncd/audit.c ../../user/espsyncd/journal.c ../../user/espsyncd/codec.c ../../user/espsyncd/bytes.c ../../user/espsyncd/config.c
+#include "../../user/espsyncd/audit.h"
+#include "../fuzz/noevents.h"
+#include "espsyncd_messages.h"
+#include "espsyncd_quiet.h"
+#include "ktap.h"
+
+static const struct config config = { .n_addrs = 1, .addrs = { { 4, { 192, 0, 2, 1 } } } };
+static struct journal *journal;
+static struct audit *it;
+
+/* What charon lists: IKE SAs from 1 on, all CHILD SAs under the first. */
+static unsigned int n_ike, n_child;
+static struct vici_child children[1000];
+static unsigned int rekeyed_ike, rekeyed_child;
+
+/* ---- what audit calls ---- */
+
+void vici_list_sas(struct vici *v, void (*each)(void *ctx, const struct vici_sa *sa), void (*done)(void *ctx, bool ok), void *ctx)
+{
+	(void)v;
+	for (unsigned int n = 1; n <= n_ike; n++) {
+		struct vici_sa sa = { .name = "office", .state = "ESTABLISHED", .local = "192.0.2.1", .unique = n, .id = name(n) };
+
+		sa.children = children;
+		sa.n_children = n == 1 ? n_child : 0;
+		each(ctx, &sa);
+	}
+	done(ctx, true);
+}
+
+void vici_sas_add(struct bytes *sas, const struct vici_sa *sa)
+{
+	bytes_add(sas, sa, sizeof(*sa));
+}
+
+void vici_sas_free(struct bytes *sas)
+{
+	bytes_free(sas);
+}
+
+const struct journal *relay_journal(void *relay)
+{
+	(void)relay;
+	return journal;
+}
+
+bool relay_is_auditable(const struct relay *r)
+{
+	(void)r;
+	return true;
+}
+
+bool relay_is_held(const struct relay *r, const struct ike_id *id)
+{
+	(void)r, (void)id;
+	return false;
+}
+
+void relay_local_message(struct relay *r, const struct ha_msg *m, const uint8_t *data, size_t len)
+{
+	(void)r;
+	journal_apply(journal, m, data, len);
+}
+
+void rekey_add(struct rekey *r, bool ike, uint32_t unique)
+{
+	(void)r, (void)unique;
+	*(ike ? &rekeyed_ike : &rekeyed_child) += 1;
+}
+
+/* ---- the cases' words ---- */
+
+static bool said(struct wire w)
+{
+	struct ha_msg m;
+
+	return ha_parse(&m, w.b, w.n) == HA_OK && journal_apply(journal, &m, w.b, w.n) == JOURNAL_TAKEN;
+}
+
+static void establish(uint32_t n)
+{
+	said(ike_add(n, 0));
+	said(ike_update(n, "office", 1));
+}
+
+/* Room for 8 tunnels, of 16 KiB at most; the first is there. */
+static void fresh(void)
+{
+	if (it)
+		audit_free(it);
+	journal_free(journal);
+	journal = journal_alloc();
+	journal_limit(journal, &(struct journal_limits){ 2 * JOURNAL_TUNNEL, 8 * JOURNAL_TUNNEL });
+	it = audit_alloc(NULL, &config, NULL, NULL, NULL);
+	for (uint32_t spi = 0; spi < 1000; spi++)
+		children[spi] = (struct vici_child){ .unique = spi, .spi_in = spi, .installed = true };
+	n_ike = 1;
+	n_child = 0;
+	establish(1);
+}
+
+static void looks_twice(void)
+{
+	rekeyed_ike = rekeyed_child = 0;
+	event_calls(-1, 0, it);
+	event_calls(-1, 0, it);
+}
+
+static unsigned int unknown(const char *why)
+{
+	const char *said;
+	unsigned int n = audit_unknown(it, &said);
+
+	if (n && strcmp(said, why)) {
+		ktap_diag("says '%s', not '%s'", said, why);
+		return -1;
+	}
+	return n;
+}
+
+static bool what_the_journal_lacks_is_rekeyed(void)
+{
+	fresh();
+	n_ike = 3;
+	n_child = 2;
+	said(child(1, HA_CHILD_ADD, 1));
+	looks_twice();
+	ktap_expect(rekeyed_ike == 2 && rekeyed_child == 1 && unknown("2 IKE SAs are not in the journal yet") == 2);
+	return true;
+}
+
+static bool what_charon_lacks_goes(void)
+{
+	fresh();
+	establish(2);
+	said(child(1, HA_CHILD_ADD, 5));
+	looks_twice();
+	looks_twice();
+	ktap_expect(!rekeyed_ike && !rekeyed_child && journal_count(journal) == 1);
+	ktap_expect(!journal_child_find(journal_next(journal, NULL), 5, NULL));
+	return true;
+}
+
+static bool what_has_no_room_is_not_rekeyed(void)
+{
+	struct journal_sa *sa;
+	uint32_t spi = 0;
+
+	fresh();
+	while (said(child(1, HA_CHILD_ADD, spi)))
+		spi++;
+	sa = journal_next(journal, NULL);
+	n_child = spi + 10;
+	looks_twice();
+	ktap_expect(!rekeyed_child && journal_crowded(journal) == sa);
+	/* They go, all but two for which there is room again then. */
+	for (uint32_t i = 0; i < spi / 2; i++) {
+		said(child(1, HA_CHILD_DELETE, i));
+		children[i].installed = false;
+	}
+	n_child = spi + 2;
+	looks_twice();
+	ktap_expect(rekeyed_child == 2 && !journal_crowded(journal));
+	return true;
+}
+
+/* The helper may have begun when they were there already, and the journal come from another: nothing was ever refused. */
+static bool it_is_crowded_when_there_are_more_than_have_room(void)
+{
+	uint32_t spi = 0;
+
+	fresh();
+	while (journal_room(journal, journal_next(journal, NULL)) == JOURNAL_ROOM) {
+		journal_limit(journal, &(struct journal_limits){ 1 << 20, 1 << 20 });
+		said(child(1, HA_CHILD_ADD, spi++));
+		journal_limit(journal, &(struct journal_limits){ 2 * JOURNAL_TUNNEL, 8 * JOURNAL_TUNNEL });
+	}
+	n_child = spi + 1;
+	looks_twice();
+	ktap_expect(!rekeyed_child && journal_crowded(journal));
+	n_child = spi;
+	looks_twice();
+	ktap_expect(!journal_crowded(journal));
+	return true;
+}
+
+static bool ike_sas_without_room_are_not_rekeyed(void)
+{
+	fresh();
+	for (n_ike = 1; n_ike <= 10; n_ike++)
+		establish(n_ike);
+	n_ike = 10;
+	looks_twice();
+	ktap_expect(!rekeyed_ike && journal_count(journal) == 8);
+	ktap_expect(unknown("no room in the journal (raise journal_mib) for 2 IKE SAs, one of them of connection office") == 2);
+	audit_free(it);
+	journal_free(journal), journal = NULL;
+	return true;
+}
+
+static const struct ktap_case cases[] = {
+	{ "what the journal lacks is rekeyed", what_the_journal_lacks_is_rekeyed },
+	{ "what charon lacks goes", what_charon_lacks_goes },
+	{ "what has no room is not rekeyed", what_has_no_room_is_not_rekeyed },
+	{ "it is crowded when there are more than have room", it_is_crowded_when_there_are_more_than_have_room },
+	{ "IKE SAs without room are not rekeyed", ike_sas_without_room_are_not_rekeyed },
+};
+
+KTAP_MAIN(cases)
