@@ -195,9 +195,10 @@ class Helper:
         with open(os.open(key, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="ascii") as f:
             f.write(secrets.token_hex(32))
         with open(f"{self.dir}/conf", "w", encoding="ascii") as f:
-            f.write(f"[node]\nnumber = 1\nkey_file = {key}\n[link]\nlocal = 127.0.0.1\n[peer 2]\naddress = 127.0.0.3\n[charon]\nfifo = {self.dir}/ha\n"
-                    f"vici = {self.dir}/vici\n[group 0]\naddresses = 192.0.2.1\n[vrrp]\nnotify_fifo = {self.dir}/notify\ntrack_file = {self.dir}/track\n"
-                    f"[limits]\nbuffer_mib = 1\ntunnel_kib = 8\n")
+            print("[node]", "number = 1", f"key_file = {key}", "[link]", "local = 127.0.0.1", "[peer 2]", "address = 127.0.0.3",
+                  "[charon]", f"fifo = {self.dir}/ha", f"vici = {self.dir}/vici", "[group 0]", "addresses = 192.0.2.1",
+                  "[vrrp]", f"notify_fifo = {self.dir}/notify", f"track_file = {self.dir}/track",
+                  "[limits]", "buffer_mib = 1", "tunnel_kib = 8", sep="\n", file=f)
         with open(f"{self.dir}/log", "w", encoding="ascii") as out:
             self.proc = subprocess.Popen([f"{TOP}/user/espsyncd/espsyncd", "-f", "-c", f"{self.dir}/conf"], stdout=out, stderr=out)
         defer(self.end)

@@ -2,13 +2,12 @@
 /*
  * espsyncd_journal_memory.c - how much memory user/espsyncd's journal takes, where it ends, and that no key is left in what it gave back.
  *
- * Job: the heap is counted as malloc() counts it, from below. Every piece that is given back is searched for a secret.
+ * Job: a tunnel's life as a helper hears of it, with messages as long as charon's; what it takes and leaves is counted by espsyncd_heap.h.
  */
 // SOURCES: ../../user/espsyncd/codec.c ../../user/espsyncd/bytes.c ../../user/espsyncd/journal.c ../../user/espsyncd/transaction.c
 // SOURCES: ../../user/espsyncd/stream.c
 // LIBS: -Wl,--wrap=calloc -Wl,--wrap=free
-#define _GNU_SOURCE
-#include <malloc.h>
+#include "espsyncd_heap.h"
 
 #include "../../user/espsyncd/bytes.h"
 #include "../../user/espsyncd/journal.h"
@@ -17,45 +16,6 @@
 #include "espsyncd_messages.h"
 #include "ktap.h"
 #include "random.h"
-
-/* ---- the heap ---- */
-
-#define SECRET	0xd5	/* in all bytes of each secret, and eight times in a row nowhere else */
-
-static size_t heap;
-static unsigned int left_behind;
-
-void *__real_calloc(size_t n, size_t size);
-void __real_free(void *p);
-void *__wrap_calloc(size_t n, size_t size);
-void __wrap_free(void *p);
-
-/* Eight bytes in front, in pieces of 16, 32 at least; the sanitizer's malloc() says the size that was asked for. */
-static size_t piece(void *p)
-{
-	size_t n = (malloc_usable_size(p) + 8 + 15) / 16 * 16;
-
-	return n < 32 ? 32 : n;
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	void *p = __real_calloc(n, size);
-
-	heap += p ? piece(p) : 0;
-	return p;
-}
-
-void __wrap_free(void *p)
-{
-	static const uint8_t secret[8] = { SECRET, SECRET, SECRET, SECRET, SECRET, SECRET, SECRET, SECRET };
-
-	if (!p)
-		return;
-	heap -= piece(p);
-	left_behind += memmem(p, malloc_usable_size(p), secret, sizeof(secret)) != NULL;
-	__real_free(p);
-}
 
 /* ---- messages as long as charon's ---- */
 
