@@ -207,28 +207,25 @@ static void put_set(struct nl_msg *msg, const struct group *group)
 	put_select(msg, group);
 }
 
+static void put_id(struct nl_msg *msg, const void *arg)
+{
+	const struct group *group = arg;
+
+	knl_put_u32(msg, ESPSYNC_A_GROUP_ID, group->id);
+}
+
+static void put_group(struct nl_msg *msg, const void *arg)
+{
+	put_id(msg, arg);
+	put_set(msg, arg);
+}
+
 static int group_send(const struct cli *cli, const char *what, uint8_t cmd, const struct group *group)
 {
-	struct nlattr *nest;
-	struct nl_msg *msg;
 	char name[32];
-	struct knl nl;
-	int err;
 
-	err = knl_open(&nl, cli, what);
-	if (!err) {
-		msg = knl_request(&nl, cmd);
-		nest = knl_nest(msg, ESPSYNC_A_GROUP);
-		knl_put_u32(msg, ESPSYNC_A_GROUP_ID, group->id);
-		if (cmd == ESPSYNC_CMD_GROUP_SET)
-			put_set(msg, group);
-		knl_nest_end(msg, nest);
-		snprintf(name, sizeof(name), "group %u", group->id);
-		if (knl_send_and_wait(&nl, msg, NULL, NULL))
-			err = knl_refused(&nl, name);
-	}
-	knl_close(&nl);
-	return err;
+	snprintf(name, sizeof(name), "group %u", group->id);
+	return knl_order(cli, what, cmd, ESPSYNC_A_GROUP, name, cmd == ESPSYNC_CMD_GROUP_SET ? put_group : put_id, group);
 }
 
 static const struct words verbs = WORDS("set", "del");

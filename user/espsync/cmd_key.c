@@ -13,28 +13,26 @@
 #include "parse.h"
 #include "word.h"
 
-static int key_send(const struct cli *cli, const char *what, uint8_t cmd, uint32_t number, const uint8_t *secret)
-{
-	struct nlattr *nest;
-	struct nl_msg *msg;
-	char name[32];
-	struct knl nl;
-	int err;
+struct key {
+	uint32_t number;
+	const uint8_t *secret; /* NULL: not told */
+};
 
-	err = knl_open(&nl, cli, what);
-	if (!err) {
-		msg = knl_request(&nl, cmd);
-		nest = knl_nest(msg, ESPSYNC_A_KEY);
-		knl_put_u8(msg, ESPSYNC_A_KEY_NUMBER, (uint8_t)number);
-		if (secret)
-			knl_put(msg, ESPSYNC_A_KEY_SECRET, secret, ESPSYNC_KEY_LEN);
-		knl_nest_end(msg, nest);
-		snprintf(name, sizeof(name), "key %u", number);
-		if (knl_send_and_wait(&nl, msg, NULL, NULL))
-			err = knl_refused(&nl, name);
-	}
-	knl_close(&nl);
-	return err;
+static void put_key(struct nl_msg *msg, const void *arg)
+{
+	const struct key *key = arg;
+
+	knl_put_u8(msg, ESPSYNC_A_KEY_NUMBER, (uint8_t)key->number);
+	if (key->secret)
+		knl_put(msg, ESPSYNC_A_KEY_SECRET, key->secret, ESPSYNC_KEY_LEN);
+}
+
+static int key_send(const struct cli *cli, const char *what, uint8_t cmd, const struct key *key)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "key %u", key->number);
+	return knl_order(cli, what, cmd, ESPSYNC_A_KEY, name, put_key, key);
 }
 
 static int key_add(const struct cli *cli, const char *what, uint32_t number, int argc, char **argv)
@@ -49,7 +47,7 @@ static int key_add(const struct cli *cli, const char *what, uint32_t number, int
 	if (!err)
 		err = keyfile_read(what, opts[0].v[0], secret);
 	if (!err)
-		err = key_send(cli, what, ESPSYNC_CMD_KEY_ADD, number, secret);
+		err = key_send(cli, what, ESPSYNC_CMD_KEY_ADD, &(struct key){ number, secret });
 	explicit_bzero(secret, sizeof(secret));
 	return err;
 }
@@ -78,5 +76,5 @@ int cmd_key(const struct cli *cli, int argc, char **argv)
 		return key_add(cli, titles[verb], number, argc - 2, argv + 2);
 	if (argc > 2)
 		return fail(BAD, titles[verb], NULL, "too many words");
-	return key_send(cli, titles[verb], verb == USE ? ESPSYNC_CMD_KEY_USE : ESPSYNC_CMD_KEY_DEL, number, NULL);
+	return key_send(cli, titles[verb], verb == USE ? ESPSYNC_CMD_KEY_USE : ESPSYNC_CMD_KEY_DEL, &(struct key){ number, NULL });
 }

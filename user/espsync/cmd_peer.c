@@ -10,60 +10,55 @@
 #include "parse.h"
 #include "word.h"
 
-/* @addr, @port: NODE_LINKS of them, or NULL */
-static int peer_send(const struct cli *cli, const char *what, uint8_t cmd, uint32_t node, const struct addr *addr,
-		     const uint32_t *port)
-{
-	struct nlattr *nest;
-	struct nl_msg *msg;
-	char name[32];
-	struct knl nl;
-	int err;
+struct peer {
+	uint32_t node, port[NODE_LINKS];
+	struct addr addr[NODE_LINKS];
+};
 
-	err = knl_open(&nl, cli, what);
-	if (!err) {
-		msg = knl_request(&nl, cmd);
-		nest = knl_nest(msg, ESPSYNC_A_PEER);
-		knl_put_u8(msg, ESPSYNC_A_PEER_NODE, (uint8_t)node);
-		for (int i = 0; addr && i < NODE_LINKS && addr[i].len; i++) {
-			knl_put_addr(msg, i ? ESPSYNC_A_PEER_ADDR2 : ESPSYNC_A_PEER_ADDR, &addr[i]);
-			if (port[i])
-				knl_put_be16(msg, i ? ESPSYNC_A_PEER_PORT2 : ESPSYNC_A_PEER_PORT, (uint16_t)port[i]);
-		}
-		knl_nest_end(msg, nest);
-		snprintf(name, sizeof(name), "peer %u", node);
-		if (knl_send_and_wait(&nl, msg, NULL, NULL))
-			err = knl_refused(&nl, name);
+static void put_peer(struct nl_msg *msg, const void *arg)
+{
+	const struct peer *peer = arg;
+
+	knl_put_u8(msg, ESPSYNC_A_PEER_NODE, (uint8_t)peer->node);
+	for (int i = 0; i < NODE_LINKS && peer->addr[i].len; i++) {
+		knl_put_addr(msg, i ? ESPSYNC_A_PEER_ADDR2 : ESPSYNC_A_PEER_ADDR, &peer->addr[i]);
+		if (peer->port[i])
+			knl_put_be16(msg, i ? ESPSYNC_A_PEER_PORT2 : ESPSYNC_A_PEER_PORT, (uint16_t)peer->port[i]);
 	}
-	knl_close(&nl);
-	return err;
+}
+
+static int peer_send(const struct cli *cli, const char *what, uint8_t cmd, const struct peer *peer)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "peer %u", peer->node);
+	return knl_order(cli, what, cmd, ESPSYNC_A_PEER, name, put_peer, peer);
 }
 
 static int peer_add(const struct cli *cli, int argc, char **argv)
 {
 	static const char what[] = "peer add";
-	uint32_t node, port[NODE_LINKS] = { 0 };
-	struct addr addr[NODE_LINKS] = { { .len = 0 } };
+	struct peer peer = { .node = 0 };
 	int err;
 
 	if (argc < 2)
 		return fail(BAD, what, "espsync peer add NODE ADDR[:PORT] [ADDR2[:PORT]]", "something is missing");
-	err = parse_u32(what, "node", argv[0], 1, ESPSYNC_MAX_NODE, &node);
+	err = parse_u32(what, "node", argv[0], 1, ESPSYNC_MAX_NODE, &peer.node);
 	if (!err)
-		err = parse_links(what, argc - 1, argv + 1, addr, port);
-	return err ? err : peer_send(cli, what, ESPSYNC_CMD_PEER_ADD, node, addr, port);
+		err = parse_links(what, argc - 1, argv + 1, peer.addr, peer.port);
+	return err ? err : peer_send(cli, what, ESPSYNC_CMD_PEER_ADD, &peer);
 }
 
 static int peer_del(const struct cli *cli, int argc, char **argv)
 {
 	static const char what[] = "peer del";
-	uint32_t node;
+	struct peer peer = { .node = 0 };
 	int err;
 
 	if (argc != 1)
 		return fail(BAD, what, "espsync peer del NODE", "%s", argc ? "too many words" : "the node is missing");
-	err = parse_u32(what, "node", argv[0], 1, ESPSYNC_MAX_NODE, &node);
-	return err ? err : peer_send(cli, what, ESPSYNC_CMD_PEER_DEL, node, NULL, NULL);
+	err = parse_u32(what, "node", argv[0], 1, ESPSYNC_MAX_NODE, &peer.node);
+	return err ? err : peer_send(cli, what, ESPSYNC_CMD_PEER_DEL, &peer);
 }
 
 static const struct words verbs = WORDS("add", "del");

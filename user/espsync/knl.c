@@ -284,6 +284,26 @@ int knl_refused(const struct knl *nl, const char *name)
 	return fail(code, nl->what, remedy, "%s", why);
 }
 
+int knl_order(const struct cli *cli, const char *what, uint8_t cmd, int type, const char *name, knl_fill_t *fill, const void *arg)
+{
+	struct nlattr *nest;
+	struct nl_msg *msg;
+	struct knl nl;
+	int err;
+
+	err = knl_open(&nl, cli, what);
+	if (!err) {
+		msg = knl_request(&nl, cmd);
+		nest = knl_nest(msg, type);
+		fill(msg, arg);
+		knl_nest_end(msg, nest);
+		if (knl_send_and_wait(&nl, msg, NULL, NULL))
+			err = knl_refused(&nl, name);
+	}
+	knl_close(&nl);
+	return err;
+}
+
 void knl_put(struct nl_msg *msg, int type, const void *data, size_t len)
 {
 	if (nla_put(msg, type, (int)len, data))

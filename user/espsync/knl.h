@@ -110,6 +110,27 @@ int knl_array(struct knl *nl, struct nl_msg *msg, const struct object *object, j
 int knl_refused(const struct knl *nl, const char *name);
 
 /**
+ * typedef knl_fill_t - puts what is to be said of an object into its nest
+ * @msg: the request
+ * @arg: the object
+ */
+typedef void knl_fill_t(struct nl_msg *msg, const void *arg);
+
+/**
+ * knl_order() - one request about one object, from the socket's opening to its end
+ * @cli: which namespace
+ * @what: the command, for refusals
+ * @cmd: enum espsync_cmd
+ * @type: of the object's nest, enum espsync_attr
+ * @name: the object, for refusals
+ * @fill: puts into the nest
+ * @arg: its argument
+ *
+ * Return: an exit code, after having said why if it is not 0.
+ */
+int knl_order(const struct cli *cli, const char *what, uint8_t cmd, int type, const char *name, knl_fill_t *fill, const void *arg);
+
+/**
  * knl_put() - add an attribute; a request that does not fit into its message ends the program
  * @msg: the request
  * @type: the attribute
