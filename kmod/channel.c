@@ -316,8 +316,6 @@ static void look(struct es_net *es, struct es_sa *sa)
 		es_sa_set_todo(es, sa);
 	}
 	es_in_listen(sa);
-	if (g->gap_doubt)
-		es_out_gap(es, sa);
 	es_out_update(es, sa);
 }
 
@@ -366,12 +364,12 @@ static void release(struct es_net *es, struct es_sa *sa, bool open)
 		xfrm_state_put(x);
 }
 
-/* The group does not cover it any more: peers are told, and it goes on by itself. */
+/* The group does not cover it any more: peers are told, and it goes on by itself. Not a standby's, whose owner may still send. */
 static void dismiss(struct es_net *es, struct es_sa *sa)
 {
 	struct xfrm_state *x;
 
-	es_out_release(es, sa, true);
+	es_out_release(es, sa, sa->g->role != ESPSYNC_ROLE_STANDBY);
 	spin_lock_bh(&es->sa_lock);
 	x = sa->x;
 	WRITE_ONCE(sa->x, NULL);
@@ -490,6 +488,17 @@ static bool busy(struct es_net *es)
 	return false;
 }
 
+/* How long the thread may sleep if nothing wakes it. */
+static u64 rest_us(struct es_net *es)
+{
+	struct es_peer *p;
+
+	list_for_each_entry(p, &es->peers, list)
+		if (p->paced)
+			return es->cfg.tick_us;
+	return busy(es) ? max(es->cfg.tick_us, min_t(u32, es->interval_us, ES_IDLE_US)) : ES_IDLE_US;
+}
+
 static void round_of(struct es_net *es)
 {
 	struct es_peer *p;
@@ -542,7 +551,7 @@ static int channel_thread(void *data)
 			es_rx_discard(es);
 		es_km_put_old(es);
 		flooded = queued(es) >= ES_RX_MANY;
-		sleep_us = busy(es) ? max(es->cfg.tick_us, min_t(u32, es->interval_us, ES_IDLE_US)) : ES_IDLE_US;
+		sleep_us = rest_us(es);
 		mutex_unlock(&es->lock);
 		cond_resched();
 		if (flooded)	/* this thread goes before everybody else: leave them some time */

@@ -21,6 +21,7 @@
 #include "compat.h"
 #include "lease.h"
 #include "pace.h"
+#include "rate.h"
 #include "session.h"
 #include "sock.h"
 #include "window.h"
@@ -62,6 +63,11 @@
 #define ES_TOMB_MS	60000		/* how long a dead SA's numbers are kept at least */
 #define ES_ORPHAN_MS	86400000	/* ... and those of one that nobody said is gone: longer than SAs live */
 #define ES_EVICT_MAX_MS	600000u
+#define ES_INTERVAL_MAX_US	60000000u	/* that a peer's word is taken for */
+#define ES_RECORDS_MIN	1000u
+#define ES_RECORDS_MAX	10000000u
+#define ES_RATE_MIN_KBIT	64u
+#define ES_RATE_MAX_KBIT	10000000u
 #define ES_TICK_MAX_US	10000u
 #define ES_NOTICE_MIN_MS	50	/* dead_ms and detect_ms: some of the longest sleeps between two ticks */
 #define ES_EPOCH_NONE	U64_MAX		/* a counter that no promotion has */
@@ -71,6 +77,7 @@
 
 /* What CHANNEL_SET and the module's parameters say where they say nothing. A keepalived with advert_int 0.1 replaces a node after 300 ms at the soonest. */
 #define ES_TICK_US	1000
+#define ES_RECORDS_PER_S	100000
 #define ES_DEAD_MS	300
 #define ES_DETECT_MS	300
 #define ES_EVICT_MS	5000
@@ -93,6 +100,7 @@ enum es_sa_flag {
 	ES_SA_HELD,		/* in doubt, and doubt is hold: stays stopped */
 	ES_SA_FOUND,		/* was in use here before this module came: its own number is the truth */
 	ES_SA_TWICE,		/* its owner was put back to a snapshot: to be rekeyed by whoever is active */
+	ES_SA_JUMPED,		/* moved up for the gap that is in doubt */
 	ES_SA_FRESH,		/* adopted since the thread last looked: an event is due */
 };
 
@@ -350,6 +358,7 @@ struct es_scope {
  * @promoted_own_us: own time of the last promote
  * @demoted_own_us: own time when it was active last; 0 never
  * @held: packets that wait for its next owner; a lock of its own
+ * @held_pieces: how many those are, cut
  * @holding: they may; read locklessly by the guard
  * @hold_until_us: until then
  * @settled: evict_ms have passed since @promoted_own_us, and limits were computed anew
@@ -359,6 +368,7 @@ struct es_scope {
  * @rested: the owner became silent while it held
  * @lent_ms: evict_ms of the owner, as it last said
  * @heard_us: clock when the owner was last heard
+ * @interval_us: its sync interval, as it said then
  * @gap_own_us: own time when this active node's last gap was noticed
  * @gap_us: clock of the last tick before it, or before the first of those that no peer has answered yet
  * @gap_doubt: no peer gave its word after it in time: the walk puts what it meets in doubt
@@ -378,6 +388,7 @@ struct es_group {
 	bool claiming;
 	bool store;
 	struct sk_buff_head held;
+	atomic_t held_pieces;
 	bool holding;
 	u64 hold_until_us;
 	u64 packets;
@@ -407,6 +418,7 @@ struct es_group {
 			bool rested;
 			u32 lent_ms;
 			u64 heard_us;
+			u32 interval_us;
 			u64 gap_own_us;
 			u64 gap_us;
 			bool gap_doubt;
@@ -505,6 +517,8 @@ struct es_link {
  * @ack_high: highest datagram of its that was applied
  * @ack_bits: bit i: @ack_high - i applied
  * @ack_due: it waits for an acknowledgement
+ * @interval_us: its sync interval
+ * @told_all: all that was said to it is acknowledged, and there was no more
  * @hello_us: clock of the last HELLO to it
  * @synced: it has heard of every SA in this session
  * @synced_sent: that it has is said, and not yet acknowledged
@@ -522,6 +536,8 @@ struct es_link {
  * @inflight: ES_INFLIGHT datagrams, slot seq % ES_INFLIGHT
  * @n_inflight: how many are taken
  * @n_recs: records in them
+ * @rate: what it may be sent of records
+ * @paced: there is more to say than it may be sent now
  * @tx_bytes: UDP payload
  * @rx_bytes: UDP payload
  * @drops: enum espsync_drop
@@ -545,6 +561,8 @@ struct es_peer {
 	u64 ack_high;
 	u64 ack_bits;
 	bool ack_due;
+	u32 interval_us;
+	bool told_all;
 	u64 hello_us;
 	bool synced;
 	bool synced_sent;
@@ -562,6 +580,8 @@ struct es_peer {
 	struct es_sent *inflight;
 	unsigned int n_inflight;
 	u32 n_recs;
+	struct es_rate rate;
+	bool paced;
 	u64 tx_bytes;
 	u64 rx_bytes;
 	u64 drops[__ESPSYNC_DROP_MAX];
@@ -576,6 +596,8 @@ struct es_peer {
  * @local: sync addresses, with the port that they share; the second may be of no family: there is none
  * @dev: device to bind to, or ""
  * @tick_us: shortest interval
+ * @records_per_s: how many hot SAs are looked at in a second, at most
+ * @rate_kbit: what records may take of the links, together; 0: no limit
  * @dead_ms: silence after which a peer is down
  * @detect_ms: how long failover detection takes at least: a pause that is longer may have been taken for a death
  * @evict_ms: how long "in" lasts
@@ -585,6 +607,8 @@ struct es_config {
 	struct es_addr local[ES_LINKS];
 	char dev[IFNAMSIZ];
 	u32 tick_us;
+	u32 records_per_s;
+	u32 rate_kbit;
 	u32 dead_ms;
 	u32 detect_ms;
 	u32 evict_ms;
@@ -675,6 +699,7 @@ struct es_rise {
  * @sample_us: clock of the last sampling of @hot
  * @counter_us: clock of the last multicast of counters
  * @interval_us: how long between two samplings
+ * @in_bytes: what an inbound SA's record takes of a datagram, as the last ones did
  * @walk: handle from which limits are computed anew; 0: no walk is due
  * @counter_cursor: handle at which a round of marking goes on
  * @counter_next: handle at which the stream of counters goes on
@@ -749,6 +774,7 @@ struct es_net {
 	u64 sample_us;
 	u64 counter_us;
 	u32 interval_us;
+	u32 in_bytes;
 	u32 walk;
 	u32 counter_cursor;
 	u32 counter_next;

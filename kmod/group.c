@@ -218,10 +218,7 @@ static u32 doubt_all(struct es_group *g, bool astray, bool spare)
 	return n;
 }
 
-/*
- * Whether the old owner has told all that it accepted: there never was one, or it is heard and has been silent, and deaf, for so long that what it had
- * not told before has come.
- */
+/* Whether the old owner has told all that it accepted: there never was one, or it is heard, silent and deaf, and says so. */
 static bool told_all(const struct es_group *g)
 {
 	struct es_peer *p = es_peer_find(g->es, g->owner);
@@ -229,7 +226,7 @@ static bool told_all(const struct es_group *g)
 	if (!g->heard_us)
 		return true;
 	return p && es_peer_heard(p) && p->in[g->slot].w.role == ESPSYNC_ROLE_STANDBY && p->in[g->slot].w.flags & ES_GROUP_SILENT &&
-	       g->es->clock_us - g->heard_us >= ES_PACE_LATE_US + 4ull * es_link_rtt_us(p);
+	       p->in[g->slot].w.flags & ES_GROUP_TOLD;
 }
 
 /* Inbound strict: SAs take packets again, but none that the old owner may have taken. Work for each SA, before the role changes. */
@@ -314,10 +311,10 @@ int es_group_promote(struct es_group *g, u32 *doubtful, struct netlink_ext_ack *
 		NL_SET_ERR_MSG(extack, "another node was promoted meanwhile; demote it, or ask again");
 		return -ETIMEDOUT;
 	}
+	es->clock_us = max(es->clock_us, es_clock_us());	/* the claim may have waited */
 	WRITE_ONCE(g->in_doubt, !mine && !es_group_in(g));
 	if (g->in_doubt || (!mine && es->n_astray))
 		*doubtful = doubt_all(g, !g->in_doubt, sure);
-	es->clock_us = max(es->clock_us, es_clock_us());
 	if (g->strict)
 		open_all(g, !mine && !told_all(g));
 	if (!++es->promotions)
@@ -376,7 +373,7 @@ static void deafen(struct es_group *g)
  * @g: group, locked
  * @why: for the event
  *
- * Silent means: the guard is up, and what was on its way through it has left (synchronize_net).
+ * Silent means: the guard is up, and what was on its way through it has left. Packets wait meanwhile, and another node: the wait is expedited.
  */
 void es_group_stand_down(struct es_group *g, const char *why)
 {
@@ -396,7 +393,7 @@ void es_group_stand_down(struct es_group *g, const char *why)
 	es_group_keep_silent(g);
 	if (g->strict)
 		deafen(g);
-	synchronize_net();
+	synchronize_rcu_expedited();
 	g->silent = true;
 	WRITE_ONCE(g->in_doubt, false);
 	es_group_unsaid(g);
@@ -404,6 +401,7 @@ void es_group_stand_down(struct es_group *g, const char *why)
 		struct es_peer_in *in = &p->in[g->slot];
 
 		es_tx_reset(p);		/* nor do acknowledgements of what was said before count as flushed */
+		p->told_all = false;
 		p->ack_bits = 0;	/* what an active node passes over is not stored: it is to be said again */
 		in->is_in = false;
 		in->enforcing = false;
@@ -427,6 +425,7 @@ static void heard_owner(struct es_group *g, struct es_peer *p, const struct es_w
 		es_event_peer(p, g, "active");
 	}
 	g->heard_us = es->clock_us;
+	g->interval_us = p->interval_us;
 	g->rested = false;
 	g->lent_ms = min(w->evict_ms, ES_EVICT_MAX_MS);
 	if (w->flags & ES_GROUP_IN && echo >= es->echo_floor_us && echo <= es->clock_us) {
@@ -502,7 +501,7 @@ void es_group_tell(struct es_group *g, struct es_peer *p, struct es_wire_group *
 	w->epoch = g->epoch;
 	w->node = g->epoch_node;
 	w->evict_ms = es->cfg.evict_ms;
-	w->flags = (g->silent ? ES_GROUP_SILENT : 0) | (es->full ? ES_GROUP_FULL : 0) | (g->store ? ES_GROUP_STORE : 0);
+	w->flags = (g->silent ? ES_GROUP_SILENT : 0) | (g->silent && p->told_all ? ES_GROUP_TOLD : 0) | (es->full ? ES_GROUP_FULL : 0) | (g->store ? ES_GROUP_STORE : 0);
 	if (g->role == ESPSYNC_ROLE_ACTIVE && in->is_in && !es_any_gap(g)) {
 		w->flags |= ES_GROUP_IN;
 		in->last_in_own_us = max(es->own_us, in->last_in_own_us);

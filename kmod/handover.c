@@ -6,8 +6,9 @@
  * For ES_HOLD_US it waits, is given to the node that is active then, over the channel and before encryption, or is let go if that is this one.
  * What may not enter: who is active, numbers. A packet is bytes with an IP header.
  *
- * Contexts: es_handover_hold() runs in the guard, softirq or process, BH off; the rest is the thread's, es->lock held. g->held has a lock of its own,
- * a leaf. What waits holds its route and so devices: never longer than until the thread's next round behind ES_HOLD_US.
+ * Contexts: es_handover_hold() runs in the guard, softirq or process, BH off, and RCU; the rest is the thread's, es->lock held. g->held has a lock of
+ * its own, a leaf. What waits holds its route and so devices: no longer than some rounds of the thread behind ES_HOLD_US. It may have come over a device
+ * that is gone by then.
  */
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -22,7 +23,22 @@
 #include "place.h"
 
 #define ES_HOLD_US	100000
-#define ES_HOLD_PACKETS	4096	/* of a group */
+#define ES_HOLD_PACKETS	4096	/* of a group; a big one that a device is to cut counts as what it is cut into */
+#define ES_HAND_PACKETS	64	/* handed over at a time: the channel has more to say, and the other node's line is short */
+
+static int pieces(const struct sk_buff *skb)
+{
+	return max_t(int, skb_shinfo(skb)->gso_segs, 1);
+}
+
+static struct sk_buff *next_held(struct es_group *g)
+{
+	struct sk_buff *skb = skb_dequeue(&g->held);
+
+	if (skb)
+		atomic_sub(pieces(skb), &g->held_pieces);
+	return skb;
+}
 
 /**
  * es_handover_hold() - keep a packet that the guard would drop
@@ -32,8 +48,13 @@
  */
 bool es_handover_hold(struct es_group *g, struct sk_buff *skb)
 {
-	if (!READ_ONCE(g->holding) || skb_queue_len_lockless(&g->held) >= ES_HOLD_PACKETS)
+	if (!READ_ONCE(g->holding))
 		return false;
+	if (atomic_add_return(pieces(skb), &g->held_pieces) > ES_HOLD_PACKETS || !skb_dst_force(skb)) {
+		atomic_sub(pieces(skb), &g->held_pieces);
+		return false;
+	}
+	skb->dev = NULL;
 	skb_queue_tail(&g->held, skb);
 	return true;
 }
@@ -67,8 +88,9 @@ static void let_go(struct es_group *g)
 {
 	struct sk_buff *skb;
 
-	while ((skb = skb_dequeue(&g->held))) {
+	while ((skb = next_held(g))) {
 		local_bh_disable();
+		skb->dev = skb_dst(skb)->dev;
 		dst_output(g->es->net, skb->sk, skb);
 		local_bh_enable();
 	}
@@ -78,7 +100,7 @@ static void drop(struct es_group *g)
 {
 	struct sk_buff *skb;
 
-	while ((skb = skb_dequeue(&g->held))) {
+	while ((skb = next_held(g))) {
 		g->es->unheld++;
 		kfree_skb(skb);
 	}
@@ -117,6 +139,15 @@ static unsigned int cut(struct sk_buff *skb, struct sk_buff_head *q)
 	return lost;
 }
 
+/* What a policy asked of it beside its addresses does not travel: elsewhere it could meet somebody else's. */
+static bool marked(const struct sk_buff *skb)
+{
+	const struct xfrm_state *x = skb_dst(skb)->xfrm;
+
+	return skb->mark || (x && (x->mark.m || x->if_id));
+}
+
+/* Some at a time. */
 static void hand_over(struct es_group *g, struct es_peer *p)
 {
 	struct es_net *es = g->es;
@@ -124,8 +155,16 @@ static void hand_over(struct es_group *g, struct es_peer *p)
 	struct sk_buff *skb;
 
 	__skb_queue_head_init(&q);
-	while ((skb = skb_dequeue(&g->held)))
+	while (skb_queue_len(&q) < ES_HAND_PACKETS && (skb = next_held(g))) {
+		if (marked(skb)) {
+			kfree_skb(skb);
+			es->unheld++;
+			continue;
+		}
 		es->unheld += cut(skb, &q);
+	}
+	if (!skb_queue_empty_lockless(&g->held))
+		WRITE_ONCE(es->kick, true);
 	es->handed += skb_queue_len(&q);
 	es->unheld += es_tx_packets(es, p, &q);
 }
@@ -157,6 +196,17 @@ void es_handover(struct es_net *es)
 
 	es_each_group(g, es)
 		settle(g);
+}
+
+/**
+ * es_handover_forget() - nothing waits for a group that is to go
+ * @g: group, locked
+ */
+void es_handover_forget(struct es_group *g)
+{
+	WRITE_ONCE(g->holding, false);
+	synchronize_rcu();	/* the guard may just be keeping one */
+	drop(g);
 }
 
 /**

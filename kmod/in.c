@@ -11,7 +11,6 @@
 #include "trace.h"
 #include "xstate.h"
 
-#define ES_RECORDS_PER_S	100000	/* budget that stretches the interval */
 #define ES_IN_BATCH		64	/* SAs between two chances to schedule */
 
 /*
@@ -78,11 +77,16 @@ void es_in_woken(struct es_net *es, struct es_sa *sa)
 /**
  * es_in_interval() - how often a hot SA is visited: the sync interval of invariant I3
  * @es: namespace, locked
- * Return: microseconds; longer the more SAs are hot
+ * Return: microseconds; longer the more SAs are hot, and the bigger their records where there is a limit: they get half of it. What a round of
+ * them leaves is for all else that there is to say, so that this is at most a round late
  */
 u32 es_in_interval(const struct es_net *es)
 {
-	return max_t(u64, es->cfg.tick_us, div_u64((u64)es->n_hot * 1000000, ES_RECORDS_PER_S));
+	u64 us = max_t(u64, es->cfg.tick_us, div_u64((u64)es->n_hot * 1000000, es->cfg.records_per_s));
+
+	if (es->cfg.rate_kbit)
+		us = max(us, div_u64((u64)es->n_hot * es->n_peers * es->in_bytes * 8 * 2 * 1000, es->cfg.rate_kbit));
+	return min_t(u64, us, U32_MAX);
 }
 
 /**
@@ -118,7 +122,7 @@ static void close_kept(struct es_net *es, struct es_sa *sa, u32 rtt_us)
 
 	if (!seq)
 		return;
-	es_window_all(&es->win, seq + es_pace_reach(&sa->pace, seq, sa->moved_us, sa->g->heard_us, es->clock_us, rtt_us, false));
+	es_window_all(&es->win, seq + es_pace_reach(&sa->pace, seq, sa->moved_us, sa->g->heard_us, es->clock_us, rtt_us, sa->g->interval_us, false));
 	es_sa_keep(es, sa, 0, &es->win, 0, 0);
 }
 
@@ -144,7 +148,8 @@ void es_in_open(struct es_net *es, struct es_sa *sa, bool unsure, u32 rtt_us)
 	spin_lock_bh(&x->lock);
 	if (unsure) {
 		seq = es_x_seq(x);
-		seq += es_pace_reach(&sa->pace, seq, sa->moved_us, sa->g->heard_us, es->clock_us, rtt_us, es_x_esn(x));
+		seq += es_pace_reach(&sa->pace, seq, sa->moved_us, sa->g->heard_us, es->clock_us, rtt_us,
+				     sa->g->interval_us, es_x_esn(x));
 		es_window_all(&es->win, es_x_esn(x) ? seq : min_t(u64, seq, U32_MAX));
 		es_x_merge(x, &es->win);
 		trace_espsync_merge(es, sa, ESPSYNC_DIR_IN, seq);
@@ -224,7 +229,7 @@ void es_in_sample(struct es_net *es)
 static void told(struct es_net *es, struct es_sa *sa, u64 from, u64 to)
 {
 	if (sa->dir == ESPSYNC_DIR_IN)
-		es_pace_note(&sa->pace, from, to, es->clock_us);
+		es_pace_note(&sa->pace, from, to, es->clock_us, sa->g->interval_us);
 	sa->moved_us = es->clock_us;
 }
 

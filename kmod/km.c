@@ -387,6 +387,7 @@ void es_km_unregister(void)
 struct batch {
 	struct xfrm_state *x[ES_WALK_BATCH];
 	unsigned int n;
+	unsigned int seen;
 };
 
 /* Under xfrm_state_lock: only take a reference, and let go of the lock now and then. */
@@ -394,7 +395,7 @@ static int collect(struct xfrm_state *x, int count, void *data)
 {
 	struct batch *b = data;
 
-	if (b->n == ES_WALK_BATCH)
+	if (b->seen++ == ES_WALK_BATCH)
 		return -EAGAIN;		/* xfrm keeps the place */
 	if (es_proto_numbered(x->id.proto) && es_x_live(x)) {
 		xfrm_state_hold(x);
@@ -420,6 +421,7 @@ int es_km_walk(struct es_net *es)
 	xfrm_state_walk_init(&walk, IPSEC_PROTO_ANY, NULL);
 	do {
 		b->n = 0;
+		b->seen = 0;
 		err = xfrm_state_walk(es->net, &walk, collect, b);
 		for (i = 0; i < b->n; i++) {
 			es_km_adopt(es, b->x[i], false, false);

@@ -20,6 +20,10 @@
 #include "params.h"
 #include "place.h"
 
+#if BITS_PER_LONG != 64
+#error "espsync is for 64-bit kernels: what peers acknowledged is kept in the words of an xarray"
+#endif
+
 unsigned int espsync_net_id __read_mostly;
 
 /**

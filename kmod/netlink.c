@@ -38,6 +38,8 @@ static const struct nla_policy channel_policy[ESPSYNC_A_CHANNEL_MAX + 1] = {
 	[ESPSYNC_A_CHANNEL_EVICT_MS] = { .type = NLA_U32 },
 	[ESPSYNC_A_CHANNEL_RELEASE] = { .type = NLA_FLAG },
 	[ESPSYNC_A_CHANNEL_LOCAL2] = { .type = NLA_BINARY, .len = 16 },
+	[ESPSYNC_A_CHANNEL_RECORDS_PER_S] = { .type = NLA_U32 },
+	[ESPSYNC_A_CHANNEL_RATE_KBIT] = { .type = NLA_U32 },
 };
 
 static const struct nla_policy peer_policy[ESPSYNC_A_PEER_MAX + 1] = {
@@ -213,6 +215,7 @@ void es_config_defaults(struct es_config *c)
 	memset(c, 0, sizeof(*c));
 	es_config_port(c, htons(ESPSYNC_PORT));
 	c->tick_us = ES_TICK_US;
+	c->records_per_s = ES_RECORDS_PER_S;
 	c->dead_ms = ES_DEAD_MS;
 	c->detect_ms = ES_DETECT_MS;
 	c->evict_ms = ES_EVICT_MS;
@@ -235,6 +238,10 @@ int es_config_check(const struct es_config *c, const char **why)
 		*why = "the second local address is the first one: give the one on the other link";
 	else if (c->tick_us < 100 || c->tick_us > ES_TICK_MAX_US)
 		*why = "tick_us must be 100 to 10000";
+	else if (c->records_per_s < ES_RECORDS_MIN || c->records_per_s > ES_RECORDS_MAX)
+		*why = "records_per_s must be 1000 to 10000000";
+	else if (c->rate_kbit && (c->rate_kbit < ES_RATE_MIN_KBIT || c->rate_kbit > ES_RATE_MAX_KBIT))
+		*why = "rate_kbit must be 64 to 10000000, or 0 for no limit";
 	else if (c->dead_ms < ES_NOTICE_MIN_MS || c->dead_ms > 60000)
 		*why = "dead_ms must be 50 to 60000";
 	else if (c->detect_ms < ES_NOTICE_MIN_MS || c->detect_ms > 60000)
@@ -276,6 +283,10 @@ static int read_config(struct genl_info *info, struct nlattr **tb, struct es_con
 		nla_strscpy(c->dev, tb[ESPSYNC_A_CHANNEL_DEV], sizeof(c->dev));
 	if (tb[ESPSYNC_A_CHANNEL_TICK_US])
 		c->tick_us = nla_get_u32(tb[ESPSYNC_A_CHANNEL_TICK_US]);
+	if (tb[ESPSYNC_A_CHANNEL_RECORDS_PER_S])
+		c->records_per_s = nla_get_u32(tb[ESPSYNC_A_CHANNEL_RECORDS_PER_S]);
+	if (tb[ESPSYNC_A_CHANNEL_RATE_KBIT])
+		c->rate_kbit = nla_get_u32(tb[ESPSYNC_A_CHANNEL_RATE_KBIT]);
 	if (tb[ESPSYNC_A_CHANNEL_DEAD_MS])
 		c->dead_ms = nla_get_u32(tb[ESPSYNC_A_CHANNEL_DEAD_MS]);
 	if (tb[ESPSYNC_A_CHANNEL_DETECT_MS])

@@ -58,6 +58,8 @@ int es_nl_channel(struct es_net *es, struct sk_buff *skb)
 	    (*c->dev && nla_put_string(skb, ESPSYNC_A_CHANNEL_DEV, c->dev)) ||
 	    (used && nla_put(skb, ESPSYNC_A_CHANNEL_KEY_ID, sizeof(used->id), used->id)) ||
 	    nla_put_u32(skb, ESPSYNC_A_CHANNEL_TICK_US, c->tick_us) ||
+	    nla_put_u32(skb, ESPSYNC_A_CHANNEL_RECORDS_PER_S, c->records_per_s) ||
+	    nla_put_u32(skb, ESPSYNC_A_CHANNEL_RATE_KBIT, c->rate_kbit) ||
 	    nla_put_u32(skb, ESPSYNC_A_CHANNEL_DEAD_MS, c->dead_ms) ||
 	    nla_put_u32(skb, ESPSYNC_A_CHANNEL_DETECT_MS, c->detect_ms) ||
 	    nla_put_u32(skb, ESPSYNC_A_CHANNEL_EVICT_MS, c->evict_ms) ||
@@ -120,15 +122,15 @@ static int put_links(struct es_net *es, const struct es_peer *p, struct sk_buff 
 	return 0;
 }
 
-/* SAs of ours that the peer has in its kernel. */
+/* SAs of ours that the peer has in its kernel; not all before it has heard that it was told of all. */
 static u32 synced(struct es_peer *p, u32 total)
 {
-	u64 lacks = es_peer_unsynced(p);
+	u64 lacks = es_peer_unsynced(p) + !p->synced;
 	const struct es_group *g;
 
 	es_each_group(g, p->es)
 		lacks += p->in[g->slot].w.waiting + p->in[g->slot].w.mismatched;
-	return p->heard_us && es_peer_heard(p) && p->synced ? total - min_t(u64, total, lacks) : 0;
+	return p->heard_us && es_peer_heard(p) ? total - min_t(u64, total, lacks) : 0;
 }
 
 /**

@@ -261,6 +261,19 @@ static bool keeps_to_slot(const struct es_group *g)
 	return g->evict_never || !es_out_settled(g);
 }
 
+/* It may still count the SA in another group, in which it is in: it has not said that it knows the SA as it is now. */
+static bool misplaces(const struct es_net *es, const struct es_sa *sa, const struct es_peer *p)
+{
+	const struct es_group *g;
+
+	if (test_bit(sa->handle, p->named))
+		return false;
+	es_each_group(g, es)
+		if (believes(g, p))
+			return true;
+	return false;
+}
+
 static unsigned int voices(struct es_net *es, struct es_sa *sa, struct es_voice *v, bool *bound, bool *unheard,
 			   bool *agreed)
 {
@@ -274,7 +287,7 @@ static unsigned int voices(struct es_net *es, struct es_sa *sa, struct es_voice 
 		void *e = xa_load(&p->acked, sa->handle);
 
 		v[n].heard = e || sa->implicit;
-		v[n].binding = v[n].heard ? es_binds(sa->g, p) : believes(sa->g, p);
+		v[n].binding = (v[n].heard ? es_binds(sa->g, p) : believes(sa->g, p)) || misplaces(es, sa, p);
 		v[n].acked = e ? (u64)xa_to_value(e) : sa->implicit;
 		*bound |= v[n].binding;
 		*unheard |= !v[n].heard;
@@ -316,11 +329,11 @@ static void begin(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 
 /*
  * How long what is left of a lease has to last when a standby dies as it is asked for the next one: an acknowledgement takes at most dead_ms, so
- * long it is told "in" when it has died, and evict_ms later it binds no more.
+ * long it is told "in" when it has died, and evict_ms later it binds no more. What is asked may wait for a round of what is hot.
  */
 static u32 alone_ms(const struct es_net *es)
 {
-	return es->cfg.evict_ms + 2 * es->cfg.dead_ms;
+	return es->cfg.evict_ms + 2 * es->cfg.dead_ms + es->interval_us / 1000;
 }
 
 static void renew(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, bool bound)
@@ -409,6 +422,23 @@ static void name_twice(struct es_net *es, struct es_sa *sa)
 	name_doubt(es, sa, "a node was restored from a snapshot while it was active: numbers and IVs may have been sent twice");
 }
 
+/* For the gap that is in doubt. @x: of an active node's outbound SA, begun in this epoch. */
+static void jump_gap(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
+{
+	if (test_and_set_bit(ES_SA_JUMPED, &sa->flags))
+		return;
+	spin_lock_bh(&x->lock);
+	if (es_x_live(x)) {
+		set_bit(ES_SA_STALE, &sa->flags);
+		if (sa->g->doubt == ESPSYNC_DOUBT_HOLD)
+			set_bit(ES_SA_HELD, &sa->flags);
+		jump(es, sa, x, sa->g->gap_us);
+	}
+	spin_unlock_bh(&x->lock);
+	es_sa_set_dirty(es, sa);
+	name_doubt(es, sa, "this node stood still and has heard nobody since: its number is in doubt");
+}
+
 /**
  * es_out_update() - compute an SA's limit anew and renew its lease if it is due
  * @es: namespace, locked
@@ -428,6 +458,8 @@ void es_out_update(struct es_net *es, struct es_sa *sa)
 	if (sa->gen != sa->g->gen)
 		forget_agreed(es, sa);
 	name_twice(es, sa);
+	if (sa->g->gap_doubt && sa->gen == sa->g->gen)
+		jump_gap(es, sa, x);
 	spin_lock_bh(&x->lock);
 	if (!es_x_live(x)) {
 		spin_unlock_bh(&x->lock);
@@ -729,26 +761,18 @@ void es_out_named(struct es_net *es, struct es_sa *sa)
 }
 
 /**
- * es_out_gap() - this active node stood still, and nobody has answered since: somebody else may have sent meanwhile
- * @es: namespace, locked, active
- * @sa: outbound
+ * es_out_gap_begins() - this active node stood still, and nobody has answered since: somebody else may have sent meanwhile
+ * @g: group, locked. Each of its SAs moves up once, before it sends what it could not before
  */
-void es_out_gap(struct es_net *es, struct es_sa *sa)
+void es_out_gap_begins(struct es_group *g)
 {
-	struct xfrm_state *x = READ_ONCE(sa->x);
+	struct es_sa *sa;
+	unsigned long i;
 
-	if (!x || sa->dir != ESPSYNC_DIR_OUT || sa->gen != sa->g->gen)
-		return;
-	spin_lock_bh(&x->lock);
-	if (es_x_live(x)) {
-		set_bit(ES_SA_STALE, &sa->flags);
-		if (sa->g->doubt == ESPSYNC_DOUBT_HOLD)
-			set_bit(ES_SA_HELD, &sa->flags);
-		jump(es, sa, x, sa->g->gap_us);
-	}
-	spin_unlock_bh(&x->lock);
-	es_sa_set_dirty(es, sa);
-	name_doubt(es, sa, "this node stood still and has heard nobody since: its number is in doubt");
+	g->gap_doubt = true;
+	xa_for_each(&g->es->sas, i, sa)
+		if (sa->g == g)
+			clear_bit(ES_SA_JUMPED, &sa->flags);
 }
 
 /**

@@ -16,7 +16,7 @@ void es_out_acked(struct es_net *es, struct es_peer *p, struct es_sa *sa, u64 ce
 void es_out_demoted(struct es_net *es, struct es_sa *sa);
 void es_out_sent(struct es_net *es, struct es_sa *sa, u64 oseq);
 void es_out_guess(struct es_net *es, struct es_sa *sa, struct xfrm_state *x);
-void es_out_gap(struct es_net *es, struct es_sa *sa);
+void es_out_gap_begins(struct es_group *g);
 void es_out_silence(struct es_sa *sa);
 bool es_out_doubt(struct es_net *es, struct es_sa *sa, bool spare);
 void es_out_named(struct es_net *es, struct es_sa *sa);

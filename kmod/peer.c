@@ -306,6 +306,7 @@ static void join_or_leave(struct es_group *g, struct es_peer *p)
 		in->enforcing = false;
 		es_event_peer(p, g, "in: it has every SA");
 		trace_espsync_peer(p, ES_PEER_IN);
+		es_channel_speak(es);	/* what is shown as in should know it */
 		break;
 	}
 }
@@ -330,7 +331,7 @@ static void gap_over(struct es_group *g, struct es_peer *p)
 	if (!in->after_gap || g->es->own_us - g->gap_own_us <= g->es->cfg.evict_ms * 1000ull)
 		return;
 	in->after_gap = false;
-	g->gap_doubt = true;
+	es_out_gap_begins(g);
 	g->es->walk = 1;
 }
 

@@ -18,6 +18,7 @@
 
 #include "channel.h"
 #include "group.h"
+#include "handover.h"
 #include "place.h"
 
 static bool covers(const struct es_prefix *p, u16 family, const xfrm_address_t *a)
@@ -205,7 +206,7 @@ static void assign(struct es_sa *sa, struct es_group *g)
 	WRITE_ONCE(sa->g, g);
 }
 
-/* What was said of "in" in the old group goes on to bind in the new one; a standby that is not in is so for this SA until it is named again. */
+/* What was said of "in" in the old group goes on to bind in the new one; a standby is in it for this SA when that is named again. */
 static void carry_over(struct es_net *es, struct es_sa *sa, struct es_group *g)
 {
 	struct es_peer *p;
@@ -214,7 +215,7 @@ static void carry_over(struct es_net *es, struct es_sa *sa, struct es_group *g)
 		struct es_peer_in *from = &p->in[sa->g->slot], *to = &p->in[g->slot];
 
 		to->last_in_own_us = max(to->last_in_own_us, from->last_in_own_us);
-		if (sa->ann & BIT(p->index) && sa->g->role == ESPSYNC_ROLE_STANDBY && !es_group_in(sa->g))
+		if (sa->ann & BIT(p->index) && sa->g->role == ESPSYNC_ROLE_STANDBY)
 			es_sa_astray(es, sa, p, true);
 	}
 }
@@ -458,6 +459,7 @@ int es_place_del(struct es_net *es, struct es_group *g, struct netlink_ext_ack *
 	if (!harmless(es, g, NULL, NULL, extack))
 		return -EBUSY;
 	publish(es, g, NULL);
+	es_handover_forget(g);
 	g->used = false;
 	g->claiming = false;
 	place_all(es);

@@ -105,8 +105,10 @@ static void note_echo(struct es_net *es, struct es_peer *p, struct es_link *l, c
 	if (!e || e > now || now - e > es->cfg.dead_ms * 1000ull)
 		return;
 	note_rtt(es, l, h);
-	if (newest)
+	if (newest) {
 		es_link_said(p, h->links);
+		p->interval_us = min(h->interval_us, ES_INTERVAL_MAX_US);
+	}
 	if (e < p->rt_us)
 		return;
 	p->rt_us = e;

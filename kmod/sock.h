@@ -18,7 +18,7 @@ struct netlink_ext_ack;
 #define ES_SOCK_QUEUE		1024
 
 /* es_sock_payload() is between these. */
-#define ES_SOCK_PAYLOAD_MIN	512
+#define ES_SOCK_PAYLOAD_MIN	768
 #define ES_SOCK_PAYLOAD_MAX	1400
 
 /* A packet that is handed over may need more: IP cuts such a datagram. */

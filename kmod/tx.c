@@ -18,6 +18,7 @@
 #define ES_BURST	16	/* datagrams to one peer in one go */
 #define ES_REORDER	8	/* acknowledged so far ahead: the one before is lost */
 #define ES_RTO_MIN_US	20000
+#define ES_LINK_HEAD	62	/* of Ethernet, IPv6 and UDP, in front of a datagram */
 
 /* The datagram that is built, over these links. One that refuses it is tried again when its next keepalive is due. */
 static void transmit(struct es_net *es, struct es_peer *p, unsigned long links, size_t len)
@@ -59,6 +60,7 @@ static void start(struct es_net *es, struct es_peer *p, unsigned int i, struct e
 		.ack_seq = p->ack_high,
 		.ack_bits = p->ack_bits,
 		.links = es_link_heard(p),
+		.interval_us = es->interval_us,
 	};
 	struct es_wire_group w;
 	struct es_group *g;
@@ -205,6 +207,13 @@ static bool fits(struct es_cursor *c, struct es_wire_rec *r, bool alone)
 	return es_wire_put_rec(c, r);
 }
 
+/* A record has been put. */
+static void measure(struct es_net *es, const struct es_wire_rec *r, unsigned int len)
+{
+	if (r->type == ES_WIRE_IN)
+		es->in_bytes = es->in_bytes ? (7 * es->in_bytes + len) / 8 : len;
+}
+
 /* Say all about one SA. Returns false if it does not fit any more. */
 static bool say(struct es_net *es, struct es_peer *p, struct es_sa *sa, struct es_cursor *c)
 {
@@ -213,6 +222,7 @@ static bool say(struct es_net *es, struct es_peer *p, struct es_sa *sa, struct e
 	struct es_cursor at = *c;
 	u16 n = d->n;
 	u64 value;
+	u8 *start;
 
 	r->handle = sa->handle;
 	if (!test_bit(sa->handle, p->named) && tellable(sa)) {
@@ -227,8 +237,11 @@ static bool say(struct es_net *es, struct es_peer *p, struct es_sa *sa, struct e
 			__clear_bit(sa->handle, p->todo);	/* nothing to say about it */
 		return true;
 	}
-	if (note(d, sa->handle, r->type, value) && fits(c, r, !n))
+	start = c->p;
+	if (note(d, sa->handle, r->type, value) && fits(c, r, !n)) {
+		measure(es, r, c->p - start);
 		return true;
+	}
 full:
 	d->n = n;
 	*c = at;
@@ -263,8 +276,10 @@ static void fill_unknown(struct es_net *es, struct es_peer *p, struct es_cursor 
 {
 	es->rec.type = ES_WIRE_UNKNOWN;
 	es->rec.handle = 0;
-	if (p->ask_names && note(es->draft, 0, ES_WIRE_UNKNOWN, 0) && es_wire_put_rec(c, &es->rec))
-		p->ask_names = false;
+	if (p->ask_names && note(es->draft, 0, ES_WIRE_UNKNOWN, 0)) {
+		p->ask_names = !es_wire_put_rec(c, &es->rec);
+		es->draft->n -= p->ask_names;
+	}
 	while (p->n_unknown) {
 		es->rec.handle = p->unknown[p->n_unknown - 1];
 		if (!es_wire_put_rec(c, &es->rec))
@@ -280,8 +295,10 @@ static void fill_synced(struct es_net *es, struct es_peer *p, struct es_cursor *
 		return;
 	es->rec.type = ES_WIRE_SYNCED;
 	es->rec.handle = 0;
-	if (note(es->draft, 0, ES_WIRE_SYNCED, 0) && es_wire_put_rec(c, &es->rec))
-		p->synced_sent = true;
+	if (!note(es->draft, 0, ES_WIRE_SYNCED, 0))
+		return;
+	p->synced_sent = es_wire_put_rec(c, &es->rec);
+	es->draft->n -= !p->synced_sent;
 }
 
 /* As many as fit, but one in any case if some datagram can hold it. */
@@ -370,32 +387,56 @@ static void remember(struct es_net *es, struct es_peer *p, u64 seq)
 	}
 }
 
+static bool anything_to_say(const struct es_peer *p)
+{
+	return p->n_unknown || p->ask_names || find_next_bit(p->dirty, ES_MAX_SAS, 1) < ES_MAX_SAS ||
+	       !(p->synced || p->synced_sent || es_peer_unsynced(p));
+}
+
+/* A datagram of records. Returns false if there was nothing to say after all. */
+static bool say_some(struct es_net *es, struct es_peer *p, u32 kbit)
+{
+	bool ask = p->n_unknown || p->ask_names;
+	unsigned int link = es_link_data(p);
+	u64 before = p->tx_bytes;
+	struct es_cursor c;
+
+	start(es, p, link, &c, 0);
+	es->draft->n = 0;
+	fill_unknown(es, p, &c);
+	fill_synced(es, p, &c);
+	fill(es, p, &c);
+	if (!es->draft->n && !ask)
+		return false;
+	remember(es, p, finish(es, p, BIT(link), &c, false));
+	es_rate_spend(&p->rate, kbit, p->tx_bytes - before + ES_LINK_HEAD);
+	return true;
+}
+
 /**
- * es_tx_data() - say what there is to say to a peer
+ * es_tx_data() - say what there is to say to a peer, as fast as it may go
  * @es: namespace, locked
  * @p: the peer
+ *
+ * Peers share the limit evenly. What has to wait is not queued: its SAs stay dirty.
  */
 void es_tx_data(struct es_net *es, struct es_peer *p)
 {
-	unsigned int i, link = es_link_data(p);
-	struct es_cursor c;
+	u32 kbit = es->cfg.rate_kbit / es->n_peers;
+	unsigned int i;
 
+	p->paced = false;
+	p->told_all = false;
 	if (!es_session_ready(&p->session))
 		return;
 	for (i = 0; i < ES_BURST && p->n_inflight < ES_INFLIGHT; i++) {
-		bool ask = p->n_unknown || p->ask_names;
-
-		if (!ask && find_next_bit(p->dirty, ES_MAX_SAS, 1) >= ES_MAX_SAS &&
-		    (p->synced || p->synced_sent || es_peer_unsynced(p)))
+		if (!anything_to_say(p)) {
+			p->told_all = !p->n_inflight;
 			return;
-		start(es, p, link, &c, 0);
-		es->draft->n = 0;
-		fill_unknown(es, p, &c);
-		fill_synced(es, p, &c);
-		fill(es, p, &c);
-		if (!es->draft->n && !ask)
+		}
+		p->paced = !es_rate_allows(&p->rate, kbit, es->clock_us);
+		if (p->paced || !say_some(es, p, kbit))
 			return;
-		remember(es, p, finish(es, p, BIT(link), &c, false));
 	}
 }
 
@@ -405,9 +446,10 @@ static unsigned int bucket_of(u64 v)
 }
 
 /* It knows the SA now, as it was said; what became of it meanwhile is to be said again. */
-static void named(struct es_peer *p, const struct es_sa *sa, bool held)
+static void named(struct es_peer *p, struct es_sa *sa, bool held)
 {
-	__set_bit(sa->handle, p->named);
+	if (!__test_and_set_bit(sa->handle, p->named))
+		es_out_update(p->es, sa);	/* it may have bound for want of this */
 	if (sa->x && !held)
 		__clear_bit(sa->handle, p->named);
 	if (!!sa->x != held || !tellable(sa))

@@ -64,8 +64,9 @@ void es_wire_put_head(struct es_cursor *c, const struct es_wire_head *h)
 	put(c, h->ack_bits, 8);
 	put(c, h->links, 1);
 	put(c, h->ngroups, 1);
-	put(c, 0, 1);			/* bytes of the head behind group_more */
+	put(c, 4, 1);			/* bytes of the head behind group_more */
 	put(c, h->group_more, 1);
+	put(c, h->interval_us, 4);
 }
 
 /**
@@ -87,6 +88,11 @@ bool es_wire_get_head(struct es_cursor *c, struct es_wire_head *h)
 	h->ngroups = get(c, 1);
 	more = get(c, 1);
 	h->group_more = get(c, 1);
+	h->interval_us = 0;
+	if (more >= 4) {
+		h->interval_us = get(c, 4);
+		more -= 4;
+	}
 	skip(c, more);
 	return !c->bad && h->ngroups <= ES_WIRE_MAX_GROUPS;
 }

@@ -22,6 +22,7 @@
  * @ack_seq: highest datagram of the receiver that the sender has applied
  * @ack_bits: bit i: datagram @ack_seq - i is applied
  * @links: bit i: the sender hears the receiver on its link i
+ * @interval_us: the sender's sync interval; 0: not told
  * @ngroups: groups that follow
  * @group_more: bytes that each of them has beyond those of this version
  */
@@ -32,6 +33,7 @@ struct es_wire_head {
 	u64 ack_seq;
 	u64 ack_bits;
 	u8 links;
+	u32 interval_us;
 	u8 ngroups;
 	u8 group_more;
 };
@@ -43,6 +45,7 @@ struct es_wire_head {
 #define ES_GROUP_HELPER	0x10	/* sender's espsyncd reports */
 #define ES_GROUP_IKE	0x20	/* ... and has every IKE SA */
 #define ES_GROUP_STORE	0x40	/* sender is never promoted */
+#define ES_GROUP_TOLD	0x80	/* receiver has acknowledged all that the sender had to say */
 
 /* A role on the wire is an enum espsync_role, or a claim to be active that waits for the old owner's silence. */
 #define ES_ROLE_CLAIM	3

@@ -62,6 +62,10 @@ BAD = [
     ({"port": "65536"}, "port= is 1 to 65535"),
     ({"tick_us": "0"}, "tick"),
     ({"tick_us": "10001"}, "tick"),
+    ({"records_per_s": "999"}, "records_per_s must be"),
+    ({"records_per_s": "10000001"}, "records_per_s must be"),
+    ({"rate_kbit": "63"}, "rate_kbit must be"),
+    ({"rate_kbit": "10000001"}, "rate_kbit must be"),
     ({"dead_ms": "0"}, "dead"),
     ({"detect_ms": "0"}, "detect"),
     ({"detect_ms": "49"}, "detect"),
@@ -150,12 +154,12 @@ def without_parameters_there_is_no_channel():
 
 def good_ones_make_the_channel():
     done, log = load({"peers": "2@10.99.0.2,7@10.99.0.7:4600", "vip": "192.0.2.1,2001:db8::1", "tick_us": "2000", "dead_ms": "400",
-                      "detect_ms": "1500", "evict_ms": "6000"})
+                      "detect_ms": "1500", "evict_ms": "6000", "records_per_s": "5000", "rate_kbit": "64"})
     equal((done.status, done.stderr), (0, ""), f"the load; the log: {log}")
     all_of_it = show()
     channel = all_of_it["channel"]
     equal((channel["node"], channel["local"], channel["port"], channel["tick_us"], channel["dead_ms"], channel["detect_ms"],
-           channel["evict_ms"]), (1, "10.99.0.1", 4520, 2000, 400, 1500, 6000), "the channel")
+           channel["evict_ms"], channel["records_per_s"], channel["rate_kbit"]), (1, "10.99.0.1", 4520, 2000, 400, 1500, 6000, 5000, 64), "the channel")
     equal([p["node"] for p in all_of_it["peers"]], [2, 7], "the peers")
     check("10.99.0.7" in json.dumps(all_of_it["peers"][1]) and "4600" in json.dumps(all_of_it["peers"][1]), "the peer's port")
     equal(sorted(all_of_it["groups"][0]["addrs"]), ["192.0.2.1", "2001:db8::1"], "the group's addresses")

@@ -110,7 +110,7 @@ def shown(c, what):
 def it_shows_the_same(s):
     ready(s.c, 1)
     got, tool = s.call("channel-get"), shown(s.c, "channel")
-    for name in ("node", "local", "port", "tick-us", "dead-ms", "detect-ms", "evict-ms", "version"):
+    for name in ("node", "local", "port", "tick-us", "records-per-s", "rate-kbit", "dead-ms", "detect-ms", "evict-ms", "version"):
         equal(got[name], tool[name.replace("-", "_")], f"channel: {name}")
     equal(got["key-id"].replace(" ", ""), tool["key_id"], "channel: key id")
     (got,), (tool,) = s.call("peer-get", dump=True), shown(s.c, "peers")

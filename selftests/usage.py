@@ -95,6 +95,8 @@ BAD = [
     ("channel set node 1 local 10.0.0.1 dev sixteen-letters-", "name of a device"),
     ("channel set node 1 local 10.0.0.1 tick_us 99", "100 to 10000"),
     ("channel set node 1 local 10.0.0.1 tick_us 10001", "100 to 10000"),
+    ("channel set node 1 local 10.0.0.1 records_per_s 999", "1000 to 10000000"),
+    ("channel set node 1 local 10.0.0.1 rate_kbit 10000001", "0 to 10000000"),
     ("channel set node 1 local 10.0.0.1 detect_ms 49", "50 to 60000"),
     ("channel set node 1 local 10.0.0.1 dead_ms 49", "50 to 60000"),
     ("channel set node 1 local 10.0.0.1 detect_ms 1000 evict_ms 2000", "not more than twice"),

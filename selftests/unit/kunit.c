@@ -10,6 +10,7 @@
 #include "../../kmod/keys.c"
 #include "../../kmod/lease.c"
 #include "../../kmod/pace.c"
+#include "../../kmod/rate.c"
 #include "../../kmod/role.c"
 #include "../../kmod/session.c"
 #include "../../kmod/window.c"

@@ -26,12 +26,13 @@ static struct es_cursor last(size_t len)
 
 static const struct es_wire_head a_head = {
 	.ts = 0x0102030405060708ULL, .echo = 2, .hold_us = 3, .ack_seq = 4, .ack_bits = 0x8000000000000005ULL, .links = 3,
-	.ngroups = 1,
+	.interval_us = 0x01020304, .ngroups = 1,
 };
 
 static const u8 head_bytes[] = {
 	1, 2, 3, 4, 5, 6, 7, 8,		0, 0, 0, 0, 0, 0, 0, 2,		0, 0, 0, 3,
-	0, 0, 0, 0, 0, 0, 0, 4,		0x80, 0, 0, 0, 0, 0, 0, 5,	3,	1,	0,	0,
+	0, 0, 0, 0, 0, 0, 0, 4,		0x80, 0, 0, 0, 0, 0, 0, 5,	3,	1,	4,	0,
+	1, 2, 3, 4,
 };
 
 static const struct es_wire_group a_group = {
@@ -116,7 +117,7 @@ static bool head_and_group_are_read(void)
 	ktap_expect(es_wire_get_head(&c, &h) && es_wire_get_group(&c, &h, &g) && c.p == c.end);
 	ktap_expect(h.ts == a_head.ts && h.echo == a_head.echo && h.hold_us == a_head.hold_us &&
 		    h.ack_seq == a_head.ack_seq && h.ack_bits == a_head.ack_bits &&
-		    h.links == a_head.links && h.ngroups == a_head.ngroups);
+		    h.links == a_head.links && h.interval_us == a_head.interval_us && h.ngroups == a_head.ngroups);
 	ktap_expect(g.id == a_group.id && g.role == a_group.role && g.flags == a_group.flags && g.node == a_group.node &&
 		    g.epoch == a_group.epoch && g.waiting == a_group.waiting && g.mismatched == a_group.mismatched &&
 		    g.evict_ms == a_group.evict_ms);
@@ -161,7 +162,7 @@ static bool what_is_strange_is_refused(void)
 	struct es_cursor c = last(sizeof(head_bytes));
 
 	memcpy(c.p, head_bytes, sizeof(head_bytes));
-	c.end[-3] = ES_WIRE_MAX_GROUPS + 1;
+	c.end[-7] = ES_WIRE_MAX_GROUPS + 1;
 	ktap_expect(!es_wire_get_head(&c, &h));
 	c = last(sizeof(group_bytes));
 	memcpy(c.p, group_bytes, sizeof(group_bytes));
@@ -191,8 +192,8 @@ static bool what_is_newer_is_passed_over(void)
 	u8 text[sizeof(head_bytes) + 3 + sizeof(group_bytes) + 2], *p;
 
 	memcpy(text, head_bytes, sizeof(head_bytes));
-	text[sizeof(head_bytes) - 2] = sizeof(longer);
-	text[sizeof(head_bytes) - 1] = 2;
+	text[sizeof(head_bytes) - 6] = 4 + sizeof(longer);
+	text[sizeof(head_bytes) - 5] = 2;
 	memcpy(text + sizeof(head_bytes), longer, sizeof(longer));
 	memcpy(text + head, group_bytes, sizeof(group_bytes));
 	memset(text + head + sizeof(group_bytes), 0xee, 2);

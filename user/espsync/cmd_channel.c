@@ -15,10 +15,10 @@
 #include "parse.h"
 #include "word.h"
 
-enum { NODE, LOCAL, PORT, DEV, PSK_FILE, TICK_US, DEAD_MS, DETECT_MS, EVICT_MS, N_OPTS };
+enum { NODE, LOCAL, PORT, DEV, PSK_FILE, TICK_US, RECORDS_PER_S, RATE_KBIT, DEAD_MS, DETECT_MS, EVICT_MS, N_OPTS };
 
 struct channel {
-	uint32_t node, port, tick_us, dead_ms, detect_ms, evict_ms;
+	uint32_t node, port, tick_us, records_per_s, rate_kbit, dead_ms, detect_ms, evict_ms;
 	struct addr local[NODE_LINKS];
 	char dev[IFNAMSIZ];
 	uint8_t key[ESPSYNC_KEY_LEN];
@@ -33,6 +33,8 @@ static const struct {
 	{ NODE, ESPSYNC_A_CHANNEL_NODE, offsetof(struct channel, node), 1, ESPSYNC_MAX_NODE },
 	{ PORT, ESPSYNC_A_CHANNEL_PORT, offsetof(struct channel, port), 1, 65535 },
 	{ TICK_US, ESPSYNC_A_CHANNEL_TICK_US, offsetof(struct channel, tick_us), 100, 10000 },
+	{ RECORDS_PER_S, ESPSYNC_A_CHANNEL_RECORDS_PER_S, offsetof(struct channel, records_per_s), 1000, 10000000 },
+	{ RATE_KBIT, ESPSYNC_A_CHANNEL_RATE_KBIT, offsetof(struct channel, rate_kbit), 0, 10000000 },
 	{ DEAD_MS, ESPSYNC_A_CHANNEL_DEAD_MS, offsetof(struct channel, dead_ms), 50, 60000 },
 	{ DETECT_MS, ESPSYNC_A_CHANNEL_DETECT_MS, offsetof(struct channel, detect_ms), 50, 60000 },
 	{ EVICT_MS, ESPSYNC_A_CHANNEL_EVICT_MS, offsetof(struct channel, evict_ms), 21, 600000 },
@@ -116,6 +118,7 @@ static int channel_set(const struct cli *cli, int argc, char **argv)
 	struct opt opts[] = {
 		[NODE] = { "node", 1 },	      [LOCAL] = { "local", OPT_ADDRS },	      [PORT] = { "port", 1 },
 		[DEV] = { "dev", 1 },	      [PSK_FILE] = { "psk-file", 1 }, [TICK_US] = { "tick_us", 1 },
+		[RECORDS_PER_S] = { "records_per_s", 1 }, [RATE_KBIT] = { "rate_kbit", 1 },
 		[DEAD_MS] = { "dead_ms", 1 }, [DETECT_MS] = { "detect_ms", 1 }, [EVICT_MS] = { "evict_ms", 1 },
 		[N_OPTS] = { .word = NULL },
 	};

@@ -14,7 +14,8 @@
 static const struct command commands[] = {
 	{ "show", cmd_show, "[channel|groups|peers|sas|stats]", "how this node is; the bare command does the same" },
 	{ "channel", cmd_channel,
-	  "set node N local ADDR [ADDR2] [port P] [dev IF|none] [psk-file FILE] [tick_us N] [dead_ms N] [detect_ms N] [evict_ms N]\n"
+	  "set node N local ADDR [ADDR2] [port P] [dev IF|none] [psk-file FILE] [tick_us N] [records_per_s N] [rate_kbit N]\n"
+	  "    [dead_ms N] [detect_ms N] [evict_ms N]\n"
 	  "set ...   of an existing channel: node and local may be left out\n"
 	  "del [--release]",
 	  "make, change or end this namespace's channel" },

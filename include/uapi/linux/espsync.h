@@ -122,6 +122,8 @@ enum espsync_channel_attr {
 	ESPSYNC_A_CHANNEL_PAD,
 	ESPSYNC_A_CHANNEL_KEYS,		/* nest, repeated, read only: enum espsync_key_attr, what is loaded */
 	ESPSYNC_A_CHANNEL_LOCAL2,	/* binary 4|16: the sync address on a second link; only with LOCAL, which without it means one link */
+	ESPSYNC_A_CHANNEL_RECORDS_PER_S,	/* u32, 1000-10000000: busy SAs looked at in a second, at most */
+	ESPSYNC_A_CHANNEL_RATE_KBIT,	/* u32, 64-10000000: what records may take of the links; 0: no limit */
 	__ESPSYNC_A_CHANNEL_MAX
 };
 
