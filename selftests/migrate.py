@@ -15,17 +15,18 @@ import struct
 import time
 
 from esptest import *
-from esptest.load import _Worker
 from esptest.netlink import ACK, CREATE, REQUEST, attr, attributes, message, messages, request
 from esptest.xfrm import NETLINK_XFRM, XFRM_MSG_GETSA
 from failover import *
+from pktgen import PORT, Pktgen
 
 TIMES = int(os.environ.get("MIGRATE_TIMES", 1000))
 XFRM_MSG_NEWSA, XFRM_MSG_DELSA, XFRM_MSG_MIGRATE, XFRM_MSG_MIGRATE_STATE, XFRMA_MIGRATE = 0x10, 0x11, 0x21, 0x29, 17
 SA_INFO, TUNNEL, OUT, IN, FWD = 224, 1, 1, 0, 2
 # What a dump says and NEWSA takes: algorithms, encapsulation, counters, mark, if_id, direction.
 COPIED = {1, 2, 4, 10, 18, 20, 21, 23, 31, 33}
-CLIENT2, FLOOD_PORT, XFRMA_REPLAY_ESN_VAL = "192.0.2.101", 7900, 23
+CLIENT2, XFRMA_REPLAY_ESN_VAL = "192.0.2.101", 23
+RATE = 5000     # packets a second each way, of which the captures miss none
 
 
 def raw(address):
@@ -78,23 +79,6 @@ class Xfrm:
             request(self.sock, message(XFRM_MSG_MIGRATE, body + attr(XFRMA_MIGRATE, move)), f"[{self.ns}] migrate policy {direction} of {t.to_gw.spi:#x}")
 
 
-class Flood(_Worker):
-    """As fast as it goes."""
-
-    def __init__(self, ns, source, to):
-        sock = ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sock.bind((source, 0))
-        self._start(self._send, sock, (to, FLOOD_PORT))
-        sock.close()
-
-    def _send(self, sock, to):
-        while not self._ending:
-            try:
-                sock.sendto(bytes(64), to)
-            except OSError:
-                time.sleep(0.001)       # no state at this moment
-
-
 def cluster():
     module()
     c = Cluster()
@@ -108,7 +92,7 @@ def cluster():
     c.xfrm = {n: Xfrm(gw) for n, gw in c.gw.items()}
     for ns in (c.client, c.lan):
         sink = ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sink.bind(("0.0.0.0", FLOOD_PORT))
+        sink.bind(("0.0.0.0", PORT))
         defer(sink.close)       # never read: it only keeps ICMP away
     return c
 
@@ -145,7 +129,7 @@ def under_load(c, t, change, allowed):
     died, heir = c.active, 3 - c.active
     caps = [Capture(gw, "out") for gw in c.gw.values()]
     near = t.inner[0].split("/")[0]
-    floods = [Flood(c.lan, c.LAN, near), Flood(c.client, near, c.LAN)]
+    floods = [Pktgen(c.lan, c.LAN, near, RATE), Pktgen(c.client, near, c.LAN, RATE)]
     before, counted = counts(c.gw[died]), readds(c)
     edge, ahead = state(c.gw[died], t.to_gw.spi)["seq"], state(c.gw[heir], t.to_client.spi)["oseq"]
     began = time.monotonic()
@@ -218,7 +202,7 @@ def a_successor_is_streamed_at_once(c):
     """Nobody tells that a busy state was migrated, and its successor raises no event: it is looked for when the old one is seen dead, not a second later."""
     t, took = fresh(c), []
     here, there = c.xfrm[c.active], c.xfrm[3 - c.active]
-    flood = Flood(c.client, t.inner[0].split("/")[0], c.LAN)
+    flood = Pktgen(c.client, t.inner[0].split("/")[0], c.LAN, RATE)
     until(lambda: there.edge(t.to_gw) > 100, 20, "the standby follows")
     for _ in range(9):
         time.sleep(0.2)
@@ -242,8 +226,8 @@ def deleted_and_added_again(c):
             if i % 5 == 0:
                 xfrm.readd(t.to_gw)
 
-        under_load(c, t, change, lambda twice, counted: len(twice) <= counted and
-                   all(b - a > 1 for a, b in zip(sorted(twice), sorted(twice)[1:])))
+        # Counted is at most one for each time; two numbers in a row may be of two times.
+        under_load(c, t, change, lambda twice, counted: len(twice) <= counted <= TIMES + TIMES // 10)
 
 
 main([migrate_state, migrate, a_successor_is_streamed_at_once, deleted_and_added_again], cluster)

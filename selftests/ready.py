@@ -382,25 +382,12 @@ def a_dump_survives_change(c):
     keep, pass_by = range(0x10000, 0x10000 + 1200), range(0x20000, 0x20000 + 64)
     bulk.add(c.gw1, vip(0), keep)
     until(lambda: set(keep) <= set(sas(c, 1)), 20, "they are followed")
-    ending, rounds = threading.Event(), []
-
-    def churn():
-        while not ending.is_set():
-            bulk.add(c.gw1, vip(0), pass_by)
-            bulk.delete(c.gw1, pass_by)
-            rounds.append(1)
-    thread = threading.Thread(target=churn)
-    thread.start()
-    try:
-        until(lambda: rounds, 10, "SAs come and go")
+    with bulk.coming_and_going(c.gw1, vip(0), pass_by) as rounds:
         for _ in range(8):
             done = c.espsync(1, "-j show sas", ok=None)
             equal(done.status, 0, f"exit status of show sas: {done.stderr}")
             listed = [int(s["spi"], 16) for s in json.loads(done) if int(s["spi"], 16) in keep]
             equal((len(listed), len(set(listed))), (len(keep), len(keep)), "SAs that were there all the time: listed, and different ones")
-    finally:
-        ending.set()
-        thread.join()
     note(f"{len(rounds)} times {len(pass_by)} SAs came and went")
     bulk.delete(c.gw1, keep)
     c.all_ready()

@@ -11,7 +11,6 @@ list the same states, for it prints a hundred thousand objects.
 """
 import json
 import os
-import threading
 import time
 
 import bulk
@@ -81,22 +80,10 @@ def all_of_them(c):
 
 
 def while_others_come_and_go(c):
-    keep, pass_by, ending, rounds = range(FIRST, FIRST + NUMBER), range(0x10000, 0x10000 + 200), threading.Event(), []
-
-    def churn():
-        while not ending.is_set():
-            bulk.add(c.gw1, c.VIP, pass_by)
-            bulk.delete(c.gw1, pass_by)
-            rounds.append(1)
-    thread = threading.Thread(target=churn)
-    thread.start()
-    try:
-        until(lambda: rounds, 10, "SAs come and go")
+    keep, pass_by = range(FIRST, FIRST + NUMBER), range(0x10000, 0x10000 + 200)
+    with bulk.coming_and_going(c.gw1, c.VIP, pass_by) as rounds:
         before = len(rounds)
         listed = [int(s["spi"], 16) for s in json.loads(c.espsync(1, "-j show sas", timeout=120))]
-    finally:
-        ending.set()
-        thread.join()
     note(f"{len(rounds) - before} times {len(pass_by)} SAs came and went meanwhile")
     there = [spi for spi in listed if spi in keep]
     equal((len(there), len(set(there))), (NUMBER, NUMBER), "SAs that were there all the time: listed, and different ones")

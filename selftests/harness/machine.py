@@ -122,7 +122,7 @@ class Machine:
         release, = os.listdir(os.path.join(self.kernel.dir, "lib/modules"))
         return [os.path.join(self.kernel.dir, "linux"), f"mem={self.mem}M", f"ncpus={self.cpus}", "seccomp=on",
                 "root=/dev/root", "rootfstype=hostfs", f"rootflags={self.kernel.root}", "ro", "init=/stage1",
-                "con=null", "ssl=null", "con0=null,fd:2", "con1=fd:0,fd:1" if self.tty else "con1=null,fd:1",
+                "con=null", "ssl=null", "lockdep.lock_stat=0", "con0=null,fd:2", "con1=fd:0,fd:1" if self.tty else "con1=null,fd:1",
                 f"uml_dir={self.dir}", "umid=uml", "panic=-1", "ESPCHANNEL=tty1",
                 f"ESPMODULES={os.path.realpath(self.kernel.dir)}/lib/modules/{release}",
                 *self._kernel_env(), *self.cmdline, *self.args]

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 """Many SAs, at the price of a message each: ESP without encryption, for what is about their number. Each has a far end of its own, by its
 SPI, for xfrm looks at all between two addresses whenever one is added."""
+import contextlib
 import socket
 import struct
+import threading
 
-from esptest.netlink import ACK, CREATE, REQUEST, attr, message, messages
+from esptest import until
+from esptest.netlink import ACK, CREATE, REQUEST, attr, attributes, message, messages
 
-NETLINK_XFRM, XFRM_MSG_NEWSA, XFRM_MSG_DELSA = 6, 0x10, 0x11
-XFRMA_ALG_AUTH, XFRMA_ALG_CRYPT = 1, 2
+NETLINK_XFRM, XFRM_MSG_NEWSA, XFRM_MSG_DELSA, XFRM_MSG_GETSA = 6, 0x10, 0x11, 0x12
+XFRMA_ALG_AUTH, XFRMA_ALG_CRYPT, XFRMA_REPLAY_VAL = 1, 2, 10
+SA_INFO = 224
 XFRM_MODE_TUNNEL, AF_UNSPEC_FLAG = 1, 32
 BATCH = 64
 
@@ -27,17 +31,50 @@ def _far(spi):
     return (10 << 24 | spi & 0xffffff).to_bytes(4, "big").ljust(16, b"\0")
 
 
-def _new(src, spi):
+def _ends(local, spi, inbound):
+    """(source, destination, destination of struct xfrm_usersa_id)"""
+    return (_far(spi), _packed(local)) if inbound else (_packed(local), _far(spi))
+
+
+def _new(local, spi, inbound):
     """struct xfrm_usersa_info: selector, id, source, limits, lifetime, statistics, seq, reqid, family, mode, window, flags."""
-    body = bytes(56) + _far(spi) + struct.pack("!IB3x", spi, socket.IPPROTO_ESP) + _packed(src)
+    src, dst = _ends(local, spi, inbound)
+    body = bytes(56) + dst + struct.pack("!IB3x", spi, socket.IPPROTO_ESP) + src
     body += struct.pack("=8Q", *[(1 << 64) - 1] * 4, 0, 0, 0, 0) + bytes(32) + bytes(12)
     body += struct.pack("=IIHBBB7x", 0, 1, socket.AF_INET, XFRM_MODE_TUNNEL, 32, AF_UNSPEC_FLAG)
     return XFRM_MSG_NEWSA, body + _ALGORITHMS, CREATE
 
 
-def _delete(spi):
+def packets(local, spis):
+    """{SPI: an ESP packet for an inbound one of them, from its IP header on, whose number is its bytes 24 to 27}: what is in it goes nowhere."""
+    inner = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20, 0, 0, 64, 59, 0, b"\xf0\0\0\2", b"\xf0\0\0\1")
+    made = {}
+    for spi in spis:
+        esp = struct.pack("!II", spi, 0) + inner + struct.pack("BBBB", 1, 2, 2, 4)
+        made[spi] = bytearray(struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(esp), 0, 0, 64, 50, 0, _far(spi)[:4], socket.inet_aton(local)) + esp)
+    return made
+
+
+def _id(dst, spi):
     """struct xfrm_usersa_id."""
-    return XFRM_MSG_DELSA, _far(spi) + struct.pack("!I", spi) + struct.pack("=HBx", socket.AF_INET, socket.IPPROTO_ESP), 0
+    return dst + struct.pack("!I", spi) + struct.pack("=HBx", socket.AF_INET, socket.IPPROTO_ESP)
+
+
+def _delete(spi):
+    return XFRM_MSG_DELSA, _id(_far(spi), spi), 0
+
+
+def edges(ns, local, spis):
+    """Of inbound ones: the highest number that each has accepted, in their order."""
+    found = []
+    with ns.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM) as sock:
+        for spi in spis:
+            sock.send(message(XFRM_MSG_GETSA, _id(_packed(local), spi), REQUEST))
+            (kind, _, body), = messages(sock.recv(65536))
+            if kind != XFRM_MSG_NEWSA:
+                raise LookupError(f"[{ns}] no state {spi:#x}")
+            found.append(struct.unpack_from("=II", dict(attributes(body[SA_INFO:]))[XFRMA_REPLAY_VAL])[1])
+    return found
 
 
 def _send(ns, requests):
@@ -55,10 +92,30 @@ def _send(ns, requests):
                     answers += 1
 
 
-def add(ns, src, spis):
+def add(ns, local, spis, inbound=False):
     """SAs that can carry packets; anti-replay window 32."""
-    _send(ns, [_new(src, spi) for spi in spis])
+    _send(ns, [_new(local, spi, inbound) for spi in spis])
 
 
 def delete(ns, spis):
     _send(ns, [_delete(spi) for spi in spis])
+
+
+@contextlib.contextmanager
+def coming_and_going(ns, local, spis):
+    """SAs are added and deleted all the while; a list that grows by one each time."""
+    ending, rounds = threading.Event(), []
+
+    def churn():
+        while not ending.is_set():
+            add(ns, local, spis)
+            delete(ns, spis)
+            rounds.append(len(spis))
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        until(lambda: rounds, 10, "SAs come and go")
+        yield rounds
+    finally:
+        ending.set()
+        thread.join()

@@ -253,14 +253,23 @@ def ike_is_closed_all_the_same(c):
 
 
 def what_becomes_another(c):
-    """Userspace may change an SA's interface: then it is nobody's, and back."""
+    """Userspace may change an SA's interface: then it is nobody's, and back. A standby's stays stopped meanwhile, for its owner may still send."""
     both(c, "if_id 7")
     t = c.made["interface"]
     followed(c, t)
     words = t.to_client.words()
+
+    def update(gw, if_id, **kw):
+        return sh(["ip", "-n", gw, "xfrm", "state", "update", *words[:-1], str(if_id)], **kw).status
+
     for if_id, there in ((9, False), (7, True)):
-        for gw in c.gw.values():
-            sh(["ip", "-n", gw, "xfrm", "state", "update", *words[:-1], str(if_id)])
+        update(c.gw1, if_id)
+        if there:
+            check(update(c.gw2, if_id, ok=None) != 0, "a standby's SA that left its group is stopped: xfrm updates no such state")
+            t.to_client.delete(c.gw2)
+            t.to_client.add(c.gw2)
+        else:
+            update(c.gw2, if_id)
         until(lambda: all((t.spi in sas(c, n)) == there for n in c.gw), 15, f"followed with if_id {if_id}: {there}")
     c.all_ready()
 

@@ -93,18 +93,23 @@ class Cluster:
         self.lan.batch([f"addr add {LAN}/24 dev in", f"addr add {LAN6}/64 dev in nodad",
                         f"route add 10.2.0.0/24 via {LAN_GW}", f"route add fd02::/64 via {LAN_GW6}"])
 
+    def vip_messages(self, node, add=True):
+        """What gives a node the group's addresses, or takes them."""
+        out, inside = map(self.gw[node].index, ("out", "in"))
+        return [address_message(dev, a, add) for dev, a in ((out, f"{VIP}/24"), (out, f"{VIP6}/64"), (inside, f"{LAN_GW}/24"), (inside, f"{LAN_GW6}/64"))]
+
+    def announcements(self, node):
+        """What gratuitous ARP and neighbour advertisements tell: [(namespace, messages)]."""
+        return [(ns, [neighbour_message(ns.index(dev), a, self.gw[node].mac(dev)) for a in addresses])
+                for ns, dev, addresses in ((self.client, "out", (VIP, VIP6)), (self.lan, "in", (LAN_GW, LAN_GW6)))]
+
     def add_vip(self, node, add=True):
         """The group's addresses on the node that gets them."""
-        gw = self.gw[node]
-        out, inside = gw.index("out"), gw.index("in")
-        rtnl(gw, *(address_message(dev, a, add) for dev, a in ((out, f"{VIP}/24"), (out, f"{VIP6}/64"),
-                                                              (inside, f"{LAN_GW}/24"), (inside, f"{LAN_GW6}/64"))),
-             ok=() if add else (errno.EADDRNOTAVAIL,))
+        rtnl(self.gw[node], *self.vip_messages(node, add), ok=() if add else (errno.EADDRNOTAVAIL,))
 
     def announce(self, node):
-        """What gratuitous ARP and neighbour advertisements tell."""
-        for ns, dev, addresses in ((self.client, "out", (VIP, VIP6)), (self.lan, "in", (LAN_GW, LAN_GW6))):
-            rtnl(ns, *(neighbour_message(ns.index(dev), a, self.gw[node].mac(dev)) for a in addresses))
+        for ns, messages in self.announcements(node):
+            rtnl(ns, *messages)
 
     def drop_vip(self, node):
         self.add_vip(node, add=False)
