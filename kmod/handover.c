@@ -35,8 +35,10 @@ static struct sk_buff *next_held(struct es_group *g)
 {
 	struct sk_buff *skb = skb_dequeue(&g->held);
 
-	if (skb)
-		atomic_sub(pieces(skb), &g->held_pieces);
+	if (!skb)
+		return NULL;
+	atomic_sub(pieces(skb), &g->held_pieces);
+	skb->dev = skb_dst(skb)->dev;
 	return skb;
 }
 
@@ -90,7 +92,6 @@ static void let_go(struct es_group *g)
 
 	while ((skb = next_held(g))) {
 		local_bh_disable();
-		skb->dev = skb_dst(skb)->dev;
 		dst_output(g->es->net, skb->sk, skb);
 		local_bh_enable();
 	}

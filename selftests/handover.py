@@ -9,13 +9,14 @@ handover - a tunnel that moves on purpose, packets every fraction of a milliseco
 What is lost is compared with what two plain routers lose to the same script, in the same run.
 """
 import socket
+import threading
 import time
 
 import genlwire
 import pktgen
 from esptest import *
 from esptest.netlink import nest, request
-from failover import ESPSYNC_A_GROUP, ESPSYNC_CMD_DEMOTE, ESPSYNC_CMD_PROMOTE, lost_replay, ready, sent_twice
+from failover import ESPSYNC_A_GROUP, ESPSYNC_CMD_DEMOTE, ESPSYNC_CMD_PROMOTE, lost_replay, ready, role_of, sent_twice
 from pktgen import Pktgen, count, counted
 
 RATE = 1500     # both ways; python's senders do not do more here
@@ -243,7 +244,7 @@ def nobody_is_promoted_and_they_are_dropped(c):
 def big_ones_are_cut(c):
     """What TCP left to the device to cut, and to sum up, arrives whole."""
     data = bytes(range(256)) * 1024
-    ready(c, 1)
+    may_move(c, 2)
     before = stats(c, 1)
     with c.lan.socket() as listener, c.client.socket() as s:
         listener.bind((c.LAN, 7100))
@@ -257,9 +258,10 @@ def big_ones_are_cut(c):
         c.hands.tell(1, ESPSYNC_CMD_DEMOTE)
         conn.sendall(data[:20000])      # less than what may be under way at first
         c.hands.move(2)
-        conn.sendall(data[20000:])
-        conn.shutdown(socket.SHUT_WR)
+        rest = threading.Thread(target=lambda: (conn.sendall(data[20000:]), conn.shutdown(socket.SHUT_WR)))
+        rest.start()
         got = b"".join(iter(lambda: s.recv(65536), b""))
+        rest.join()
         conn.close()
     check(got == data, f"{len(got)} of {len(data)} bytes arrive as they were")
     handed = stats(c, 1)["handed"] - before["handed"]
@@ -268,7 +270,9 @@ def big_ones_are_cut(c):
 
 def a_route_that_goes_meanwhile(c):
     """A socket of the gateway itself lends its packets their route. It takes another one while they wait, and they still have theirs."""
-    ready(c, 1)
+    if role_of(c, 1) != "active":
+        may_move(c, 1)
+        c.hands.move(1)
     near = "10.1.0.11"      # within the policies
     with c.client.socket(socket.AF_INET, socket.SOCK_STREAM) as listener, c.gw1.socket(socket.AF_INET, socket.SOCK_STREAM) as s:
         listener.bind((c.INNER, 7200))

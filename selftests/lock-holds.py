@@ -60,7 +60,10 @@ def setup():
     c = Cluster()
     bulk.add(c.gw1, c.VIP, range(0x100000, 0x100000 + NUMBER // 2))
     bulk.add(c.gw1, c.VIP, range(0x200000, 0x200000 + NUMBER // 2), inbound=True)
-    c.start()
+    for node in c.gw:
+        c.configure(node)
+    c.espsync(1, "promote")
+    c.espsync(2, "demote")
     until(lambda: c.show(1, "stats")["sas"] == NUMBER, 60, "all are followed")
     return c
 
