@@ -257,6 +257,15 @@ static bool an_active_charon_is_let_be(void)
 	return true;
 }
 
+/* Its connection is not told yet. */
+static bool one_that_is_not_complete_waits(void)
+{
+	fresh();
+	said(ike_add(2, 0));
+	ktap_expect(gives("flush A1 U1 R1 C1:5 "));
+	return true;
+}
+
 static const struct ktap_case cases[] = {
 	{ "an empty charon gets all", an_empty_charon_gets_all },
 	{ "what is there is left", what_is_there_is_left },
@@ -267,6 +276,7 @@ static const struct ktap_case cases[] = {
 	{ "a new charon with a new client gets all", a_new_charon_with_a_new_client_gets_all },
 	{ "many CHILD SAs are left", many_child_sas_are_left },
 	{ "an active charon is let be", an_active_charon_is_let_be },
+	{ "one that is not complete waits", one_that_is_not_complete_waits },
 };
 
 KTAP_MAIN(cases)

@@ -172,7 +172,7 @@ static bool check_known(struct audit *a, const struct journal_sa *sa)
 		return check_children(a, sa, there);
 	if (!suspect(a, IKE_NOT_THERE, &sa->id, 0))
 		return false;
-	log_warn("an IKE SA of connection %.64s is in the journal alone: forgetting it", sa->name);
+	log_warn("an IKE SA of connection %.64s is in the journal alone: forgetting it", journal_name(sa));
 	tell(a, made, ha_make_ike_delete(made, sa->adds[0].data[0], &sa->id));
 	return true;
 }

@@ -159,6 +159,17 @@ enum journal_result journal_apply(struct journal *j, const struct ha_msg *m, con
 struct journal_sa *journal_find(const struct journal *j, const struct ike_id *id);
 
 /**
+ * journal_name() - of an IKE SA's connection
+ * @sa: the IKE SA
+ *
+ * Return: "" while it is not told, and once it is replaced.
+ */
+static inline const char *journal_name(const struct journal_sa *sa)
+{
+	return sa->name ? sa->name : "";
+}
+
+/**
  * journal_next() - walk the IKE SAs that live, oldest first
  * @j: the journal
  * @sa: the one before, or NULL for the first

@@ -35,7 +35,7 @@ void relay_refused(struct ledger *l, const struct ha_msg *m)
 	}
 	if (sa)
 		log_warn("no room in the journal for a CHILD SA of connection %.64s, far end %s: not carried (raise %s; %u more since the last such line)",
-			 sa->name, text(&sa->remote, far), key(journal_room(l->journal, sa)), r->unsaid);
+			 journal_name(sa), text(&sa->remote, far), key(journal_room(l->journal, sa)), r->unsaid);
 	else
 		log_warn("no room in the journal for an IKE SA of connection %.64s, far end %s: not carried (raise %s; %u more since the last such line)",
 			 m->name, text(&m->remote, far), key(JOURNAL_FULL), r->unsaid);
@@ -50,5 +50,5 @@ void relay_report_room(const struct relay *r, struct kernel_report *report)
 
 	if (sa)
 		snprintf(report->text, sizeof(report->text), "no room in the journal (raise %.11s): CHILD SAs of %.24s with %.39s",
-			 key(sa->crowded), sa->name, text(&sa->remote, far));
+			 key(sa->crowded), journal_name(sa), text(&sa->remote, far));
 }

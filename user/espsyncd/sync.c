@@ -204,9 +204,9 @@ static void fill_one(struct sync *s, struct journal_sa *sa)
 	bool broken = listed && !strcmp(listed->state, "CONNECTING");
 	unsigned int before = s->injected;
 
-	if (!conn_loaded(s, sa->name)) {
+	if (!conn_loaded(s, journal_name(sa))) {
 		s->missing++;
-		snprintf(s->why, sizeof(s->why), "connection %.64s is not loaded here", sa->name);
+		snprintf(s->why, sizeof(s->why), "connection %.64s is not loaded here", journal_name(sa));
 		return;
 	}
 	if (listed && !broken) {
