@@ -501,7 +501,9 @@ void es_group_tell(struct es_group *g, struct es_peer *p, struct es_wire_group *
 	w->epoch = g->epoch;
 	w->node = g->epoch_node;
 	w->evict_ms = es->cfg.evict_ms;
-	w->flags = (g->silent ? ES_GROUP_SILENT : 0) | (g->silent && p->told_all ? ES_GROUP_TOLD : 0) | (es->full ? ES_GROUP_FULL : 0) | (g->store ? ES_GROUP_STORE : 0);
+	w->flags = (g->silent ? ES_GROUP_SILENT : 0) | (es->full ? ES_GROUP_FULL : 0) | (g->store ? ES_GROUP_STORE : 0);
+	if (g->silent && p->told_all)
+		w->flags |= ES_GROUP_TOLD;
 	if (g->role == ESPSYNC_ROLE_ACTIVE && in->is_in && !es_any_gap(g)) {
 		w->flags |= ES_GROUP_IN;
 		in->last_in_own_us = max(es->own_us, in->last_in_own_us);

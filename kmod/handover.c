@@ -31,6 +31,14 @@ static int pieces(const struct sk_buff *skb)
 	return max_t(int, skb_shinfo(skb)->gso_segs, 1);
 }
 
+/* What a policy asked of it beside its addresses does not travel: elsewhere it could meet somebody else's. */
+static bool marked(const struct sk_buff *skb)
+{
+	const struct dst_entry *dst = skb_dst(skb);
+
+	return skb->mark || (dst && dst->xfrm && (dst->xfrm->mark.m || dst->xfrm->if_id));
+}
+
 static struct sk_buff *next_held(struct es_group *g)
 {
 	struct sk_buff *skb = skb_dequeue(&g->held);
@@ -38,7 +46,7 @@ static struct sk_buff *next_held(struct es_group *g)
 	if (!skb)
 		return NULL;
 	atomic_sub(pieces(skb), &g->held_pieces);
-	skb->dev = skb_dst(skb)->dev;
+	skb->dev = skb_dst(skb) ? skb_dst(skb)->dev : g->es->net->loopback_dev;
 	return skb;
 }
 
@@ -52,10 +60,11 @@ bool es_handover_hold(struct es_group *g, struct sk_buff *skb)
 {
 	if (!READ_ONCE(g->holding))
 		return false;
-	if (atomic_add_return(pieces(skb), &g->held_pieces) > ES_HOLD_PACKETS || !skb_dst_force(skb)) {
+	if (atomic_add_return(pieces(skb), &g->held_pieces) > ES_HOLD_PACKETS || (marked(skb) && !skb_dst_force(skb))) {
 		atomic_sub(pieces(skb), &g->held_pieces);
 		return false;
 	}
+	skb_dst_force(skb);	/* without a route, which is just going, it can still be handed over */
 	skb->dev = NULL;
 	skb_queue_tail(&g->held, skb);
 	return true;
@@ -91,6 +100,11 @@ static void let_go(struct es_group *g)
 	struct sk_buff *skb;
 
 	while ((skb = next_held(g))) {
+		if (!skb_dst(skb)) {
+			g->es->unheld++;
+			kfree_skb(skb);
+			continue;
+		}
 		local_bh_disable();
 		dst_output(g->es->net, skb->sk, skb);
 		local_bh_enable();
@@ -138,14 +152,6 @@ static unsigned int cut(struct sk_buff *skb, struct sk_buff_head *q)
 		}
 	}
 	return lost;
-}
-
-/* What a policy asked of it beside its addresses does not travel: elsewhere it could meet somebody else's. */
-static bool marked(const struct sk_buff *skb)
-{
-	const struct xfrm_state *x = skb_dst(skb)->xfrm;
-
-	return skb->mark || (x && (x->mark.m || x->if_id));
 }
 
 /* Some at a time. */

@@ -77,9 +77,9 @@ class Hands:
             equal(answer.error, 0, f"answer to request {command} of node {node}")
 
     def move(self, to):
-        """As keepalived does: the old one is told, the new one has the address before it is told, and the old one lets it go. How long nobody was active."""
-        self.tell(3 - to, ESPSYNC_CMD_DEMOTE)
+        """As keepalived does: the old one is told, the new one has the address before it is told, and the old one lets it go. How long packets had to wait."""
         began = time.monotonic()
+        self.tell(3 - to, ESPSYNC_CMD_DEMOTE)
         self.do(to, "add", "announce")
         self.tell(to, ESPSYNC_CMD_PROMOTE)
         took = time.monotonic() - began

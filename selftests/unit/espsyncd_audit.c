@@ -63,6 +63,14 @@ bool relay_is_held(const struct relay *r, const struct ike_id *id)
 	return false;
 }
 
+static unsigned int whole;
+
+void relay_found_whole(struct relay *r)
+{
+	(void)r;
+	whole++;
+}
+
 void relay_local_message(struct relay *r, const struct ha_msg *m, const uint8_t *data, size_t len)
 {
 	(void)r;
@@ -108,7 +116,7 @@ static void fresh(void)
 
 static void looks_twice(void)
 {
-	rekeyed_ike = rekeyed_child = 0;
+	rekeyed_ike = rekeyed_child = whole = 0;
 	event_calls(-1, 0, it);
 	event_calls(-1, 0, it);
 }
@@ -132,7 +140,13 @@ static bool what_the_journal_lacks_is_rekeyed(void)
 	n_child = 2;
 	said(child(1, HA_CHILD_ADD, 1));
 	looks_twice();
-	ktap_expect(rekeyed_ike == 2 && rekeyed_child == 1 && unknown("2 IKE SAs are not in the journal yet") == 2);
+	ktap_expect(rekeyed_ike == 2 && rekeyed_child == 1 && unknown("2 IKE SAs are not in the journal yet") == 2 && !whole);
+	n_ike = 1;
+	looks_twice();
+	ktap_expect(rekeyed_child == 1 && !whole);	/* a CHILD SA alone */
+	n_child = 0;
+	looks_twice();
+	ktap_expect(whole == 2);
 	return true;
 }
 
@@ -145,6 +159,30 @@ static bool what_charon_lacks_goes(void)
 	looks_twice();
 	ktap_expect(!rekeyed_ike && !rekeyed_child && journal_count(journal) == 1);
 	ktap_expect(!journal_child_find(journal_next(journal, NULL), 5, NULL));
+	for (uint32_t n = 2; n <= 8; n++)
+		establish(n);
+	looks_twice();
+	ktap_expect(journal_count(journal) == 1);	/* all of them, however many */
+	return true;
+}
+
+/* A tunnel has its own room also in a journal that is full; what it refuses for want of a little is not asked for again and again. */
+static bool room_is_enough_for_what_was_refused(void)
+{
+	uint32_t spi = 0;
+
+	fresh();
+	for (uint32_t n = 2; n <= 8; n++) {
+		establish(n);
+		while (said(child(n, HA_CHILD_ADD, spi)))
+			spi++;
+	}
+	for (spi = 0; said(child(1, HA_CHILD_ADD, spi)); spi++)
+		;
+	ktap_expect(journal_next(journal, NULL)->size <= JOURNAL_TUNNEL && journal_room(journal, journal_next(journal, NULL)) != JOURNAL_ROOM);
+	n_child = spi + 1;
+	looks_twice();
+	ktap_expect(!rekeyed_child && journal_crowded(journal));
 	return true;
 }
 
@@ -208,6 +246,7 @@ static bool ike_sas_without_room_are_not_rekeyed(void)
 static const struct ktap_case cases[] = {
 	{ "what the journal lacks is rekeyed", what_the_journal_lacks_is_rekeyed },
 	{ "what charon lacks goes", what_charon_lacks_goes },
+	{ "room is enough for what was refused", room_is_enough_for_what_was_refused },
 	{ "what has no room is not rekeyed", what_has_no_room_is_not_rekeyed },
 	{ "it is crowded when there are more than have room", it_is_crowded_when_there_are_more_than_have_room },
 	{ "IKE SAs without room are not rekeyed", ike_sas_without_room_are_not_rekeyed },

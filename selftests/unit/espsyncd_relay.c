@@ -174,10 +174,12 @@ static bool a_master_without_a_journal_believes_charon(void)
 	ktap_expect(!relay_truth(it) && !relay_is_complete(it));
 	ticks(1001);
 	ktap_expect(relay_is_complete(it) && !relay_truth(it));
-	/* From when charon is active the journal is what it says. */
+	/* From when charon is active the journal is what it says, but no standby may lose for its sake what charon said before. */
 	segment = CHARON_ACTIVE;
 	charon_says(ike_add(1, 0));
 	charon_says(ike_update(1, "office", 1));
+	ktap_expect(!relay_truth(it));
+	relay_found_whole(it);
 	ktap_expect(relay_truth(it) && journal_count(relay_truth(it)) == 1);
 	return true;
 }
@@ -241,12 +243,41 @@ static bool a_long_journal_gets_its_time(void)
 	return true;
 }
 
+static bool has_snapped(unsigned int peer, uint64_t epoch)
+{
+	struct bytes head = { 0 }, n = { 0 };
+	struct wire w = ike_add(1, 0), u = ike_update(1, "office", 1);
+	bool ok;
+
+	bytes_add_u64(&head, epoch);
+	bytes_add_u64(&head, 0);
+	bytes_add_u32(&n, 2);
+	ok = frame(peer, FRAME_SNAP_BEGIN, &head) && relay_link_frame(it, peer, FRAME_SNAP_MESSAGE, w.b, w.n) &&
+	     relay_link_frame(it, peer, FRAME_SNAP_MESSAGE, u.b, u.n) && frame(peer, FRAME_SNAP_END, &n);
+	bytes_free(&head);
+	bytes_free(&n);
+	return ok;
+}
+
+/* The owner's helper has lost its journal. What its standby's charon has goes only when the owner says that it knows all again. */
+static bool a_journal_that_lacks_something_removes_nothing(void)
+{
+	uint8_t hello[] = { PROTOCOL_VERSION, config.peers[0].node };
+
+	fresh();
+	ktap_expect(relay_link_frame(it, 0, FRAME_HELLO, hello, sizeof(hello)) && says_state(0, true, false));
+	ktap_expect(has_snapped(0, 77) && sync_requests == 1 && !relay_truth(it));
+	ktap_expect(says_state(0, true, true) && relay_truth(it) && journal_count(relay_truth(it)) == 1);
+	return true;
+}
+
 static void becomes_a_source(void)
 {
 	fresh();
 	relay_activate(it, false);
 	ticks(1001);
 	segment = CHARON_ACTIVE;
+	relay_found_whole(it);
 	warning[0] = 0;
 }
 
@@ -320,6 +351,7 @@ static const struct ktap_case cases[] = {
 	{ "one that has none does not end another's giving", one_that_has_none_does_not_end_anothers_giving },
 	{ "nobody has one", nobody_has_one },
 	{ "a long journal gets its time", a_long_journal_gets_its_time },
+	{ "a journal that lacks something removes nothing", a_journal_that_lacks_something_removes_nothing },
 	{ "a CHILD SA without room is named", a_child_sa_without_room_is_named },
 	{ "an IKE SA without room is named", an_ike_sa_without_room_is_named },
 };

@@ -238,6 +238,7 @@ int knl_send_and_wait(struct knl *nl, struct nl_msg *msg, const struct object *o
 	nl->arg = &c;
 	err = exchange(nl, msg);
 	wipe_and_free(msg);
+	nl->arg = NULL;
 	if (out)
 		*out = c.last;
 	else
@@ -261,6 +262,7 @@ int knl_array(struct knl *nl, struct nl_msg *msg, const struct object *object, j
 		err = exchange(nl, msg);
 	}
 	wipe_and_free(msg);
+	nl->arg = NULL;
 	if (err == -EAGAIN)
 		snprintf(nl->why, sizeof(nl->why), "it changed during each of %d readings", DUMP_TRIES);
 	*out = c.array;

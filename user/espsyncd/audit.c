@@ -27,6 +27,7 @@ struct audit {
 	struct bytes before;	/* struct suspect, of the last look */
 	struct bytes now;	/* of this one */
 	struct bytes listed;	/* struct vici_sa */
+	bool lacking;		/* the last look found something that the journal has not */
 	unsigned int unknown;
 	char why[128];
 };
@@ -69,6 +70,7 @@ static void rekey_all(struct audit *a, const struct vici_sa *sa)
 static void ike_unknown(struct audit *a, const struct vici_sa *sa)
 {
 	a->unknown++;
+	a->lacking = true;
 	if (journal_room(relay_journal(a->relay), NULL) != JOURNAL_ROOM) {
 		snprintf(a->why, sizeof(a->why), "no room in the journal (raise journal_mib) for %u IKE SAs, one of them of connection %.40s",
 			 a->unknown, sa->name);
@@ -84,6 +86,7 @@ static enum journal_room child_unknown(struct audit *a, const struct journal_sa 
 {
 	enum journal_room room = journal_room(relay_journal(a->relay), known);
 
+	a->lacking = true;
 	if (room == JOURNAL_ROOM && suspect(a, CHILD_NOT_KNOWN, &known->id, c->spi_in)) {
 		log_warn("CHILD SA %08x is not in the journal: rekeying it", c->spi_in);
 		rekey_add(a->rekey, false, c->unique);
@@ -143,8 +146,8 @@ static void tell(struct audit *a, const uint8_t *data, size_t len)
 		relay_local_message(a->relay, &m, data, len);
 }
 
-/* Return: true if the journal was changed: the walk begins anew */
-static bool check_children(struct audit *a, const struct journal_sa *sa, const struct vici_sa *there)
+/* One in a look: what charon has forgotten by itself. The walk does not go on behind it. */
+static void check_children(struct audit *a, const struct journal_sa *sa, const struct vici_sa *there)
 {
 	uint8_t made[HA_MAX_MADE];
 	const struct journal_sa *under;
@@ -156,25 +159,25 @@ static bool check_children(struct audit *a, const struct journal_sa *sa, const s
 				continue;
 			log_warn("CHILD SA %08x is in the journal alone: forgetting it", c->spi_in);
 			tell(a, made, ha_make_child_delete(made, sa->adds[0].data[0], &sa->id, c->spi_in));
-			return true;
+			return;
 		}
 	}
-	return false;
 }
 
-/* What the journal has and charon has not. */
-static bool check_known(struct audit *a, const struct journal_sa *sa)
+/* What the journal has and charon has not. @sa may be gone afterwards, and no other. */
+static void check_known(struct audit *a, const struct journal_sa *sa)
 {
 	const struct vici_sa *there = listed(a, &sa->id);
 	uint8_t made[HA_MAX_MADE];
 
-	if (there)
-		return check_children(a, sa, there);
+	if (there) {
+		check_children(a, sa, there);
+		return;
+	}
 	if (!suspect(a, IKE_NOT_THERE, &sa->id, 0))
-		return false;
+		return;
 	log_warn("an IKE SA of connection %.64s is in the journal alone: forgetting it", journal_name(sa));
 	tell(a, made, ha_make_ike_delete(made, sa->adds[0].data[0], &sa->id));
-	return true;
 }
 
 static void compare(struct audit *a)
@@ -182,14 +185,17 @@ static void compare(struct audit *a)
 	const struct vici_sa *sa = (const struct vici_sa *)bytes_at(&a->listed);
 	size_t n = bytes_left(&a->listed) / sizeof(*sa);
 	const struct journal *j = relay_journal(a->relay);
-	const struct journal_sa *known = NULL;
+	const struct journal_sa *known, *next;
 
 	a->unknown = 0;
+	a->lacking = false;
 	for (; n--; sa++)
 		check_listed(a, sa);
-	while ((known = journal_next(j, known))) {
-		if (check_known(a, known))
-			break;		/* one at a time is enough for what never happens */
+	if (!a->lacking)
+		relay_found_whole(a->relay);
+	for (known = journal_next(j, NULL); known; known = next) {
+		next = journal_next(j, known);
+		check_known(a, known);
 	}
 }
 

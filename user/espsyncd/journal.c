@@ -217,6 +217,14 @@ static struct journal_sa *newest(struct journal_sa *sa)
 	return sa;
 }
 
+/* Remembered with what it takes, so that room is not said to be there before there is enough. */
+static void refuse(struct journal_sa *sa, enum journal_room room, size_t more)
+{
+	if (!sa->crowded || more > sa->wanted)
+		sa->wanted = more;
+	sa->crowded = room;
+}
+
 /* charon moves inner addresses on to the IKE SA that replaces this one, and does not tell them again. */
 static void move_on(struct journal *j, struct journal_sa *old, struct journal_sa *sa)
 {
@@ -225,7 +233,7 @@ static void move_on(struct journal *j, struct journal_sa *old, struct journal_sa
 	if (r.len && !sa->vips.len && ha_rename(r.data, r.len, &sa->id))
 		raw_set(j, sa, &sa->vips, r.data, r.len);
 	if (old->crowded)
-		sa->crowded = old->crowded;
+		refuse(sa, old->crowded, old->wanted);
 	old->crowded = JOURNAL_ROOM;
 	forget_present(j, old);
 }
@@ -353,7 +361,7 @@ enum journal_room journal_room(const struct journal *j, const struct journal_sa 
 {
 	if (!sa)
 		return j->full || tunnels_size(j->living + 1) > j->limits.all ? JOURNAL_FULL : JOURNAL_ROOM;
-	return room_for(j, sa, 0, sa->crowded);
+	return room_for(j, sa, sa->crowded ? sa->wanted : 0, sa->crowded);
 }
 
 const struct journal_sa *journal_crowded(const struct journal *j)
@@ -376,7 +384,7 @@ static enum journal_result child_add(struct journal *j, struct journal_sa *sa, c
 		return JOURNAL_IGNORED;
 	room = room_for(j, sa, cost(len) + cost(sizeof(*c)), false);
 	if (room != JOURNAL_ROOM) {
-		newest(sa)->crowded = room;
+		refuse(newest(sa), room, cost(len) + cost(sizeof(*c)));
 		return JOURNAL_REFUSED;
 	}
 	c = secret_alloc(sizeof(*c));

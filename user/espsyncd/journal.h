@@ -89,6 +89,7 @@ TAILQ_HEAD(journal_children, journal_child);
  * @next: the IKE SA that replaced it; NULL: this one lives
  * @deleted: its IKE_DELETE has been told
  * @crowded: it lives, and CHILD SAs of it were refused: for which limit
+ * @wanted: what the biggest of these would have taken
  * @size: memory that it takes, with its CHILD SAs
  * @name: of the connection; NULL: it is replaced, or not complete
  * @local: the gateway's address
@@ -110,6 +111,7 @@ struct journal_sa {
 	struct journal_sa *next;
 	bool deleted;
 	enum journal_room crowded;
+	size_t wanted;
 	size_t size;
 	char *name;
 	struct ha_addr local;

@@ -10,7 +10,7 @@
 #define FETCH_MS	3000		/* how long a new helper waits for its journal, or for more of it */
 #define TAKEOVER_FETCH_MS 1000	/* ... while charon is still passive */
 #define MAX_PENDING	(16 << 20)
-#define MAX_BACKLOG	(1 << 20)	/* more messages than any journal's replay has */
+#define MAX_BACKLOG	(1 << 20)	/* messages that charon has not read; a replay is no longer than the journal */
 #define SILENT_MS	5000		/* charon beats every heartbeat_delay, a second at most */
 
 static bool is_ours(void *ctx, const struct ha_addr *local)
@@ -29,8 +29,15 @@ static void on_complete(void *ctx, const struct ha_msg *m, const uint8_t *data, 
 		relay_refused(l, m);
 	if (result != JOURNAL_TAKEN)
 		return;
-	if (l->live && !l->r->active && sync_takes_live(l->r->p.sync))
+	if (!l->live || l->r->active || !sync_takes_live(l->r->p.sync))
+		return;
+	if (charon_backlog(l->r->p.ch) < MAX_BACKLOG) {
 		relay_inject(l->r, m, data, len);
+		return;
+	}
+	/* It hangs. The journal has all that it is not told now. */
+	charon_drop_backlog(l->r->p.ch);
+	sync_request(l->r->p.sync);
 }
 
 struct ledger *ledger_alloc(struct relay *r)
@@ -89,12 +96,6 @@ void relay_inject(void *relay, const struct ha_msg *m, const uint8_t *data, size
 {
 	struct relay *r = relay;
 
-	if (charon_backlog(r->p.ch) >= MAX_BACKLOG) {
-		/* It hangs. The journal has all that it is not told now. */
-		charon_drop_backlog(r->p.ch);
-		sync_request(r->p.sync);
-		return;
-	}
 	if (r->active)
 		expect(r, m);
 	charon_inject(r->p.ch, data, len, relay_token(r));
@@ -124,7 +125,7 @@ static void record(struct relay *r, const struct ha_msg *m, const uint8_t *data,
 	unsigned int i;
 
 	ledger_feed(r->ledger, m, data, len);
-	if (charon_segment(r->p.ch) == CHARON_ACTIVE)
+	if (charon_segment(r->p.ch) == CHARON_ACTIVE && !r->lacks)
 		r->valid = true;
 	stream_add(&r->stream, data, len);
 	for (i = 0; i < r->p.c->n_peers; i++)
@@ -225,6 +226,7 @@ static void give_up_fetching(struct relay *r)
 		return;
 	}
 	log_warn("nobody gave the journal back; SAs that it lacks will be rekeyed");
+	r->lacks = true;
 	relay_completed(r);
 }
 
@@ -335,6 +337,8 @@ static bool on_state(struct relay *r, unsigned int peer, const uint8_t *data, si
 	p->state.known = get_u32(data + 11);
 	p->state.missing = get_u32(data + 15);
 	p->heard_state = true;
+	if (r->source == (int)peer && r->source_epoch == p->state.epoch && p->state.valid)
+		r->valid = true;
 	relay_compatible(r, peer);
 	if (first || (p->state.valid && !p->state.active))
 		fetch(r);
@@ -411,6 +415,16 @@ void relay_link_writable(struct relay *r, unsigned int peer)
 bool relay_is_auditable(const struct relay *r)
 {
 	return r->active && r->complete && charon_segment(r->p.ch) == CHARON_ACTIVE && sync_is_done(r->p.sync);
+}
+
+void relay_found_whole(struct relay *r)
+{
+	if (!r->active || !r->complete || !r->lacks)
+		return;
+	r->lacks = false;
+	r->valid = true;
+	log_info("the journal has all that charon has");
+	tell_all(r);
 }
 
 bool relay_is_held(const struct relay *r, const struct ike_id *id)

@@ -83,6 +83,12 @@ void relay_inject(void *relay, const struct ha_msg *m, const uint8_t *data, size
 /* An active node's journal is whole, as far as anybody can tell, and its charon is the active one that it describes. */
 bool relay_is_auditable(const struct relay *r);
 
+/**
+ * relay_found_whole() - charon was looked at, and has nothing that the journal lacks
+ * @r: the relay, active
+ */
+void relay_found_whole(struct relay *r);
+
 /* IKE SAs that wait for their other messages: they are not missing. */
 bool relay_is_held(const struct relay *r, const struct ike_id *id);
 

@@ -102,6 +102,7 @@ struct relay_peer {
  * @complete_by_ms: active, not complete: when to give up fetching it
  * @arrived: messages of journals that are being given, when @complete_by_ms was set
  * @valid: the journal came from another node, or was kept while charon was active; else charon may know more
+ * @lacks: ... and does: it was active before this journal began, which nobody gave back
  * @pending: undecided, or active and not complete: charon's messages, each behind its length u32
  * @ledger: this node's journal
  * @stream: active: what peers are to get
@@ -124,6 +125,7 @@ struct relay {
 	uint64_t complete_by_ms;
 	uint32_t arrived;
 	bool valid;
+	bool lacks;
 	struct bytes pending;
 	struct ledger *ledger;
 	struct stream stream;

@@ -151,7 +151,8 @@ static bool snap_end(struct relay *r, unsigned int peer, uint32_t n)
 	r->source_seq = p->incoming_seq;
 	r->applied_seq = 0;
 	r->generation++;
-	r->valid = true;
+	r->valid = p->state.valid;	/* else it may lack what charon has from before: nothing is removed for its sake */
+	r->lacks = false;
 	log_info("peer %u's journal has %u IKE SAs", r->p.c->peers[peer].node, journal_count(r->ledger->journal));
 	sync_request(r->p.sync);
 	return true;
@@ -169,6 +170,7 @@ static bool give_end(struct relay *r, unsigned int peer, uint32_t n)
 	relay_use_ledger(r, p->incoming);
 	p->incoming = NULL;
 	r->valid = true;
+	r->lacks = false;
 	log_info("peer %u gave the journal back: %u IKE SAs", r->p.c->peers[peer].node,
 		 journal_count(r->ledger->journal));
 	relay_completed(r);

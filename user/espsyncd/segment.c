@@ -86,10 +86,27 @@ static void complain(struct segment *s, const char *why)
 	log_warn("charon's segment could not be %s yet: %s: %s", s->active ? "taken" : "dropped", s->path, why);
 }
 
+/* The charon that was commanded may have died with it. The one that is filled instead must not wait for an answer that nobody gives. */
+static void give_up(struct segment *s)
+{
+	if (!s->outstanding)
+		return;
+	if (now_ms() - s->written_ms < CONFIRM_MS) {
+		arm(s, RETRY_MS);
+		return;
+	}
+	s->outstanding = false;
+	charon_pause(s->ch, false);
+}
+
 static void step(struct segment *s)
 {
-	if (!s->wanted || (s->held && s->active))
+	if (!s->wanted)
 		return;
+	if (s->held && s->active) {
+		give_up(s);
+		return;
+	}
 	if (!charon_present(s->ch)) {
 		s->outstanding = false;
 		charon_pause(s->ch, false);

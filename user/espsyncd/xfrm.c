@@ -10,13 +10,24 @@
 #include <time.h>
 
 #include "bytes.h"
+#include "log.h"
 #include "xfrm.h"
 
 /* What is to be removed, gathered before anything is: a dump does not like to be changed. */
 struct doomed {
 	const struct config *c;
-	struct bytes states;	/* struct xfrm_usersa_id */
-	struct bytes policies;	/* struct xfrm_userpolicy_id */
+	struct bytes states;	/* struct victim */
+	struct bytes policies;
+};
+
+/* One state or policy, by all that the kernel asks for to find it. */
+struct victim {
+	union {
+		struct xfrm_usersa_id state;
+		struct xfrm_userpolicy_id policy;
+	} id;
+	struct xfrm_mark mark;
+	uint32_t if_id;
 };
 
 static bool is_ours(const struct config *c, const xfrm_address_t *a, uint16_t family)
@@ -24,21 +35,34 @@ static bool is_ours(const struct config *c, const xfrm_address_t *a, uint16_t fa
 	return config_is_ours(c, (const uint8_t *)a, family == AF_INET ? 4 : 16);
 }
 
+static void read_marks(const struct nlmsghdr *nlh, size_t head, struct victim *v)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each(a, nlh, head) {
+		if (mnl_attr_get_type(a) == XFRMA_MARK && mnl_attr_get_payload_len(a) >= sizeof(v->mark))
+			memcpy(&v->mark, mnl_attr_get_payload(a), sizeof(v->mark));
+		else if (mnl_attr_get_type(a) == XFRMA_IF_ID && mnl_attr_get_payload_len(a) >= sizeof(v->if_id))
+			v->if_id = mnl_attr_get_u32(a);
+	}
+}
+
 static int on_state(const struct nlmsghdr *nlh, void *data)
 {
 	const struct xfrm_usersa_info *sa = mnl_nlmsg_get_payload(nlh);
 	struct doomed *d = data;
-	struct xfrm_usersa_id id = { 0 };
+	struct victim v = { .if_id = 0 };
 
 	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*sa))
 		return MNL_CB_OK;
 	if (!is_ours(d->c, &sa->id.daddr, sa->family) && !is_ours(d->c, &sa->saddr, sa->family))
 		return MNL_CB_OK;
-	id.daddr = sa->id.daddr;
-	id.spi = sa->id.spi;
-	id.family = sa->family;
-	id.proto = sa->id.proto;
-	bytes_add(&d->states, &id, sizeof(id));
+	v.id.state.daddr = sa->id.daddr;
+	v.id.state.spi = sa->id.spi;
+	v.id.state.family = sa->family;
+	v.id.state.proto = sa->id.proto;
+	read_marks(nlh, sizeof(*sa), &v);
+	bytes_add(&d->states, &v, sizeof(v));
 	return MNL_CB_OK;
 }
 
@@ -57,7 +81,7 @@ static bool templates_ours(const struct config *c, const struct nlattr *a)
 static int on_policy(const struct nlmsghdr *nlh, void *data)
 {
 	const struct xfrm_userpolicy_info *p = mnl_nlmsg_get_payload(nlh);
-	struct xfrm_userpolicy_id id = { 0 };
+	struct victim v = { .if_id = 0 };
 	struct doomed *d = data;
 	const struct nlattr *a;
 	bool ours = false;
@@ -70,10 +94,11 @@ static int on_policy(const struct nlmsghdr *nlh, void *data)
 	}
 	if (!ours)
 		return MNL_CB_OK;
-	id.sel = p->sel;
-	id.index = p->index;
-	id.dir = p->dir;
-	bytes_add(&d->policies, &id, sizeof(id));
+	v.id.policy.sel = p->sel;
+	v.id.policy.index = p->index;
+	v.id.policy.dir = p->dir;
+	read_marks(nlh, sizeof(*p), &v);
+	bytes_add(&d->policies, &v, sizeof(v));
 	return MNL_CB_OK;
 }
 
@@ -99,8 +124,9 @@ static int dump(struct mnl_socket *nl, uint16_t type, mnl_cb_t cb, struct doomed
 }
 
 /* Return: 1 if it was removed. */
-static int remove_one(struct mnl_socket *nl, uint16_t type, const void *id, size_t len)
+static int remove_one(struct mnl_socket *nl, uint16_t type, const struct victim *v)
 {
+	size_t len = type == XFRM_MSG_DELSA ? sizeof(v->id.state) : sizeof(v->id.policy);
 	char buffer[512];
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buffer);
 	ssize_t n;
@@ -108,20 +134,31 @@ static int remove_one(struct mnl_socket *nl, uint16_t type, const void *id, size
 	nlh->nlmsg_type = type;
 	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
 	nlh->nlmsg_seq = 1;
-	memcpy(mnl_nlmsg_put_extra_header(nlh, len), id, len);
+	memcpy(mnl_nlmsg_put_extra_header(nlh, len), &v->id, len);
+	if (v->mark.m)
+		mnl_attr_put(nlh, XFRMA_MARK, sizeof(v->mark), &v->mark);
+	if (v->if_id)
+		mnl_attr_put_u32(nlh, XFRMA_IF_ID, v->if_id);
 	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
 		return 0;
 	n = mnl_socket_recvfrom(nl, buffer, sizeof(buffer));
 	return n > 0 && mnl_cb_run(buffer, n, 1, mnl_socket_get_portid(nl), NULL, NULL) != MNL_CB_ERROR;
 }
 
-static int remove_all(struct mnl_socket *nl, uint16_t type, struct bytes *ids, size_t each)
+static int remove_all(struct mnl_socket *nl, uint16_t type, struct bytes *victims)
 {
-	int n = 0;
+	int n = 0, left = 0;
 
-	for (; bytes_left(ids) >= each; bytes_consume(ids, each))
-		n += remove_one(nl, type, bytes_at(ids), each);
-	bytes_free(ids);
+	for (; bytes_left(victims) >= sizeof(struct victim); bytes_consume(victims, sizeof(struct victim))) {
+		if (remove_one(nl, type, (const struct victim *)bytes_at(victims)))
+			n++;
+		else
+			left++;
+	}
+	bytes_free(victims);
+	if (left)
+		log_warn("%d %s of a charon that is gone could not be removed: ip xfrm %s flush", left, type == XFRM_MSG_DELSA ? "states" : "policies",
+			 type == XFRM_MSG_DELSA ? "state" : "policy");
 	return n;
 }
 
@@ -139,8 +176,8 @@ int xfrm_flush(const struct config *c)
 		err = dump(nl, XFRM_MSG_GETSA, on_state, &d);
 	if (!err)
 		err = dump(nl, XFRM_MSG_GETPOLICY, on_policy, &d);
-	n = remove_all(nl, XFRM_MSG_DELPOLICY, &d.policies, sizeof(struct xfrm_userpolicy_id));
-	n += remove_all(nl, XFRM_MSG_DELSA, &d.states, sizeof(struct xfrm_usersa_id));
+	n = remove_all(nl, XFRM_MSG_DELPOLICY, &d.policies);
+	n += remove_all(nl, XFRM_MSG_DELSA, &d.states);
 	mnl_socket_close(nl);
 	return err ? err : n;
 }
