@@ -15,7 +15,7 @@ import subprocess
 import time
 
 import genlwire
-from esptest import Capture, Cluster, Sender, check, counts, defer, equal, module, repeats, spawn, state, until, xfrm_stat
+from esptest import Capture, Cluster, Sender, check, counts, defer, equal, module, repeats, sh, spawn, state, until, xfrm_stat
 from esptest.load import _Worker
 from esptest.netlink import DUMP, attributes, nest
 
@@ -183,7 +183,8 @@ def ready(c, node, timeout=60):
     try:
         until(lambda: not reasons(c, node), timeout, f"ready on {node}", step=0.1)
     except AssertionError as e:
-        raise AssertionError(f"{e}: {list(reasons(c, node).values())}") from None
+        said = [line for line in sh("dmesg").splitlines() if "espsync: " in line][-5:]
+        raise AssertionError(f"{e}: {list(reasons(c, node).values())}; {said}") from None
 
 
 def group(c, node):
