@@ -187,7 +187,7 @@ static const struct ktap_case cases[] = {
 
 static void begin(void)
 {
-	strcpy(dir, "/tmp/espsyncd-segment-XXXXXX");
+	snprintf(dir, sizeof(dir), "/tmp/espsyncd-segment-XXXXXX");
 	if (!mkdtemp(dir))
 		exit(1);
 	snprintf(path, sizeof(path), "%s/fifo", dir);

@@ -157,8 +157,8 @@ static int remove_all(struct mnl_socket *nl, uint16_t type, struct bytes *victim
 	}
 	bytes_free(victims);
 	if (left)
-		log_warn("%d %s of a charon that is gone could not be removed: ip xfrm %s flush", left, type == XFRM_MSG_DELSA ? "states" : "policies",
-			 type == XFRM_MSG_DELSA ? "state" : "policy");
+		log_warn("%d %s of a charon that is gone could not be removed, and are in the way of the next one's", left,
+			 type == XFRM_MSG_DELSA ? "states" : "policies");
 	return n;
 }
 
