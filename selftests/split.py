@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # DESC: both nodes active after a partition: seen when the link returns, the lower epoch yields, SAs that both may have used are named
 # WHERE: uml qemu
-# SETS: timeout=250
+# SETS: timeout=250 named
 """
 split - what becomes of groups that two nodes were active in (design 4.6).
 

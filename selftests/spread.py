@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # DESC: twelve groups on four nodes: who dies leaves one group more to each of the others
 # WHERE: uml-fast qemu
-# SETS: timeout=200
+# SETS: timeout=200 named
 from esptest import *
 from grouped import *
 

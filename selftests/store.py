@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # DESC: a node that only stores: never promoted, and who joins after all others were lost is filled from it
 # WHERE: uml-fast qemu
-# SETS: timeout=120
+# SETS: timeout=120 named
 """
 store - role store (design 4.3, "a ceiling is stored whether or not the SA exists yet").
 
