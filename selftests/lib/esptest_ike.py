@@ -112,10 +112,11 @@ class Station:
         return self._start(name, [*self._inside(), *words], env, fd)
 
     def end(self, name, sig=signal.SIGTERM, seconds=20):
-        proc = self.procs.pop(name, None)
+        proc = self.procs.get(name)
         if proc:
             proc.send_signal(sig)
             proc.wait(seconds)
+            del self.procs[name]
 
     def end_all(self):
         for name in list(self.procs):
@@ -292,11 +293,23 @@ class Gateway(Charon):
         return replace(helper_example(self.number), (r"\nkey_file = \S+", f"\nkey_file = {self.key}"))
 
     @staticmethod
-    def helper_caps():
+    def unit_says(unit, name):
+        with open(f"{TOP}/systemd/{unit}", encoding="ascii") as f:
+            value, = re.findall(rf"^{name}=(.*)$", f.read(), re.M)
+        return value
+
+    def helper_caps(self):
         """What its unit leaves it."""
-        with open(f"{TOP}/systemd/espsyncd.service", encoding="ascii") as f:
-            bounding, = re.findall(r"^CapabilityBoundingSet=(.*)$", f.read(), re.M)
-        return [cap.removeprefix("CAP_").lower() for cap in bounding.split()]
+        return [cap.removeprefix("CAP_").lower() for cap in self.unit_says("espsyncd.service", "CapabilityBoundingSet").split()]
+
+    def stop_charon(self):
+        """As systemd does: asked, and killed if it does not follow. Return: whether it did."""
+        try:
+            self.end("charon", signal.SIGTERM, int(self.unit_says("strongswan.service.d/espsync.conf", "TimeoutStopSec")))
+        except subprocess.TimeoutExpired:
+            self.end("charon", signal.SIGKILL)
+            return False
+        return True
 
     def start_helper(self, caps=None, within=()):
         """With a socket that outlives it, as espsyncd.socket gives it one, and the capabilities that its unit leaves it."""

@@ -14,6 +14,11 @@
 #define COMPLAIN_MS	3000
 #define STALE_TICKS	10	/* to look again whether what was in doubt has been rekeyed */
 #define DEMOTE_MS	300	/* to flush: keepalived has moved the address already */
+/*
+ * For charon to finish what it was answering when the address went. The ha plugin waits for IKE SAs that are in use with its mutex held, and
+ * whoever uses one for a CHILD SA waits for that mutex: charon locks itself up if it drops its segment in the middle of an exchange.
+ */
+#define QUIET_MS	200
 
 enum role { NO_ROLE, STANDBY, ACTIVE };
 
@@ -23,6 +28,7 @@ enum phase {
 	FILLING,	/* charon processes what the old owner sent */
 	TAKING,		/* charon's segment */
 	DEMOTING,
+	QUIETING,	/* charon gets no more requests */
 	DROPPING,
 };
 
@@ -128,6 +134,12 @@ static void fill(struct roles *r)
 	segment_want(r->p.segment, true);
 }
 
+static void drop(struct roles *r)
+{
+	r->phase = DROPPING;
+	segment_want(r->p.segment, false);
+}
+
 static void demote(struct roles *r)
 {
 	bool flushed = true;
@@ -137,8 +149,12 @@ static void demote(struct roles *r)
 	if (!flushed)
 		log_warn("standby, but the peers have not acknowledged the last numbers");
 	rekey_stop(r->p.rekey);
-	r->phase = DROPPING;
-	segment_want(r->p.segment, false);
+	if (charon_segment(r->p.ch) != CHARON_ACTIVE) {
+		drop(r);
+		return;
+	}
+	r->phase = QUIETING;
+	arm(r->step, QUIET_MS);
 }
 
 static void step(struct roles *r)
@@ -152,6 +168,9 @@ static void step(struct roles *r)
 		break;
 	case DEMOTING:
 		demote(r);
+		break;
+	case QUIETING:
+		drop(r);
 		break;
 	default:
 		break;
