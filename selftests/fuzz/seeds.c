@@ -324,6 +324,27 @@ static void of_vrrp(void)
 	save("vrrp", "lines", &s);
 }
 
+/* ---- ikehdr: CREATE_CHILD_SA request 7, plain and behind a NAT ---- */
+
+static void of_ikehdr(void)
+{
+	static const uint8_t ipv4[20] = { 0x45, 0, 0, 80, 0, 0, 0x40, 0, 64, 17, 0, 0, 192, 0, 2, 100, 192, 0, 2, 1 };
+	static const uint8_t ipv6[40] = { 0x60, 0, 0, 0, 0, 60, 17, 64, 0x20, 1, 0xd, 0xb8, [23] = 100, [24] = 0x20, 1, 0xd, 0xb8, [39] = 1 };
+	static const uint8_t plain[8] = { 1, 0xf4, 1, 0xf4 }, natted[12] = { 0x20, 0, 0x11, 0x94 };
+	static const uint8_t ike[28] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 46, 0x20, 36, 8, 0, 0, 0, 7, 0, 0, 0, 80 };
+	struct seed s = { 0 };
+
+	add(&s, ipv4, sizeof(ipv4));
+	add(&s, natted, sizeof(natted));
+	add(&s, ike, sizeof(ike));
+	save("ikehdr", "natted", &s);
+	s.n = 0;
+	add(&s, ipv6, sizeof(ipv6));
+	add(&s, plain, sizeof(plain));
+	add(&s, ike, sizeof(ike));
+	save("ikehdr", "ipv6", &s);
+}
+
 int main(int argc, char **argv)
 {
 	must(argc == 2);
@@ -338,5 +359,6 @@ int main(int argc, char **argv)
 	of_relay();
 	of_vici();
 	of_vrrp();
+	of_ikehdr();
 	return 0;
 }

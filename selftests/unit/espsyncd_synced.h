@@ -1,11 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * espsyncd_synced.h - a charon that has been told all that the journal knows.
+ * espsyncd_synced.h - a charon that has been told all that the journal knows, and has answered whatever far ends asked.
  */
 #ifndef UNIT_ESPSYNCD_SYNCED_H
 #define UNIT_ESPSYNCD_SYNCED_H
 
+#include "../../user/espsyncd/retransmit.h"
 #include "../../user/espsyncd/sync.h"
+
+void retransmit_first(struct retransmit *r, const struct ike_id *id)
+{
+	(void)r, (void)id;
+}
+
+bool retransmit_withholds(struct retransmit *r, const struct ike_id *id)
+{
+	(void)r, (void)id;
+	return false;
+}
 
 bool sync_takes_live(struct sync *s)
 {

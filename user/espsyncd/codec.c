@@ -38,6 +38,7 @@ enum meaning {
 	IS_NAME,
 	IS_SPI_IN,
 	IS_SPI_OUT,
+	IS_INITIATOR,
 	IS_MID,
 	IS_SEGMENT,
 };
@@ -55,7 +56,7 @@ struct attribute {
 	[8] = { ENC_STRING, IS_NAME }, \
 	[9] = { ENC_U32 }, [10] = { ENC_U32 }, \
 	[11] = { ENC_HOST }, [12] = { ENC_HOST, IS_VIP }, [13] = { ENC_HOST }, \
-	[14] = { ENC_U8 }, \
+	[14] = { ENC_U8, IS_INITIATOR }, \
 	[15] = { ENC_CHUNK }, [16] = { ENC_CHUNK }
 
 static const struct attribute attributes_v3[] = {
@@ -207,6 +208,9 @@ static bool read_value(struct ha_msg *m, enum meaning meaning, const uint8_t *p,
 		break;
 	case IS_SPI_OUT:
 		m->spi_out = wire_spi(p);
+		break;
+	case IS_INITIATOR:
+		m->initiator = p[0];
 		break;
 	case IS_MID:
 		m->mid = be32(p);
@@ -361,4 +365,16 @@ size_t ha_make_child_delete(uint8_t *out, uint8_t version, const struct ike_id *
 	out[n++] = version == 3 ? 27 : 29;
 	memcpy(out + n, &spi_in, sizeof(spi_in));
 	return n + sizeof(spi_in);
+}
+
+size_t ha_make_mid_responder(uint8_t *out, uint8_t version, const struct ike_id *id, uint32_t mid)
+{
+	size_t n = ha_make_ike_delete(out, version, id);
+	int shift;
+
+	out[1] = HA_IKE_MID_RESPONDER;
+	out[n++] = version == 3 ? 33 : 35;
+	for (shift = 24; shift >= 0; shift -= 8)
+		out[n++] = mid >> shift;
+	return n;
 }

@@ -71,6 +71,7 @@ struct ha_addr {
  * @rekey_id: the IKE SA that is replaced
  * @spi_in: of a CHILD SA, host order
  * @spi_out: of a CHILD SA, host order
+ * @initiator: the gateway has begun the exchange that made the CHILD SA
  * @mid: message ID
  * @segments: bit n stands for segment n
  * @local: of an IKE_UPDATE
@@ -87,6 +88,7 @@ struct ha_msg {
 	struct ike_id rekey_id;
 	uint32_t spi_in;
 	uint32_t spi_out;
+	bool initiator;
 	uint32_t mid;
 	uint32_t segments;
 	struct ha_addr local;
@@ -161,5 +163,6 @@ bool ha_set_replaced(uint8_t *data, size_t len, const struct ike_id *old);
 size_t ha_make_status(uint8_t *out, uint8_t version, bool segment_1);
 size_t ha_make_ike_delete(uint8_t *out, uint8_t version, const struct ike_id *id);
 size_t ha_make_child_delete(uint8_t *out, uint8_t version, const struct ike_id *id, uint32_t spi_in);
+size_t ha_make_mid_responder(uint8_t *out, uint8_t version, const struct ike_id *id, uint32_t mid);
 
 #endif /* ESPSYNCD_CODEC_H */

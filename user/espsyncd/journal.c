@@ -5,6 +5,7 @@
 #include "bytes.h"
 #include "journal.h"
 
+#define ANSWERED_MS	60000	/* whoever lived on for so long has answered; a charon may take seconds to die, and to be started anew */
 #define BUCKETS		4096
 
 TAILQ_HEAD(sa_list, journal_sa);
@@ -16,6 +17,8 @@ struct journal {
 	unsigned int living;
 	size_t size;
 	bool full;	/* an IKE SA was refused, and there is not much room again */
+	uint32_t life;	/* of the charon that tells now */
+	uint64_t inherited_ms;	/* when it began */
 };
 
 /* SPIs are random: some bits of both will do. */
@@ -467,6 +470,47 @@ void journal_refresh(const struct journal_sa *sa, journal_emit emit, void *ctx)
 	tell(&sa->mid_i, emit, ctx);
 	tell(&sa->mid_r, emit, ctx);
 	tell(&sa->iv, emit, ctx);
+}
+
+void journal_asked(struct journal *j, const struct ha_msg *m, uint64_t now)
+{
+	struct journal_sa *sa = journal_find(j, &m->id);
+
+	if (sa && m->type == HA_IKE_MID_RESPONDER)
+		sa->asked = (struct journal_asked){ .ms = now, .life = j->life };
+	else if (sa && m->type == HA_CHILD_ADD && !m->initiator)
+		sa->asked.made = m->spi_in;
+}
+
+void journal_inherit(struct journal *j, uint64_t now)
+{
+	j->life++;
+	j->inherited_ms = now;
+}
+
+bool journal_unanswered(const struct journal *j, const struct journal_sa *sa)
+{
+	return sa->asked.ms && sa->asked.life != j->life && j->inherited_ms - sa->asked.ms < ANSWERED_MS;
+}
+
+bool journal_next_request(const struct journal_sa *sa, uint32_t *mid)
+{
+	struct ha_msg m;
+
+	if (!sa->mid_r.len || ha_parse(&m, sa->mid_r.data, sa->mid_r.len) != HA_OK)
+		return false;
+	*mid = m.mid;
+	return true;
+}
+
+uint32_t journal_made_in_vain(const struct journal *j, const struct ike_id *id, uint32_t mid)
+{
+	const struct journal_sa *sa = journal_find(j, id);
+	uint32_t next;
+
+	if (!sa || sa->next || !journal_unanswered(j, sa) || !journal_next_request(sa, &next) || next - 1 != mid)
+		return 0;
+	return sa->asked.made;
 }
 
 static void replay_one(const struct journal_sa *sa, journal_emit emit, void *ctx)

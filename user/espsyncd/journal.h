@@ -81,6 +81,18 @@ struct journal_child {
 TAILQ_HEAD(journal_children, journal_child);
 
 /**
+ * struct journal_asked - a request of a far end
+ * @ms: when its IKE_MID_RESPONDER was told; 0: nobody here saw that
+ * @life: charon's life in which that was, see journal_inherit()
+ * @made: inbound SPI of the CHILD SA that it has made, or 0
+ */
+struct journal_asked {
+	uint64_t ms;
+	uint32_t life;
+	uint32_t made;
+};
+
+/**
  * struct journal_sa - an IKE SA, living or ancestor of a living one
  * @link: in the journal, in order of creation
  * @hash: in the journal's table
@@ -100,6 +112,7 @@ TAILQ_HEAD(journal_children, journal_child);
  * @vips: the IKE_UPDATE with inner addresses, if it lives
  * @mid_i: newest IKE_MID_INITIATOR, if it lives
  * @mid_r: newest IKE_MID_RESPONDER, if it lives
+ * @asked: the far end's newest request, see journal_asked()
  * @iv: newest IKE_IV, if it lives
  * @children: CHILD SAs made under this IKE SA that live
  */
@@ -122,6 +135,7 @@ struct journal_sa {
 	struct journal_raw vips;
 	struct journal_raw mid_i;
 	struct journal_raw mid_r;
+	struct journal_asked asked;
 	struct journal_raw iv;
 	struct journal_children children;
 };
@@ -211,6 +225,47 @@ void journal_replay_all(const struct journal *j, journal_emit emit, void *ctx);
 
 /* Only what charon takes twice without harm: newest addresses and message IDs. */
 void journal_refresh(const struct journal_sa *sa, journal_emit emit, void *ctx);
+
+/**
+ * journal_asked() - take note of what a charon tells as it happens
+ * @j: the journal, to which it was applied
+ * @m: the message: an IKE_MID_RESPONDER, or the CHILD_ADD that follows from it
+ * @now: milliseconds
+ *
+ * Not for what is told again later: that says nothing of when the far end asked.
+ */
+void journal_asked(struct journal *j, const struct ha_msg *m, uint64_t now);
+
+/* What was told until @now was by a charon that is gone: another one, or another node's, takes its place. */
+void journal_inherit(struct journal *j, uint64_t now);
+
+/**
+ * journal_unanswered() - may the far end's newest request have died with its charon
+ * @j: the journal
+ * @sa: an IKE SA that lives
+ *
+ * Return: true if it came to a charon that is gone, less than a minute before another took its place
+ */
+bool journal_unanswered(const struct journal *j, const struct journal_sa *sa);
+
+/**
+ * journal_next_request() - the far end's request that charon expects
+ * @sa: an IKE SA that lives
+ * @mid: its message ID
+ *
+ * Return: false if that was not told
+ */
+bool journal_next_request(const struct journal_sa *sa, uint32_t *mid);
+
+/**
+ * journal_made_in_vain() - a CHILD SA that the far end does not know
+ * @j: the journal
+ * @id: an IKE SA
+ * @mid: of a request that the far end makes now
+ *
+ * Return: inbound SPI of the CHILD SA that a charon which is gone made for the same request, or 0
+ */
+uint32_t journal_made_in_vain(const struct journal *j, const struct ike_id *id, uint32_t mid);
 
 /* The CHILD SA of @sa's chain with that inbound SPI; @under: the IKE SA that it was made under. */
 struct journal_child *journal_child_find(struct journal_sa *sa, uint32_t spi_in, struct journal_sa **under);

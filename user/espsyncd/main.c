@@ -26,6 +26,7 @@
 #include "log.h"
 #include "rekey.h"
 #include "relay.h"
+#include "retransmit.h"
 #include "roles.h"
 #include "sd.h"
 #include "segment.h"
@@ -48,6 +49,7 @@ struct daemon {
 	struct segment *segment;
 	struct vrrp *vrrp;
 	struct rekey *rekey;
+	struct retransmit *retransmit;
 	struct audit *audit;
 	struct roles *roles;
 	struct event *signals[2];
@@ -66,6 +68,10 @@ static void on_segment(void *ctx, enum charon_segment s, bool confirms)
 {
 	struct daemon *d = ctx;
 
+	if (s == CHARON_ACTIVE && confirms)
+		retransmit_listen(d->retransmit);
+	else if (s != CHARON_ACTIVE)
+		retransmit_stop(d->retransmit);
 	segment_heard(d->segment, s, confirms);
 	roles_charon(d->roles, s);
 }
@@ -82,6 +88,7 @@ static void on_restarted(void *ctx, const char *why)
 	struct daemon *d = ctx;
 
 	log_info("%s", why);
+	relay_charon_restarted(d->relay);
 	roles_charon_restarted(d->roles);
 	sync_request(d->sync);
 }
@@ -243,6 +250,7 @@ static bool open_parts(struct daemon *d, const uint8_t key[32])
 		return false;
 	d->vici = vici_alloc(d->base, d->config.vici);
 	d->rekey = rekey_alloc(d->base, d->vici);
+	d->retransmit = retransmit_alloc(d->base, &d->config, d->ch, d->relay);
 	d->audit = audit_alloc(d->base, &d->config, d->vici, d->relay, d->rekey);
 	d->segment = segment_alloc(d->base, d->config.fifo, d->ch, on_settled, d);
 	d->sync = sync_alloc(d->base, &d->config, d->ch, d->vici, &sync_ops, d);
@@ -254,6 +262,7 @@ static void wire_parts(struct daemon *d)
 {
 	struct relay_parts relay = {
 		.c = &d->config, .ch = d->ch, .links = d->links, .kernel = d->kernel, .sync = d->sync,
+		.retransmit = d->retransmit,
 	};
 	struct roles_parts roles = {
 		.ch = d->ch, .kernel = d->kernel, .relay = d->relay, .segment = d->segment, .sync = d->sync,
@@ -286,6 +295,7 @@ static void stop(struct daemon *d)
 	segment_free(d->segment);
 	audit_free(d->audit);
 	rekey_free(d->rekey);
+	retransmit_free(d->retransmit);
 	vici_free(d->vici);
 	vrrp_close(d->vrrp);
 	kernel_free(d->kernel);

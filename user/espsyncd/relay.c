@@ -29,6 +29,10 @@ static void on_complete(void *ctx, const struct ha_msg *m, const uint8_t *data, 
 		relay_refused(l, m);
 	if (result != JOURNAL_TAKEN)
 		return;
+	if (l->live)
+		journal_asked(l->journal, m, now_ms());
+	if (l->live && m->type == HA_IKE_MID_RESPONDER && m->mid == 1)
+		retransmit_first(l->r->p.retransmit, &m->id);
 	if (!l->live || l->r->active || !sync_takes_live(l->r->p.sync))
 		return;
 	if (charon_backlog(l->r->p.ch) < MAX_BACKLOG) {
@@ -96,6 +100,8 @@ void relay_inject(void *relay, const struct ha_msg *m, const uint8_t *data, size
 {
 	struct relay *r = relay;
 
+	if (m->type == HA_IKE_MID_RESPONDER && m->mid == 1 && retransmit_withholds(r->p.retransmit, &m->id))
+		return;
 	if (r->active)
 		expect(r, m);
 	charon_inject(r->p.ch, data, len, relay_token(r));
@@ -122,6 +128,7 @@ bool relay_is_complete(const struct relay *r)
 
 static void record(struct relay *r, const struct ha_msg *m, const uint8_t *data, size_t len)
 {
+	uint32_t vain = m->type == HA_IKE_MID_RESPONDER ? journal_made_in_vain(r->ledger->journal, &m->id, m->mid - 1) : 0;
 	unsigned int i;
 
 	ledger_feed(r->ledger, m, data, len);
@@ -130,6 +137,21 @@ static void record(struct relay *r, const struct ha_msg *m, const uint8_t *data,
 	stream_add(&r->stream, data, len);
 	for (i = 0; i < r->p.c->n_peers; i++)
 		relay_pump(r, i);
+	if (vain)
+		relay_remove_child(r, &m->id, vain);
+}
+
+void relay_remove_child(struct relay *r, const struct ike_id *id, uint32_t spi_in)
+{
+	uint8_t made[HA_MAX_MADE];
+	size_t len = ha_make_child_delete(made, charon_version(r->p.ch), id, spi_in);
+	struct ha_msg m;
+
+	if (ha_parse(&m, made, len) != HA_OK)
+		return;
+	log_info("CHILD SA %08x was made for a request that is made again: removing it", spi_in);
+	record(r, &m, made, len);
+	relay_inject(r, &m, made, len);
 }
 
 void relay_local_message(struct relay *r, const struct ha_msg *m, const uint8_t *data, size_t len)
@@ -178,6 +200,8 @@ void relay_completed(struct relay *r)
 	struct bytes pending = r->pending;
 
 	r->complete = true;
+	if (r->inherits)
+		journal_inherit(r->ledger->journal, now_ms());
 	memset(&r->pending, 0, sizeof(r->pending));
 	begin_stream(r);
 	while (bytes_left(&pending) > 4) {
@@ -245,6 +269,7 @@ void relay_activate(struct relay *r, bool adopted)
 		bytes_free(&r->pending);
 	r->undecided = false;
 	r->active = true;
+	r->inherits = !adopted;
 	r->refused = 0;
 	r->complete = false;
 	r->complete_by_ms = now_ms() + (adopted ? FETCH_MS : TAKEOVER_FETCH_MS);
@@ -274,6 +299,12 @@ void relay_deactivate(struct relay *r)
 	tell_all(r);
 	for (i = 0; i < r->p.c->n_peers; i++)
 		relay_subscribe(r, i);
+}
+
+void relay_charon_restarted(struct relay *r)
+{
+	if (r->active)
+		journal_inherit(r->ledger->journal, now_ms());
 }
 
 void relay_version(struct relay *r, uint8_t version)

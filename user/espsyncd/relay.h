@@ -25,6 +25,7 @@
 #include "journal.h"
 #include "kernel.h"
 #include "link.h"
+#include "retransmit.h"
 #include "sync.h"
 #include "vici.h"
 
@@ -37,6 +38,7 @@ struct relay;
  * @links: to the other helpers
  * @kernel: the module
  * @sync: fills charon from the journal
+ * @retransmit: knows which requests may not have been answered
  */
 struct relay_parts {
 	const struct config *c;
@@ -44,6 +46,7 @@ struct relay_parts {
 	struct links *links;
 	struct kernel *kernel;
 	struct sync *sync;
+	struct retransmit *retransmit;
 };
 
 struct relay *relay_alloc(struct event_base *base, const struct config *c);
@@ -65,6 +68,7 @@ void relay_deactivate(struct relay *r);
 /* The ops of charon, links and sync end here. */
 void relay_local_message(struct relay *r, const struct ha_msg *m, const uint8_t *data, size_t len);
 void relay_version(struct relay *r, uint8_t version);
+void relay_charon_restarted(struct relay *r);
 void relay_applied(struct relay *r, uint64_t token);
 void relay_lost(struct relay *r, bool from_charon);
 void relay_link_up(struct relay *r, unsigned int peer);
@@ -72,6 +76,16 @@ void relay_link_down(struct relay *r, unsigned int peer);
 bool relay_link_frame(struct relay *r, unsigned int peer, uint8_t type, const uint8_t *data, size_t len);
 void relay_link_writable(struct relay *r, unsigned int peer);
 const struct journal *relay_journal(void *relay);
+
+/**
+ * relay_remove_child() - a CHILD SA goes that the far end does not know
+ * @r: the relay, active
+ * @id: its IKE SA
+ * @spi_in: the gateway's inbound SPI
+ *
+ * From this node's charon, the journal and the standbys, without a word to the far end.
+ */
+void relay_remove_child(struct relay *r, const struct ike_id *id, uint32_t spi_in);
 
 /* What a passive charon is to hold; NULL if nobody can say, for then charon may know more. */
 const struct journal *relay_truth(void *relay);

@@ -98,6 +98,7 @@ struct relay_peer {
  * @timer: keepalive and ageing
  * @undecided: this helper is new and does not know yet whether @active
  * @active: this node's charon is the source
+ * @inherits: active: what the journal has to begin with was told by another charon
  * @complete: active: the journal is as whole as it will get
  * @complete_by_ms: active, not complete: when to give up fetching it
  * @arrived: messages of journals that are being given, when @complete_by_ms was set
@@ -121,6 +122,7 @@ struct relay {
 	struct event *timer;
 	bool undecided;
 	bool active;
+	bool inherits;
 	bool complete;
 	uint64_t complete_by_ms;
 	uint32_t arrived;

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* ikehdr: the part of an IKEv2 message that is not encrypted. See ikehdr.h. */
+#include <netinet/in.h>
+#include <string.h>
+
+#include "ikehdr.h"
+
+#define PORT_IKE	500
+#define PORT_NAT_T	4500
+#define MARKER_LEN	4	/* RFC 3948 2.2: four bytes of zero, where ESP has its SPI */
+#define IKE_LEN		28
+#define CREATE_CHILD_SA	36
+#define INFORMATIONAL	37
+#define FLAG_RESPONSE	0x20
+
+static uint16_t be16(const uint8_t *p)
+{
+	return p[0] << 8 | p[1];
+}
+
+static uint32_t be32(const uint8_t *p)
+{
+	return (uint32_t)be16(p) << 16 | be16(p + 2);
+}
+
+static void take_addr(struct ha_addr *a, const uint8_t *p, uint8_t len)
+{
+	a->len = len;
+	memcpy(a->bytes, p, len);
+}
+
+/* Return: where UDP begins, or 0. No extension header is looked behind: nobody sends IKE with one but in fragments. */
+static size_t read_ip(struct ike_request *q, const uint8_t *p, size_t len)
+{
+	size_t header = len ? (p[0] & 15) * 4 : 0;
+
+	if (len >= 20 && p[0] >> 4 == 4 && header >= 20 && p[9] == IPPROTO_UDP && !(be16(p + 6) & 0x1fff)) {
+		take_addr(&q->src, p + 12, 4);
+		take_addr(&q->dst, p + 16, 4);
+		return header;
+	}
+	if (len >= 40 && p[0] >> 4 == 6 && p[6] == IPPROTO_UDP) {
+		take_addr(&q->src, p + 8, 16);
+		take_addr(&q->dst, p + 24, 16);
+		return 40;
+	}
+	return 0;
+}
+
+bool ikehdr_request(struct ike_request *q, const uint8_t *packet, size_t len)
+{
+	static const uint8_t marker[MARKER_LEN];
+	size_t at;
+
+	memset(q, 0, sizeof(*q));
+	at = read_ip(q, packet, len);
+	if (!at || len < at + 8)
+		return false;
+	q->src.port = be16(packet + at);
+	q->dst.port = be16(packet + at + 2);
+	at += 8;
+	if (q->dst.port == PORT_NAT_T) {
+		if (len < at + MARKER_LEN || memcmp(packet + at, marker, MARKER_LEN))
+			return false;
+		at += MARKER_LEN;
+	} else if (q->dst.port != PORT_IKE) {
+		return false;
+	}
+	if (len < at + IKE_LEN || packet[at + 17] >> 4 != 2 || packet[at + 19] & FLAG_RESPONSE)
+		return false;
+	if (packet[at + 18] != CREATE_CHILD_SA && packet[at + 18] != INFORMATIONAL)
+		return false;
+	q->id.version = 2;
+	memcpy(q->id.spi_i, packet + at, 8);
+	memcpy(q->id.spi_r, packet + at + 8, 8);
+	q->mid = be32(packet + at + 20);
+	return true;
+}
+
+static struct sock_filter ipv4[] = {
+	BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 9),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 0, 9),
+	BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 6),
+	BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x1fff, 7, 0),
+	BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0),
+	BPF_STMT(BPF_LD | BPF_H | BPF_IND, 2),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PORT_IKE, 3, 0),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PORT_NAT_T, 0, 3),
+	BPF_STMT(BPF_LD | BPF_W | BPF_IND, 8),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
+	BPF_STMT(BPF_RET | BPF_K, IKEHDR_MAX),
+	BPF_STMT(BPF_RET | BPF_K, 0),
+};
+
+static struct sock_filter ipv6[] = {
+	BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 6),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 0, 6),
+	BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 42),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PORT_IKE, 3, 0),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PORT_NAT_T, 0, 3),
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 48),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
+	BPF_STMT(BPF_RET | BPF_K, IKEHDR_MAX),
+	BPF_STMT(BPF_RET | BPF_K, 0),
+};
+
+const struct sock_fprog ikehdr_filter_ipv4 = { sizeof(ipv4) / sizeof(*ipv4), ipv4 };
+const struct sock_fprog ikehdr_filter_ipv6 = { sizeof(ipv6) / sizeof(*ipv6), ipv6 };

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* retransmit: hears what far ends ask again after a takeover. See retransmit.h. */
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "ikehdr.h"
+#include "log.h"
+#include "relay.h"
+#include "retransmit.h"
+#include "unanswered.h"
+
+#define LISTEN_S	180	/* strongSwan gives up after 165 s, others before */
+#define TICK_S		1
+#define BURST		64	/* packets, before others have their turn */
+
+static const struct family {
+	uint16_t protocol;
+	const struct sock_fprog *filter;
+} families[] = {
+	{ ETH_P_IP, &ikehdr_filter_ipv4 },
+	{ ETH_P_IPV6, &ikehdr_filter_ipv6 },
+};
+
+#define N_FAMILIES	(sizeof(families) / sizeof(*families))
+
+struct retransmit {
+	struct event_base *base;
+	const struct config *c;
+	struct charon *ch;
+	struct relay *relay;
+	struct unanswered *unanswered;
+	struct event *tick;		/* while something is to be settled */
+	struct event *readable[N_FAMILIES];
+	struct event *end;		/* of listening */
+	bool listening;
+};
+
+static void expect_request(struct retransmit *r, const struct ike_id *id, uint32_t mid)
+{
+	uint8_t made[HA_MAX_MADE];
+	size_t len = ha_make_mid_responder(made, charon_version(r->ch), id, mid);
+	struct ha_msg m;
+
+	if (ha_parse(&m, made, len) == HA_OK)
+		relay_inject(r->relay, &m, made, len);
+}
+
+static void expect_second(void *ctx, const struct ike_id *id)
+{
+	expect_request(ctx, id, 1);
+}
+
+static void arm(struct retransmit *r)
+{
+	struct timeval tv = { TICK_S, 0 };
+
+	if (!event_pending(r->tick, EV_TIMEOUT, NULL))
+		event_add(r->tick, &tv);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct retransmit *r = arg;
+
+	(void)fd;
+	(void)what;
+	if (unanswered_settle(r->unanswered, relay_journal(r->relay), r->listening, now_ms(), expect_second, r))
+		arm(r);
+}
+
+void retransmit_first(struct retransmit *r, const struct ike_id *id)
+{
+	unanswered_first(r->unanswered, id, now_ms());
+	arm(r);
+}
+
+bool retransmit_withholds(struct retransmit *r, const struct ike_id *id)
+{
+	return unanswered_withholds(r->unanswered, id);
+}
+
+static void heard(struct retransmit *r, const struct ike_request *q)
+{
+	const struct journal *j = relay_journal(r->relay);
+	uint32_t vain;
+
+	if (!config_is_ours(r->c, q->dst.bytes, q->dst.len) || charon_segment(r->ch) != CHARON_ACTIVE ||
+	    !unanswered_asks(r->unanswered, j, q))
+		return;
+	vain = journal_made_in_vain(j, &q->id, q->mid);
+	log_info("connection %.64s: request %u came to a charon that is gone: it may be made again", journal_name(journal_find(j, &q->id)),
+		 q->mid);
+	if (vain)
+		relay_remove_child(r->relay, &q->id, vain);
+	expect_request(r, &q->id, q->mid);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	uint8_t packet[IKEHDR_MAX];
+	struct ike_request q;
+	unsigned int i;
+
+	(void)what;
+	for (i = 0; i < BURST; i++) {
+		ssize_t n = recv(fd, packet, sizeof(packet), MSG_DONTWAIT);
+
+		if (n < 0)
+			return;
+		if (ikehdr_request(&q, packet, n))
+			heard(arg, &q);
+	}
+}
+
+/* Filtered before it hears anything. */
+static int open_socket(const struct family *f)
+{
+	struct sockaddr_ll any = { .sll_family = AF_PACKET, .sll_protocol = htons(f->protocol) };
+	int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -1;
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, f->filter, sizeof(*f->filter)) || bind(fd, (struct sockaddr *)&any, sizeof(any))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+void retransmit_stop(struct retransmit *r)
+{
+	size_t i;
+
+	r->listening = false;
+	event_del(r->end);
+	for (i = 0; i < N_FAMILIES; i++) {
+		if (!r->readable[i])
+			continue;
+		close(event_get_fd(r->readable[i]));
+		event_free(r->readable[i]);
+		r->readable[i] = NULL;
+	}
+}
+
+void retransmit_listen(struct retransmit *r)
+{
+	struct timeval tv = { LISTEN_S, 0 };
+	size_t i;
+
+	retransmit_stop(r);
+	r->listening = true;
+	unanswered_begin(r->unanswered);
+	for (i = 0; i < N_FAMILIES; i++) {
+		int fd = open_socket(&families[i]);
+
+		if (fd < 0)
+			continue;	/* said when the helper started */
+		r->readable[i] = event_new(r->base, fd, EV_READ | EV_PERSIST, on_readable, r);
+		event_add(r->readable[i], NULL);
+	}
+	event_add(r->end, &tv);
+}
+
+static void on_end(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	retransmit_stop(arg);
+}
+
+/* Better known now than after a crash. */
+static void try_to_open(void)
+{
+	int fd = open_socket(&families[0]);
+
+	if (fd >= 0)
+		close(fd);
+	else
+		log_warn("cannot hear what far ends ask again: %s (CAP_NET_RAW is needed)", strerror(errno));
+}
+
+struct retransmit *retransmit_alloc(struct event_base *base, const struct config *c, struct charon *ch, struct relay *relay)
+{
+	struct retransmit *r = secret_alloc(sizeof(*r));
+
+	r->base = base;
+	r->c = c;
+	r->ch = ch;
+	r->relay = relay;
+	r->unanswered = unanswered_alloc();
+	r->tick = evtimer_new(base, on_tick, r);
+	r->end = evtimer_new(base, on_end, r);
+	try_to_open();
+	return r;
+}
+
+void retransmit_free(struct retransmit *r)
+{
+	retransmit_stop(r);
+	unanswered_free(r->unanswered);
+	event_free(r->tick);
+	event_free(r->end);
+	secret_free(r, sizeof(*r));
+}
