@@ -199,6 +199,29 @@ static bool is_bounded(void)
 	return true;
 }
 
+/* A message of a thousand bytes is none of charon's. Four groups have 32 KiB, and there is room for one message, however long. */
+static bool is_bounded_in_bytes(void)
+{
+	struct wire longest = mid(4, HA_IKE_MID_RESPONDER, 1);
+	uint8_t filler[900] = { 15, (sizeof(filler) - 3) >> 8, (uint8_t)(sizeof(filler) - 3) };
+
+	put(&longest, filler, sizeof(filler));
+	fresh(4);
+	for (uint32_t n = 4; n; n--) {
+		feed(ike_add(n, 0));
+		for (int i = 0; i < TXN_MAX_MESSAGES / 2; i++) {
+			struct wire w = longest;
+			struct ike_id id = name(n);
+
+			ktap_expect(ha_rename(w.b, w.n, &id) && feed(w) == TXN_HELD);
+		}
+	}
+	/* 3 have 87 KiB, and 4, the oldest, was the one too many. */
+	ktap_expect(txn_held(txn) == 3 && feed(longest) == TXN_UNKNOWN);
+	ktap_expect(feed(ike_update(3, "office", 1)) == TXN_RELEASED);
+	return true;
+}
+
 static bool keeps_the_newest_of_what_replaces(void)
 {
 	fresh(8);
@@ -371,6 +394,7 @@ static const struct ktap_case cases[] = {
 	{ "a takeover inside a rekeying keeps the old IKE SA", a_takeover_inside_a_rekeying_keeps_the_old },
 	{ "an old group lets the deletion go", an_old_group_lets_the_deletion_go },
 	{ "is bounded", is_bounded },
+	{ "is bounded in bytes", is_bounded_in_bytes },
 	{ "keeps the newest of what replaces", keeps_the_newest_of_what_replaces },
 	{ "keeps a chain while it is needed", keeps_a_chain_while_it_is_needed },
 	{ "inner addresses are inherited", inner_addresses_are_inherited },

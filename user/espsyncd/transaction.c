@@ -21,6 +21,7 @@ struct txn {
 	struct txn_rules rules;
 	struct group_list groups;	/* oldest first */
 	unsigned int n;
+	size_t size;			/* of all that is held */
 };
 
 struct txn *txn_alloc(const struct txn_rules *rules)
@@ -38,8 +39,10 @@ static void group_free(struct txn *t, struct group *g)
 
 	TAILQ_REMOVE(&t->groups, g, link);
 	t->n--;
-	for (i = 0; i < g->n; i++)
+	for (i = 0; i < g->n; i++) {
+		t->size -= g->raw[i].len;
 		secret_free(g->raw[i].data, g->raw[i].len);
+	}
 	secret_free(g, sizeof(*g));
 }
 
@@ -118,14 +121,32 @@ static void group_release(struct txn *t, struct group *g)
 	group_free(t, g);
 }
 
+/* Room for @len more in @g, by letting the oldest of the others go. Only a peer that means harm, or is broken, makes that necessary. */
+static bool make_room(struct txn *t, const struct journal *j, const struct group *g, size_t len)
+{
+	size_t max = (size_t)t->rules.max_groups * TXN_GROUP + HA_MAX_LEN;
+
+	while (t->size + len > max) {
+		struct group *oldest = TAILQ_FIRST(&t->groups);
+
+		if (oldest == g)
+			oldest = TAILQ_NEXT(oldest, link);
+		if (!oldest)
+			return false;
+		group_drop(t, j, oldest);
+	}
+	return true;
+}
+
 static enum txn_result group_add(struct txn *t, const struct journal *j, struct group *g, const uint8_t *data, size_t len)
 {
-	if (g->n == TXN_MAX_MESSAGES) {
+	if (g->n == TXN_MAX_MESSAGES || !make_room(t, j, g, len)) {
 		group_drop(t, j, g);
 		return TXN_DROPPED;
 	}
 	g->raw[g->n].data = secret_dup(data, len);
 	g->raw[g->n++].len = len;
+	t->size += len;
 	return TXN_HELD;
 }
 

@@ -14,6 +14,7 @@
 #include "journal.h"
 
 #define TXN_MAX_MESSAGES	64	/* of one group */
+#define TXN_GROUP		8192	/* a group is smaller, as a rule: all together may take that for each, and one message */
 
 enum txn_result {
 	TXN_PASSED,		/* let through, alone */
@@ -26,7 +27,7 @@ enum txn_result {
 
 /**
  * struct txn_rules - what the owner decides
- * @max_groups: held at once; beyond, the oldest goes
+ * @max_groups: held at once; beyond, and beyond TXN_GROUP for each, the oldest goes
  * @max_age_ms: a group that is not complete by then goes
  * @is_ours: does the cluster care for IKE SAs of this local address
  * @emit: takes what goes through
