@@ -380,6 +380,60 @@ static bool large_tunnels_leave_small_ones_their_part(void)
 	return true;
 }
 
+/* As a peer might make it up: about an IKE SA, and of any length. */
+static enum journal_result feed_long(uint32_t n, uint8_t type, size_t len)
+{
+	struct wire w = begin(VERSION, type, n);
+	uint8_t *p = secret_alloc(w.n + 3 + len);
+	struct ha_msg m;
+
+	put8(&w, 15);
+	put8(&w, len >> 8);
+	put8(&w, len);
+	memcpy(p, w.b, w.n);
+	if (ha_parse(&m, p, w.n + len) != HA_OK)
+		abort();
+	result = journal_apply(journal, &m, p, w.n + len);
+	secret_free(p, w.n + 3 + len);
+	return result;
+}
+
+static bool nothing_gets_beyond_the_ceiling(void)
+{
+	static const uint8_t types[] = { HA_IKE_UPDATE, HA_IKE_IV, HA_IKE_MID_INITIATOR, HA_IKE_MID_RESPONDER };
+	const struct kind *k = &kinds[0];
+	size_t all = 32 * JOURNAL_TUNNEL;
+	unsigned int taken = 0;
+	struct wire gone;
+
+	fresh(64 << 10, all);
+	for (uint32_t n = 1; n <= 16; n++) {
+		ktap_expect(establish(k) && exchanges(n));
+		for (unsigned int i = 0; i < 2; i++)
+			taken += feed_long(n, types[i], 30000) == JOURNAL_TAKEN;
+	}
+	ktap_diag("%u messages of 30000 bytes in %zu KiB", taken, 2 * all >> 10);
+	ktap_expect(taken == 17 && result == JOURNAL_REFUSED && heap - empty <= 2 * all);
+	while (feed(big_child(k, 16, next_spi++)))
+		;
+	ktap_expect(result == JOURNAL_REFUSED && heap - empty <= 2 * all);
+	/* What takes no more than what it replaces is taken still; who is new, is not, and is named. */
+	for (uint32_t n = 1; n <= 16; n++) {
+		ktap_expect(exchanges(n) && feed(big_update(k, n)));
+		for (unsigned int i = 0; i < sizeof(types); i++)
+			ktap_expect(feed_long(n, types[i], 60000) == JOURNAL_REFUSED);
+	}
+	ktap_expect(!rekey_ike(&kinds[2], 16) && heap - empty <= 2 * all);
+	/* 16 has gone with its rekeying; with more that go there is room again. */
+	for (uint32_t n = 1; n <= 6; n++) {
+		gone = ike_delete(n);
+		gone.b[0] = VERSION;
+		feed(gone);
+	}
+	ktap_expect(establish(k) && journal_room(journal, NULL) == JOURNAL_ROOM);
+	return true;
+}
+
 static void hear_nothing(void *ctx, const struct ha_msg *m, const uint8_t *data, size_t len)
 {
 	(void)m;
@@ -434,6 +488,7 @@ static const struct ktap_case cases[] = {
 	{ "ancestors without end are refused", ancestors_without_end_are_refused },
 	{ "IKE SAs without end are refused", ike_sas_without_end_are_refused },
 	{ "large tunnels leave small ones their part", large_tunnels_leave_small_ones_their_part },
+	{ "nothing gets beyond the ceiling", nothing_gets_beyond_the_ceiling },
 	{ "no key is left behind", no_key_is_left_behind },
 };
 

@@ -84,6 +84,11 @@ void journal_limit(struct journal *j, const struct journal_limits *limits)
 	j->limits = *limits;
 }
 
+size_t journal_ceiling(const struct journal_limits *limits)
+{
+	return limits->all > SIZE_MAX / 2 ? SIZE_MAX : 2 * limits->all;
+}
+
 /* What may be used of a limit: after a refusal less, so that not each that goes lets one more in. */
 static size_t part_of(size_t limit, bool carefully)
 {
@@ -94,6 +99,11 @@ static size_t part_of(size_t limit, bool carefully)
 static size_t tunnels_size(unsigned int n)
 {
 	return (size_t)n * JOURNAL_TUNNEL;
+}
+
+static bool beyond_ceiling(const struct journal *j, size_t more, bool carefully)
+{
+	return j->size + more > part_of(journal_ceiling(&j->limits), carefully);
 }
 
 static void child_free(struct journal *j, struct journal_sa *sa, struct journal_child *c)
@@ -163,7 +173,7 @@ static void chain_free(struct journal *j, struct journal_sa *sa)
 		sa_free(j, sa);
 		sa = prev;
 	}
-	if (tunnels_size(j->living + 1) <= part_of(j->limits.all, true))
+	if (tunnels_size(j->living + 1) <= part_of(j->limits.all, true) && !beyond_ceiling(j, 0, true))
 		j->full = false;
 }
 
@@ -292,7 +302,8 @@ static enum journal_result ike_add(struct journal *j, const struct ha_msg *m, co
 		return JOURNAL_IGNORED;
 	if (old && old->next)
 		old = NULL;	/* both ends have rekeyed it at once, and the other one has taken its CHILD SAs along */
-	if (!sa && !old && tunnels_size(j->living + 1) > j->limits.all) {
+	/* One that has begun gets all its keys, for with some of them charon would have wrong ones. */
+	if (!sa && ((!old && tunnels_size(j->living + 1) > j->limits.all) || beyond_ceiling(j, len, false))) {
 		j->full = true;
 		return JOURNAL_REFUSED;
 	}
@@ -302,13 +313,9 @@ static enum journal_result ike_add(struct journal *j, const struct ha_msg *m, co
 	return JOURNAL_TAKEN;
 }
 
-static void ike_update(struct journal *j, struct journal_sa *sa, const struct ha_msg *m, const uint8_t *data, size_t len)
+/* An IKE_UPDATE has come that names the connection. */
+static void named(struct journal *j, struct journal_sa *sa, const struct ha_msg *m)
 {
-	if (!m->name[0]) {
-		raw_set(j, sa, &sa->vips, data, len);
-		return;
-	}
-	raw_set(j, sa, &sa->update, data, len);
 	set_name(j, sa, m->name);
 	if (m->local.len)
 		sa->local = m->local;
@@ -355,7 +362,7 @@ static enum journal_room room_for(const struct journal *j, const struct journal_
 		size += other->size;
 	if (size > part_of(j->limits.tunnel, carefully))
 		return JOURNAL_TUNNEL_FULL;
-	if (size > JOURNAL_TUNNEL && j->size + more > part_of(j->limits.all, carefully))
+	if ((size > JOURNAL_TUNNEL && j->size + more > part_of(j->limits.all, carefully)) || beyond_ceiling(j, more, carefully))
 		return JOURNAL_FULL;
 	return JOURNAL_ROOM;
 }
@@ -411,25 +418,33 @@ static enum journal_result child_delete(struct journal *j, struct journal_sa *sa
 	return JOURNAL_TAKEN;
 }
 
-/* What says how an IKE SA is now. */
-static enum journal_result present(struct journal *j, struct journal_sa *sa, const struct ha_msg *m, const uint8_t *data, size_t len)
+/* Where that is kept which says how an IKE SA is now. */
+static struct journal_raw *place_of(struct journal_sa *sa, const struct ha_msg *m)
 {
-	if (sa->next)
-		return JOURNAL_IGNORED;		/* charon has it no more */
 	switch (m->type) {
 	case HA_IKE_UPDATE:
-		ike_update(j, sa, m, data, len);
-		break;
+		return m->name[0] ? &sa->update : &sa->vips;
 	case HA_IKE_MID_INITIATOR:
-		raw_set(j, sa, &sa->mid_i, data, len);
-		break;
+		return &sa->mid_i;
 	case HA_IKE_MID_RESPONDER:
-		raw_set(j, sa, &sa->mid_r, data, len);
-		break;
-	case HA_IKE_IV:
-		raw_set(j, sa, &sa->iv, data, len);
-		break;
+		return &sa->mid_r;
+	default:
+		return &sa->iv;
 	}
+}
+
+static enum journal_result present(struct journal *j, struct journal_sa *sa, const struct ha_msg *m, const uint8_t *data, size_t len)
+{
+	struct journal_raw *r = place_of(sa, m);
+
+	if (sa->next)
+		return JOURNAL_IGNORED;		/* charon has it no more */
+	/* The first one that names the connection completes it: charon must never see half an IKE SA. */
+	if ((r != &sa->update || r->len) && len > r->len && beyond_ceiling(j, len - r->len, false))
+		return JOURNAL_REFUSED;
+	raw_set(j, sa, r, data, len);
+	if (r == &sa->update)
+		named(j, sa, m);
 	return JOURNAL_TAKEN;
 }
 

@@ -32,11 +32,16 @@ struct journal;
  * struct journal_limits - how much memory may be taken
  * @tunnel: by one tunnel; it may be exceeded by one IKE SA, for a rekeying is not refused
  * @all: by all, so long as they have more than JOURNAL_TUNNEL each. There are never more tunnels than have room in it with so much
+ *
+ * With messages as long as charon's that makes twice @all at most: see journal_ceiling().
  */
 struct journal_limits {
 	size_t tunnel;
 	size_t all;
 };
+
+/* Where the journal ends whatever comes, but for the rest of one IKE SA that had begun: for a peer that makes up its messages. */
+size_t journal_ceiling(const struct journal_limits *limits);
 
 enum journal_result {
 	JOURNAL_IGNORED,	/* says nothing about an IKE SA that the journal knows, or repeats what it knows */

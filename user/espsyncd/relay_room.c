@@ -27,13 +27,13 @@ void relay_refused(struct ledger *l, const struct ha_msg *m)
 	struct relay *r = l->r;
 	char far[INET6_ADDRSTRLEN];
 
-	if (m->type == HA_IKE_ADD)
-		return;			/* the message that names its connection is refused, too */
+	if (m->type != HA_CHILD_ADD && !m->name[0])
+		return;			/* the message that names its connection is refused, too, or was not */
 	if (r->said_room_ms && now_ms() - r->said_room_ms < SAY_MS) {
 		r->unsaid++;
 		return;
 	}
-	if (sa)
+	if (m->type == HA_CHILD_ADD && sa)
 		log_warn("no room in the journal for a CHILD SA of connection %.64s, far end %s: not carried (raise %s; %u more since the last such line)",
 			 journal_name(sa), text(&sa->remote, far), key(journal_room(l->journal, sa)), r->unsaid);
 	else
