@@ -67,7 +67,7 @@ bool charon_idle(const struct charon *ch)
 	return !ch->busy;
 }
 
-unsigned int charon_backlog(const struct charon *ch)
+size_t charon_backlog(const struct charon *ch)
 {
 	(void)ch;
 	return 0;

@@ -19,11 +19,12 @@ static const struct config config = {
 	.buffer_mib = 1, .tunnel_kib = 8, .journal_mib = 1, .n_addrs = 1, .addrs = { { 4, { 192, 0, 2, 1 } } },
 };
 static struct relay *it;
-static unsigned int fetches[2], sync_requests;
+static unsigned int fetches[2], acks, sync_requests;
+static size_t queued;
 
 /* ---- what relay calls ---- */
 
-unsigned int charon_backlog(const struct charon *ch)
+size_t charon_backlog(const struct charon *ch)
 {
 	(void)ch;
 	return 0;
@@ -71,7 +72,7 @@ bool link_is_up(const struct links *l, unsigned int peer)
 size_t link_queued(const struct links *l, unsigned int peer)
 {
 	(void)l, (void)peer;
-	return 0;
+	return queued;
 }
 
 void links_read_all(struct links *l)
@@ -83,6 +84,7 @@ void link_send(struct links *l, unsigned int peer, uint8_t type, const void *hea
 {
 	(void)l, (void)head, (void)head_len, (void)body, (void)body_len;
 	fetches[peer] += type == FRAME_FETCH;
+	acks += type == FRAME_ACK;
 }
 
 /* ---- the cases' words ---- */
@@ -92,7 +94,8 @@ static void fresh(void)
 	if (it)
 		relay_free(it);
 	segment = CHARON_PASSIVE;
-	fetches[0] = fetches[1] = sync_requests = 0;
+	fetches[0] = fetches[1] = acks = sync_requests = 0;
+	queued = 0;
 	clock_ms = 1000000;
 	it = relay_alloc(NULL, &config);
 	relay_set_parts(it, &(struct relay_parts){ .c = &config });
@@ -271,16 +274,6 @@ static bool a_journal_that_lacks_something_removes_nothing(void)
 	return true;
 }
 
-static void becomes_a_source(void)
-{
-	fresh();
-	relay_activate(it, false);
-	ticks(1001);
-	segment = CHARON_ACTIVE;
-	relay_found_whole(it);
-	warning[0] = 0;
-}
-
 static bool says(const char *sentence)
 {
 	bool same = !strncmp(warning, sentence, strlen(sentence));
@@ -289,6 +282,98 @@ static bool says(const char *sentence)
 		ktap_diag("says '%s', not '%s'", warning, sentence);
 	warning[0] = 0;
 	return same;
+}
+
+static bool begins_to_snap(unsigned int peer, uint64_t epoch)
+{
+	struct bytes head = { 0 };
+	bool ok;
+
+	bytes_add_u64(&head, epoch);
+	bytes_add_u64(&head, 0);
+	ok = frame(peer, FRAME_SNAP_BEGIN, &head);
+	bytes_free(&head);
+	return ok;
+}
+
+static bool snaps(unsigned int peer, struct wire w)
+{
+	return relay_link_frame(it, peer, FRAME_SNAP_MESSAGE, w.b, w.n);
+}
+
+/* Twice 1 MiB is what a journal may have here, in its short life before it is limited. */
+static bool a_journal_without_end_ends_the_connection(void)
+{
+	uint8_t hello[] = { PROTOCOL_VERSION, config.peers[0].node };
+	uint32_t n = 1;
+
+	fresh();
+	ktap_expect(relay_link_frame(it, 0, FRAME_HELLO, hello, sizeof(hello)) && says_state(0, true, true) && has_snapped(0, 77));
+	warning[0] = 0;
+	ktap_expect(begins_to_snap(0, 77));
+	while (n < 10000 && snaps(0, ike_add(n, 0)) && snaps(0, ike_update(n, "office", 1)))
+		n++;
+	ktap_diag("%u IKE SAs", n);
+	ktap_expect(n > 1000 && n < 10000);
+	ktap_expect(says("peer 2: its journal is more than twice as large as journal_mib here: not taken, disconnecting (raise journal_mib, "));
+	/* What was there before is there, and goes on where it stood. */
+	relay_link_down(it, 0);
+	ktap_expect(relay_truth(it) && journal_count(relay_truth(it)) == 1 && it->source == 0 && it->source_epoch == 77);
+	return true;
+}
+
+/* Each asks for something, and nothing of it is read. */
+static bool a_peer_that_takes_nothing_is_told_little(void)
+{
+	uint8_t hello[] = { PROTOCOL_VERSION, config.peers[0].node };
+	struct wire w = mid(1, HA_IKE_MID_RESPONDER, 1);
+
+	fresh();
+	ktap_expect(relay_link_frame(it, 0, FRAME_HELLO, hello, sizeof(hello)) && says_state(0, true, true) && has_snapped(0, 77));
+	queued = 1 << 20;
+	for (uint64_t seq = 1; seq <= 100; seq++) {
+		struct bytes b = { 0 };
+
+		bytes_add_u64(&b, 77);
+		bytes_add_u64(&b, seq);
+		bytes_add(&b, w.b, w.n);
+		ktap_expect(frame(0, FRAME_RECORD, &b));
+		bytes_free(&b);
+	}
+	ktap_expect(!acks && it->source_seq == 100);
+	warning[0] = 0;
+	ktap_expect(!relay_link_frame(it, 0, FRAME_FETCH, NULL, 0));
+	ktap_expect(says("peer 2: asks for the journal again before it has taken the one before: disconnecting (is it the same version"));
+	/* It only was slow: it is told all of it, at once. */
+	queued = 0;
+	ticks(1000);
+	ktap_expect(acks == 1 && it->applied_seq == 100 && relay_link_frame(it, 0, FRAME_FETCH, NULL, 0) && !warning[0]);
+	return true;
+}
+
+static bool whoever_takes_nothing_is_not_asked(void)
+{
+	fresh();
+	ktap_expect(meets(0, true) && meets(1, true));
+	relay_activate(it, true);
+	ktap_expect(fetches[0] == 1);
+	queued = 1 << 20;
+	for (int i = 0; i < 10; i++)
+		ktap_expect(gives_none(0) && says_state(0, false, true));
+	ktap_expect(fetches[0] == 1);
+	queued = 0;
+	ktap_expect(says_state(0, false, true) && fetches[0] == 2);
+	return true;
+}
+
+static void becomes_a_source(void)
+{
+	fresh();
+	relay_activate(it, false);
+	ticks(1001);
+	segment = CHARON_ACTIVE;
+	relay_found_whole(it);
+	warning[0] = 0;
 }
 
 static bool reports(const char *text)
@@ -352,6 +437,9 @@ static const struct ktap_case cases[] = {
 	{ "nobody has one", nobody_has_one },
 	{ "a long journal gets its time", a_long_journal_gets_its_time },
 	{ "a journal that lacks something removes nothing", a_journal_that_lacks_something_removes_nothing },
+	{ "a journal without end ends the connection", a_journal_without_end_ends_the_connection },
+	{ "a peer that takes nothing is told little", a_peer_that_takes_nothing_is_told_little },
+	{ "whoever takes nothing is not asked", whoever_takes_nothing_is_not_asked },
 	{ "a CHILD SA without room is named", a_child_sa_without_room_is_named },
 	{ "an IKE SA without room is named", an_ike_sa_without_room_is_named },
 };

@@ -59,7 +59,7 @@ struct charon {
 	bool paused;
 	bool barrier;			/* a STATUS was sent behind a batch and is not known to be read */
 	uint64_t batch_token;
-	unsigned int backlog;
+	size_t backlog;
 	TAILQ_HEAD(, waiting) queue;
 	uint8_t buffer[65536];
 };
@@ -170,7 +170,7 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 static void waiting_free(struct charon *ch, struct waiting *w)
 {
 	TAILQ_REMOVE(&ch->queue, w, link);
-	ch->backlog--;
+	ch->backlog -= sizeof(*w) + w->len;
 	secret_free(w->data, w->len);
 	secret_free(w, sizeof(*w));
 }
@@ -232,7 +232,7 @@ void charon_inject(struct charon *ch, const uint8_t *data, size_t len, uint64_t 
 	w->len = len;
 	w->token = token;
 	TAILQ_INSERT_TAIL(&ch->queue, w, link);
-	ch->backlog++;
+	ch->backlog += sizeof(*w) + len;
 	if (!event_pending(ch->pump, EV_TIMEOUT, NULL))
 		arm(ch->pump, 0);
 }
@@ -338,7 +338,7 @@ bool charon_idle(const struct charon *ch)
 	return !ch->barrier && TAILQ_EMPTY(&ch->queue);
 }
 
-unsigned int charon_backlog(const struct charon *ch)
+size_t charon_backlog(const struct charon *ch)
 {
 	return ch->backlog;
 }

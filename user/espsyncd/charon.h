@@ -69,8 +69,8 @@ void charon_inject(struct charon *ch, const uint8_t *data, size_t len, uint64_t 
 /* Nothing waits for injection, and what was injected is processed. */
 bool charon_idle(const struct charon *ch);
 
-/* Messages waiting. */
-unsigned int charon_backlog(const struct charon *ch);
+/* Memory that waiting messages take. */
+size_t charon_backlog(const struct charon *ch);
 
 /* Forget what was not injected yet. */
 void charon_drop_backlog(struct charon *ch);

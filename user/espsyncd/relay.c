@@ -10,7 +10,7 @@
 #define FETCH_MS	3000		/* how long a new helper waits for its journal, or for more of it */
 #define TAKEOVER_FETCH_MS 1000	/* ... while charon is still passive */
 #define MAX_PENDING	(16 << 20)
-#define MAX_BACKLOG	(1 << 20)	/* messages that charon has not read; a replay is no longer than the journal */
+#define MAX_BACKLOG	(64 << 20)	/* what charon has not read, beyond a replay of the journal */
 #define SILENT_MS	5000		/* charon beats every heartbeat_delay, a second at most */
 
 static bool is_ours(void *ctx, const struct ha_addr *local)
@@ -35,7 +35,7 @@ static void on_complete(void *ctx, const struct ha_msg *m, const uint8_t *data, 
 		retransmit_first(l->r->p.retransmit, &m->id);
 	if (!l->live || l->r->active || !sync_takes_live(l->r->p.sync))
 		return;
-	if (charon_backlog(l->r->p.ch) < MAX_BACKLOG) {
+	if (charon_backlog(l->r->p.ch) < 2 * journal_size(l->journal) + MAX_BACKLOG) {
 		relay_inject(l->r, m, data, len);
 		return;
 	}
@@ -75,9 +75,14 @@ enum txn_result ledger_feed(struct ledger *l, const struct ha_msg *m, const uint
 	return txn_feed(l->txn, l->journal, m, data, len, now_ms());
 }
 
+struct journal_limits relay_limits(const struct relay *r)
+{
+	return (struct journal_limits){ (size_t)r->p.c->tunnel_kib << 10, (size_t)r->p.c->journal_mib << 20 };
+}
+
 void relay_use_ledger(struct relay *r, struct ledger *l)
 {
-	struct journal_limits limits = { (size_t)r->p.c->tunnel_kib << 10, (size_t)r->p.c->journal_mib << 20 };
+	struct journal_limits limits = relay_limits(r);
 
 	ledger_free(r->ledger);
 	journal_limit(l->journal, &limits);
@@ -223,7 +228,7 @@ static void fetch(struct relay *r)
 	for (i = 0; i < r->p.c->n_peers; i++) {
 		struct relay_peer *p = &r->peers[i];
 
-		if (!r->active || r->complete || !p->heard_state || p->asked || p->incoming)
+		if (!r->active || r->complete || !p->heard_state || p->asked || p->incoming || !relay_listens(r, i))
 			continue;
 		p->asked = true;
 		link_send(r->p.links, i, FRAME_FETCH, NULL, 0, NULL, 0);

@@ -146,6 +146,7 @@ struct relay {
 struct ledger *ledger_alloc(struct relay *r);
 void ledger_free(struct ledger *l);
 enum txn_result ledger_feed(struct ledger *l, const struct ha_msg *m, const uint8_t *data, size_t len);
+struct journal_limits relay_limits(const struct relay *r);
 void relay_use_ledger(struct relay *r, struct ledger *l);
 void relay_tell_state(struct relay *r, unsigned int peer);
 void relay_completed(struct relay *r);
@@ -156,6 +157,15 @@ void relay_refused(struct ledger *l, const struct ha_msg *m);
 void relay_report_room(const struct relay *r, struct kernel_report *report);
 
 /* relay_send.c */
+
+/**
+ * relay_listens() - may something be said that the peer can make us say as often as it likes
+ * @r: the relay
+ * @peer: whom to
+ *
+ * Return: false while it does not take what has been said; then it is said later, for all of that would have to be kept
+ */
+bool relay_listens(const struct relay *r, unsigned int peer);
 void relay_pump(struct relay *r, unsigned int peer);
 void relay_forget_acked(struct relay *r);
 bool relay_on_subscribe(struct relay *r, unsigned int peer, uint64_t epoch, uint64_t seq);

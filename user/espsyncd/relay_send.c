@@ -23,13 +23,28 @@ static void send_point(struct relay *r, unsigned int peer, enum frame type, uint
 	bytes_free(&head);
 }
 
+bool relay_listens(const struct relay *r, unsigned int peer)
+{
+	return link_queued(r->p.links, peer) < MAX_QUEUED;
+}
+
+/* A peer asks once in a connection, and for the next journal when it has taken the one before: only one is kept for it. */
+static bool takes_journal(const struct relay *r, unsigned int peer)
+{
+	if (link_queued(r->p.links, peer) < 2 * MAX_QUEUED)
+		return true;
+	log_warn("peer %u: asks for the journal again before it has taken the one before: disconnecting (is it the same version of espsync?)",
+		 r->p.c->peers[peer].node);
+	return false;
+}
+
 void relay_pump(struct relay *r, unsigned int peer)
 {
 	struct relay_peer *p = &r->peers[peer];
 
 	if (!r->active || !p->subscribed || !relay_compatible(r, peer))
 		return;
-	while (p->next <= r->stream.last && link_queued(r->p.links, peer) < MAX_QUEUED) {
+	while (p->next <= r->stream.last && relay_listens(r, peer)) {
 		const struct record *rec = stream_get(&r->stream, p->next);
 
 		if (!rec) {
@@ -82,6 +97,8 @@ bool relay_on_subscribe(struct relay *r, unsigned int peer, uint64_t epoch, uint
 
 	if (!r->active || !r->complete || !relay_compatible(r, peer))
 		return true;	/* it asks again when our state says otherwise */
+	if (!takes_journal(r, peer))
+		return false;
 	p->subscribed = true;
 	if (epoch == r->stream.epoch && stream_has_after(&r->stream, seq)) {
 		p->next = seq + 1;
@@ -116,6 +133,8 @@ bool relay_on_fetch(struct relay *r, unsigned int peer)
 {
 	uint8_t valid = r->valid && !r->active && relay_compatible(r, peer);
 
+	if (!takes_journal(r, peer))
+		return false;
 	link_send(r->p.links, peer, FRAME_GIVE_BEGIN, &valid, 1, NULL, 0);
 	if (valid)
 		tell_journal(r, peer, FRAME_GIVE_MESSAGE, FRAME_GIVE_END);

@@ -15,7 +15,7 @@ void relay_subscribe(struct relay *r, unsigned int peer)
 
 	if (r->active || !p->heard_state || !p->state.active || !relay_compatible(r, peer))
 		return;
-	if (p->asked_epoch == p->state.epoch)
+	if (p->asked_epoch == p->state.epoch || !relay_listens(r, peer))
 		return;
 	p->asked_epoch = p->state.epoch;
 	bytes_add_u64(&b, known ? r->source_epoch : 0);
@@ -47,7 +47,7 @@ void relay_ack(struct relay *r, uint64_t seq)
 {
 	struct bytes b = { 0 };
 
-	if (r->source < 0 || seq <= r->applied_seq)
+	if (r->source < 0 || seq <= r->applied_seq || !relay_listens(r, r->source))
 		return;
 	r->applied_seq = seq;
 	bytes_add_u64(&b, r->source_epoch);
@@ -121,8 +121,21 @@ static bool begin(struct relay *r, unsigned int peer, uint64_t epoch, uint64_t s
 	return true;
 }
 
-static bool add(struct relay_peer *p, const uint8_t *data, size_t len)
+/* It is limited once it is whole, for it comes in another order than it grew in; but it must come to an end. */
+static bool is_too_large(const struct relay *r, unsigned int peer)
 {
+	struct journal_limits limits = relay_limits(r);
+
+	if (journal_size(r->peers[peer].incoming->journal) <= journal_ceiling(&limits))
+		return false;
+	log_warn("peer %u: its journal is more than twice as large as journal_mib here: not taken, disconnecting (raise journal_mib, the same on all nodes)",
+		 r->p.c->peers[peer].node);
+	return true;
+}
+
+static bool add(struct relay *r, unsigned int peer, const uint8_t *data, size_t len)
+{
+	struct relay_peer *p = &r->peers[peer];
 	struct ha_msg m;
 
 	if (!p->incoming)
@@ -132,7 +145,7 @@ static bool add(struct relay_peer *p, const uint8_t *data, size_t len)
 		return false;
 	ledger_feed(p->incoming, &m, data, len);
 	explicit_bzero(&m, sizeof(m));
-	return true;
+	return !is_too_large(r, peer);
 }
 
 /* The peer's journal is here: it is ours from now on, and charon follows. */
@@ -210,8 +223,6 @@ static bool give_begin(struct relay *r, unsigned int peer, bool has_one)
 
 bool relay_on_journal(struct relay *r, unsigned int peer, enum frame type, const uint8_t *data, size_t len)
 {
-	struct relay_peer *p = &r->peers[peer];
-
 	switch (type) {
 	case FRAME_SNAP_BEGIN:
 		if (len != 16)
@@ -221,7 +232,7 @@ bool relay_on_journal(struct relay *r, unsigned int peer, enum frame type, const
 		return len == 1 && give_begin(r, peer, data[0]);
 	case FRAME_SNAP_MESSAGE:
 	case FRAME_GIVE_MESSAGE:
-		return add(p, data, len);
+		return add(r, peer, data, len);
 	case FRAME_SNAP_END:
 		return len == 4 && snap_end(r, peer, get_u32(data));
 	case FRAME_GIVE_END:
