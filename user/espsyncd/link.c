@@ -26,6 +26,7 @@
 #define HANDSHAKE_MS	5000
 #define BACKOFF_MIN_MS	100
 #define BACKOFF_MAX_MS	2000
+#define USEFUL_MS	10000	/* a session that ends sooner has come to nothing */
 #define MAX_GUESTS	8	/* connections that are not authenticated yet */
 #define FRAME_HEAD	5	/* length u32, type u8; the length counts what follows the head */
 #define RECORD		16384
@@ -43,7 +44,7 @@ enum phase { CONNECTING, HANDSHAKE, UP };
  * @phase: how far it is
  * @peer: index of the peer, or -1 while that is unknown
  * @sending: bytes that TLS has taken and could not send yet
- * @since_ms: when it began
+ * @since_ms: when it began, and from when on it was up
  * @heard_ms: when something came last
  * @in: arrived, not yet whole frames
  * @out: to be sent
@@ -68,6 +69,7 @@ struct peer {
 	struct conn *conn;		/* the one that is up, or being made by us */
 	uint64_t next_try_ms;
 	unsigned int backoff_ms;
+	unsigned int futile_ms;		/* the last pause after a session that came to nothing */
 	char complained[128];		/* the last complaint, said once */
 };
 
@@ -126,6 +128,22 @@ static bool we_connect(const struct links *l, unsigned int peer)
 	return l->c->node < l->c->peers[peer].node;
 }
 
+static unsigned int longer(unsigned int ms)
+{
+	return ms * 2 < BACKOFF_MAX_MS ? ms * 2 : BACKOFF_MAX_MS;
+}
+
+/* Whoever cannot do with what the other says ends the session, and would be told the same again without a pause. */
+static void session_ended(struct peer *p, const struct conn *c)
+{
+	if (now_ms() - c->since_ms >= USEFUL_MS) {
+		p->futile_ms = BACKOFF_MIN_MS;
+		return;
+	}
+	p->futile_ms = longer(p->futile_ms);
+	p->next_try_ms = now_ms() + p->futile_ms;
+}
+
 static void conn_close(struct conn *c)
 {
 	struct links *l = c->l;
@@ -136,6 +154,10 @@ static void conn_close(struct conn *c)
 		l->guests--;
 	else if (l->peers[peer].conn == c)
 		l->peers[peer].conn = NULL;
+	if (was_up) {
+		log_info("peer %u: disconnected", l->c->peers[peer].node);
+		session_ended(&l->peers[peer], c);
+	}
 	TAILQ_REMOVE(&l->conns, c, link);
 	event_free(c->readable);
 	event_free(c->writable);
@@ -144,10 +166,8 @@ static void conn_close(struct conn *c)
 	bytes_free(&c->in);
 	bytes_free(&c->out);
 	secret_free(c, sizeof(*c));
-	if (was_up) {
-		log_info("peer %u: disconnected", l->c->peers[peer].node);
+	if (was_up)
 		l->ops->down(l->ctx, peer);
-	}
 }
 
 static void fail(struct conn *c, const char *what)
@@ -208,7 +228,8 @@ static void went_up(struct conn *c)
 	p->backoff_ms = BACKOFF_MIN_MS;
 	p->complained[0] = 0;
 	c->phase = UP;
-	c->heard_ms = now_ms();
+	c->since_ms = now_ms();
+	c->heard_ms = c->since_ms;
 	log_info("peer %u: connected", l->c->peers[c->peer].node);
 	l->ops->up(l->ctx, c->peer);
 }
@@ -388,7 +409,7 @@ static void connect_to(struct links *l, unsigned int peer)
 	int fd = socket(from.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	char why[128];
 
-	p->backoff_ms = p->backoff_ms * 2 < BACKOFF_MAX_MS ? p->backoff_ms * 2 : BACKOFF_MAX_MS;
+	p->backoff_ms = longer(p->backoff_ms);
 	p->next_try_ms = now_ms() + p->backoff_ms;
 	if (fd >= 0)
 		prepare_socket(l, fd);
@@ -602,8 +623,10 @@ struct links *links_open(struct event_base *base, const struct config *c, const 
 	l->ctx = ctx;
 	l->listener = -1;
 	TAILQ_INIT(&l->conns);
-	for (i = 0; i < c->n_peers; i++)
+	for (i = 0; i < c->n_peers; i++) {
 		l->peers[i].backoff_ms = BACKOFF_MIN_MS;
+		l->peers[i].futile_ms = BACKOFF_MIN_MS;
+	}
 	r = derive_psk(l, key);
 	if (!r)
 		r = set_credentials(l);
