@@ -5,6 +5,7 @@
  * Job: one list and one journal after another, each with the exact messages that must go to charon, and whether the kernel is emptied.
  */
 // SOURCES: ../../user/espsyncd/sync.c ../../user/espsyncd/codec.c ../../user/espsyncd/bytes.c ../../user/espsyncd/journal.c ../../user/espsyncd/config.c
+// SOURCES: ../../user/espsyncd/vici_sas.c
 #include <stdlib.h>
 
 #include "../../user/espsyncd/sync.h"
@@ -19,13 +20,13 @@ static const struct config config = { .n_addrs = 1, .addrs = { { 4, { 192, 0, 2,
 static struct journal *journal;
 static bool journal_known;	/* else nobody can say */
 static struct sync *it;
-static char out[4096];
+static char out[65536];
 static unsigned int flushes;
 
 /* What charon lists. */
 static struct vici_child children[128];
 static struct vici_sa listed[4];
-static unsigned int n_listed, n_children;
+static unsigned int n_listed, n_children, n_unlisted;
 static void (*during_listing)(void);
 
 static void lists(uint8_t n, const char *state, unsigned int count, const uint32_t *spis)
@@ -63,14 +64,10 @@ void vici_list_sas(struct vici *v, void (*each)(void *ctx, const struct vici_sa 
 	done(ctx, true);
 }
 
-void vici_sas_add(struct bytes *sas, const struct vici_sa *sa)
+unsigned int vici_unlisted(const struct vici *v)
 {
-	bytes_add(sas, sa, sizeof(*sa));
-}
-
-void vici_sas_free(struct bytes *sas)
-{
-	bytes_free(sas);
+	(void)v;
+	return n_unlisted;
 }
 
 int xfrm_flush(const struct config *c)
@@ -125,7 +122,7 @@ static void fresh(void)
 	journal = journal_alloc();
 	journal_known = true;
 	segment = CHARON_PASSIVE;
-	n_listed = n_children = flushes = 0;
+	n_listed = n_children = n_unlisted = flushes = 0;
 	during_listing = NULL;
 	it = sync_alloc(NULL, &config, NULL, NULL, &ops, NULL);
 	/* 1 with CHILD SA 5 */
@@ -140,12 +137,17 @@ static void next_event(void)
 	event_calls(-1, 0, it);
 }
 
+static void is_given(void)
+{
+	out[0] = 0;
+	next_event();
+}
+
 static bool gives(const char *want)
 {
 	bool same;
 
-	out[0] = 0;
-	next_event();
+	is_given();
 	same = !strcmp(out, want);
 	if (!same)
 		ktap_diag("gives '%s', not '%s'", out, want);
@@ -257,6 +259,55 @@ static bool an_active_charon_is_let_be(void)
 	return true;
 }
 
+static bool begins_with(const char *want)
+{
+	bool same = !strncmp(out, want, strlen(want));
+
+	if (!same)
+		ktap_diag("gave '%.60s', not '%s'", out, want);
+	return same;
+}
+
+/* charon drops the message that lists so many CHILD SAs. Told again they would be there twice, and gone from the kernel. */
+static bool one_that_is_too_large_for_the_list_is_left(void)
+{
+	fresh();
+	for (uint32_t spi = 6; spi <= 1205; spi++)
+		said(child(1, HA_CHILD_ADD, spi));
+	n_unlisted = 1;
+	ktap_expect(gives("U1 R1 ") && !flushes);
+	/* It is the only one, and a look for drift. */
+	next_event();
+	ktap_expect(gives("") && !flushes);
+	/* charon is a new one, and has nothing that it does not list. */
+	n_unlisted = 0;
+	next_event();
+	is_given();
+	ktap_expect(flushes == 1 && begins_with("flush A1 U1 R1 C1:5 C1:6 "));
+	return true;
+}
+
+/* Which one is there does not show: both are told anew, and neither is there twice. */
+static bool one_of_two_that_are_too_large_is_missing(void)
+{
+	fresh();
+	said(ike_add(2, 0));
+	said(ike_update(2, "office", 1));
+	for (uint32_t spi = 6; spi <= 1205; spi++) {
+		said(child(1, HA_CHILD_ADD, spi));
+		said(child(2, HA_CHILD_ADD, 2000 + spi));
+	}
+	n_unlisted = 1;
+	is_given();
+	ktap_expect(!flushes && begins_with("D1 A1 U1 R1 C1:5 C1:6 ") && strstr(out, " D2 A2 U2 C2:2006 "));
+	/* A look for drift: both are there now. */
+	n_unlisted = 2;
+	next_event();
+	is_given();
+	ktap_expect(!out[0]);
+	return true;
+}
+
 /* Its connection is not told yet. */
 static bool one_that_is_not_complete_waits(void)
 {
@@ -276,6 +327,8 @@ static const struct ktap_case cases[] = {
 	{ "a new charon with a new client gets all", a_new_charon_with_a_new_client_gets_all },
 	{ "many CHILD SAs are left", many_child_sas_are_left },
 	{ "an active charon is let be", an_active_charon_is_let_be },
+	{ "one that is too large for the list is left", one_that_is_too_large_for_the_list_is_left },
+	{ "one of two that are too large is missing", one_of_two_that_are_too_large_is_missing },
 	{ "one that is not complete waits", one_that_is_not_complete_waits },
 };
 

@@ -350,16 +350,23 @@ struct journal_child *journal_child_find(struct journal_sa *sa, uint32_t spi_in,
 	return NULL;
 }
 
-/* Room for @more in the chain of @sa. */
-static enum journal_room room_for(const struct journal *j, const struct journal_sa *sa, size_t more, bool carefully)
+size_t journal_chain_size(const struct journal_sa *sa)
 {
 	const struct journal_sa *other;
-	size_t size = more + sa->size;
+	size_t size = sa->size;
 
 	for (other = sa->prev; other; other = other->prev)
 		size += other->size;
 	for (other = sa->next; other; other = other->next)
 		size += other->size;
+	return size;
+}
+
+/* Room for @more in the chain of @sa. */
+static enum journal_room room_for(const struct journal *j, const struct journal_sa *sa, size_t more, bool carefully)
+{
+	size_t size = more + journal_chain_size(sa);
+
 	if (size > part_of(j->limits.tunnel, carefully))
 		return JOURNAL_TUNNEL_FULL;
 	if ((size > JOURNAL_TUNNEL && j->size + more > part_of(j->limits.all, carefully)) || beyond_ceiling(j, more, carefully))

@@ -199,6 +199,9 @@ static inline const char *journal_name(const struct journal_sa *sa)
  */
 struct journal_sa *journal_next(const struct journal *j, const struct journal_sa *sa);
 
+/* Memory that a tunnel takes, of which @sa is an IKE SA. */
+size_t journal_chain_size(const struct journal_sa *sa);
+
 /* How many IKE SAs live, and how much memory the journal takes for all, as malloc() counts. */
 unsigned int journal_count(const struct journal *j);
 size_t journal_size(const struct journal *j);

@@ -38,8 +38,10 @@ struct sync {
 	bool withheld;		/* live messages were, since listing began */
 	unsigned int round;	/* answers to an earlier round's questions are void */
 	unsigned int asked;	/* the round that vici is answering */
-	struct bytes conns;	/* struct conn_name */
-	struct bytes sas;	/* struct vici_sa, sorted by SPI */
+	struct bytes conns;	/* struct conn_name, sorted */
+	struct bytes sas;	/* struct vici_sa, sorted */
+	unsigned int unlisted;	/* charon has so many more */
+	unsigned int omitted;	/* of what is not listed these may be among them */
 	unsigned int missing;
 	unsigned int injected;
 	char why[160];
@@ -84,41 +86,14 @@ static const struct vici_sa *sa_array(const struct sync *s, size_t *n)
 	return (const struct vici_sa *)bytes_at(&s->sas);
 }
 
-static int by_id(const void *a, const void *b)
+static int by_name(const void *a, const void *b)
 {
-	const struct vici_sa *x = a, *y = b;
-	int r = memcmp(x->id.spi_i, y->id.spi_i, 8);
-
-	return r ? r : memcmp(x->id.spi_r, y->id.spi_r, 8);
-}
-
-static const struct vici_sa *sa_find(const struct sync *s, const struct ike_id *id)
-{
-	const struct vici_sa *sas;
-	struct vici_sa *key;
-	size_t n;
-	void *found;
-
-	sas = sa_array(s, &n);
-	if (!n)
-		return NULL;
-	key = secret_alloc(sizeof(*key));
-	key->id = *id;
-	found = bsearch(key, sas, n, sizeof(*sas), by_id);
-	secret_free(key, sizeof(*key));
-	return found;
+	return strcmp(a, b);
 }
 
 static bool conn_loaded(const struct sync *s, const char *name)
 {
-	const struct conn_name *c = (const struct conn_name *)bytes_at(&s->conns);
-	size_t n = bytes_left(&s->conns) / sizeof(*c);
-
-	for (; n--; c++) {
-		if (!strcmp(c->name, name))
-			return true;
-	}
-	return false;
+	return bsearch(name, bytes_at(&s->conns), bytes_left(&s->conns) / sizeof(struct conn_name), sizeof(struct conn_name), by_name);
 }
 
 static void inject(struct sync *s, const uint8_t *data, size_t len)
@@ -188,19 +163,43 @@ static void remove_children(struct sync *s, struct journal_sa *sa, const struct 
 	}
 }
 
+static bool may_be_omitted(const struct sync *s, const struct journal_sa *sa)
+{
+	return s->unlisted && vici_may_omit(sa) && !vici_sas_find(&s->sas, &sa->id);
+}
+
+static unsigned int count_omitted(const struct sync *s, const struct journal *j)
+{
+	const struct journal_sa *sa = NULL;
+	unsigned int n = 0;
+
+	while (s->unlisted && (sa = journal_next(j, sa)))
+		n += may_be_omitted(s, sa);
+	return n;
+}
+
 /* Replaying begins with the oldest: what charon has of the chain would be there twice, and a CHILD SA that is added twice is gone. */
 static void remove_chain(struct sync *s, const struct journal_sa *sa)
 {
+	bool omitted = may_be_omitted(s, sa);
+
 	for (; sa; sa = sa->prev) {
-		if (sa_find(s, &sa->id))
+		if (omitted || vici_sas_find(&s->sas, &sa->id))
 			inject_ike_delete(s, &sa->id);
 	}
+}
+
+/* What a mere look for drift has not withheld is left be. */
+static void refresh(struct sync *s, const struct journal_sa *sa)
+{
+	if (!s->check || s->withheld)
+		journal_refresh(sa, on_replay, s);
 }
 
 /* One IKE SA that lives, against what charon lists. */
 static void fill_one(struct sync *s, struct journal_sa *sa)
 {
-	const struct vici_sa *listed = sa_find(s, &sa->id);
+	const struct vici_sa *listed = vici_sas_find(&s->sas, &sa->id);
 	bool broken = listed && !strcmp(listed->state, "CONNECTING");
 	unsigned int before = s->injected;
 
@@ -209,13 +208,16 @@ static void fill_one(struct sync *s, struct journal_sa *sa)
 		snprintf(s->why, sizeof(s->why), "connection %.64s is not loaded here", journal_name(sa));
 		return;
 	}
+	/* One of them may be missing, but which cannot be known: then all are told anew. */
+	if (may_be_omitted(s, sa) && s->omitted <= s->unlisted) {
+		refresh(s, sa);
+		return;
+	}
 	if (listed && !broken) {
 		remove_children(s, sa, listed);
 		if (add_children(s, sa, listed)) {
 			s->missing += s->injected != before;
-			/* A mere look for drift leaves be what was not withheld. */
-			if (!s->check || s->withheld)
-				journal_refresh(sa, on_replay, s);
+			refresh(s, sa);
 			return;
 		}
 	}
@@ -241,6 +243,8 @@ static bool charon_is_new(const struct sync *s)
 	const struct vici_sa *sa;
 	size_t n;
 
+	if (s->omitted)
+		return false;	/* what it does not list it has from us: a new one has nothing so large */
 	for (sa = sa_array(s, &n); n--; sa++) {
 		if (config_is_ours_text(s->c, sa->local) && !strcmp(sa->state, "PASSIVE"))
 			return false;
@@ -298,6 +302,7 @@ static void fill(struct sync *s)
 		finish(s);
 		return;
 	}
+	s->omitted = count_omitted(s, j);
 	flush_if_new(s, j);
 	remove_strangers(s, j);
 	while ((sa = journal_next(j, sa)))
@@ -327,8 +332,6 @@ static void on_sa(void *ctx, const struct vici_sa *sa)
 static void on_sas_done(void *ctx, bool ok)
 {
 	struct sync *s = ctx;
-	size_t n = bytes_left(&s->sas) / sizeof(struct vici_sa);
-
 	if (is_void(s))
 		return;
 	s->asked = 0;
@@ -336,8 +339,8 @@ static void on_sas_done(void *ctx, bool ok)
 		retry(s, "charon does not answer over vici");
 		return;
 	}
-	if (n)
-		qsort(s->sas.data + s->sas.off, n, sizeof(struct vici_sa), by_id);
+	vici_sas_sort(&s->sas);
+	s->unlisted = vici_unlisted(s->vici);
 	fill(s);
 }
 
@@ -357,6 +360,7 @@ static void on_conns_done(void *ctx, bool ok)
 	if (is_void(s))
 		return;
 	if (ok && bytes_left(&s->conns)) {
+		qsort(s->conns.data + s->conns.off, bytes_left(&s->conns) / sizeof(struct conn_name), sizeof(struct conn_name), by_name);
 		vici_list_sas(s->vici, on_sa, on_sas_done, s);
 		return;
 	}

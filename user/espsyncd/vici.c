@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* vici: asks this node's charon, without ever waiting for it. See vici.h. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,14 @@ enum packet {
 	EVENT,
 };
 
+/* How far the first request is. One without an event is only answered. */
+enum step {
+	REGISTERING,
+	ANSWERING,
+	UNREGISTERING,
+	COUNTING,	/* after a list of IKE SAs */
+};
+
 struct request {
 	TAILQ_ENTRY(request) link;
 	const char *command;
@@ -38,7 +47,7 @@ struct request {
 	void (*each_conn)(void *ctx, const char *name);
 	void (*done)(void *ctx, bool ok);
 	void *ctx;
-	bool registered;
+	enum step step;
 };
 
 struct vici {
@@ -50,6 +59,8 @@ struct vici {
 	struct event *timeout;
 	struct bytes in;
 	struct bytes out;
+	unsigned int listed;
+	unsigned int unlisted;	/* of the last list that was whole */
 	unsigned int n;
 	TAILQ_HEAD(, request) queue;	/* the first one is being answered if @fd is open */
 };
@@ -211,24 +222,6 @@ static bool read_sa(struct vici_sa *sa, struct bytes *children, const uint8_t *d
 	return sa->name[0];
 }
 
-void vici_sas_add(struct bytes *sas, const struct vici_sa *sa)
-{
-	struct vici_sa copy = *sa;
-
-	copy.children = sa->n_children ? secret_dup(sa->children, sa->n_children * sizeof(*sa->children)) : NULL;
-	bytes_add(sas, &copy, sizeof(copy));
-}
-
-void vici_sas_free(struct bytes *sas)
-{
-	const struct vici_sa *sa = (const struct vici_sa *)bytes_at(sas);
-	size_t n = bytes_left(sas) / sizeof(*sa);
-
-	for (; n--; sa++)
-		secret_free(sa->children, sa->n_children * sizeof(*sa->children));
-	bytes_free(sas);
-}
-
 static void on_event(struct vici *v, const uint8_t *data, size_t len)
 {
 	struct request *r = TAILQ_FIRST(&v->queue);
@@ -250,9 +243,63 @@ static void on_event(struct vici *v, const uint8_t *data, size_t len)
 	}
 	if (!r->each_sa)
 		return;
-	if (read_sa(&sa, &children, data, len))
+	if (read_sa(&sa, &children, data, len)) {
+		v->listed++;
 		r->each_sa(r->ctx, &sa);
+	}
 	bytes_free(&children);
+}
+
+/* ikesas { total ... }: those that are listed, and those that are not. */
+static unsigned int read_total(const uint8_t *data, size_t len)
+{
+	struct vici_reader r;
+	enum vici_element e;
+
+	vici_read(&r, data, len);
+	while ((e = vici_next(&r)) > VICI_END) {
+		if (e == VICI_KEY_VALUE && r.depth == 1 && !strcmp(r.section[0], "ikesas") && !strcmp(r.name, "total"))
+			return strtoul(r.value, NULL, 10);
+	}
+	return UINT_MAX;
+}
+
+/* Return: false if there was nothing to confirm. */
+static bool on_confirm(struct vici *v, struct request *r)
+{
+	if (r->event && r->step == REGISTERING) {
+		r->step = ANSWERING;
+		v->listed = 0;
+		send_packet(v, CMD_REQUEST, r->command, &r->args);
+	} else if (r->event && r->step == UNREGISTERING && r->each_sa) {
+		r->step = COUNTING;
+		send_packet(v, CMD_REQUEST, "stats", NULL);
+	} else if (r->event && r->step == UNREGISTERING) {
+		finish(v, true);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* Return: false if nothing was asked. */
+static bool on_response(struct vici *v, struct request *r, const uint8_t *data, size_t len)
+{
+	unsigned int total;
+
+	if (r->event && r->step == ANSWERING) {
+		r->step = UNREGISTERING;
+		send_packet(v, EVENT_UNREGISTER, r->event, NULL);
+		return true;
+	}
+	if (r->event && r->step != COUNTING)
+		return false;
+	if (r->event) {
+		total = read_total(data, len);
+		v->unlisted = total > v->listed ? total - v->listed : 0;
+	}
+	finish(v, true);
+	return true;
 }
 
 /* Return: false if charon says what it must not. */
@@ -267,21 +314,9 @@ static bool on_packet(struct vici *v, const uint8_t *data, size_t len)
 		on_event(v, data + 1, len - 1);
 		return true;
 	case EVENT_CONFIRM:
-		if (!r->event)
-			return false;
-		if (r->registered) {
-			finish(v, true);
-		} else {
-			r->registered = true;
-			send_packet(v, CMD_REQUEST, r->command, &r->args);
-		}
-		return true;
+		return on_confirm(v, r);
 	case CMD_RESPONSE:
-		if (r->event)
-			send_packet(v, EVENT_UNREGISTER, r->event, NULL);
-		else
-			finish(v, true);
-		return true;
+		return on_response(v, r, data + 1, len - 1);
 	}
 	return false;
 }
@@ -383,11 +418,16 @@ void vici_list_sas(struct vici *v, void (*each)(void *ctx, const struct vici_sa 
 		done(ctx, false);
 		return;
 	}
-	/* What is checked out by another thread is waited for: a list must be whole. */
+	/* What is checked out by another thread is waited for: a list must be whole. What is too long for charon's message is counted. */
 	r->each_sa = each;
 	r->done = done;
 	r->ctx = ctx;
 	start(v);
+}
+
+unsigned int vici_unlisted(const struct vici *v)
+{
+	return v->unlisted;
 }
 
 void vici_list_conns(struct vici *v, void (*each)(void *ctx, const char *name),

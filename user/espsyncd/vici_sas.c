@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* vici_sas: what charon listed, kept for as long as it takes to compare. Pure. See vici_sas.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vici_sas.h"
+
+#define FITS	(32 << 10)	/* as text a tunnel is four times as long as in the journal, not sixteen times */
+
+void vici_sas_add(struct bytes *sas, const struct vici_sa *sa)
+{
+	struct vici_sa copy = *sa;
+
+	copy.children = sa->n_children ? secret_dup(sa->children, sa->n_children * sizeof(*sa->children)) : NULL;
+	bytes_add(sas, &copy, sizeof(copy));
+}
+
+void vici_sas_free(struct bytes *sas)
+{
+	const struct vici_sa *sa = (const struct vici_sa *)bytes_at(sas);
+	size_t n = bytes_left(sas) / sizeof(*sa);
+
+	for (; n--; sa++)
+		secret_free(sa->children, sa->n_children * sizeof(*sa->children));
+	bytes_free(sas);
+}
+
+static int order(const struct ike_id *a, const struct ike_id *b)
+{
+	int r = memcmp(a->spi_i, b->spi_i, sizeof(a->spi_i));
+
+	return r ? r : memcmp(a->spi_r, b->spi_r, sizeof(a->spi_r));
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct vici_sa *x = a, *y = b;
+
+	return order(&x->id, &y->id);
+}
+
+static int id_and_sa(const void *id, const void *sa)
+{
+	return order(id, &((const struct vici_sa *)sa)->id);
+}
+
+void vici_sas_sort(struct bytes *sas)
+{
+	size_t n = bytes_left(sas) / sizeof(struct vici_sa);
+
+	if (n)
+		qsort(sas->data + sas->off, n, sizeof(struct vici_sa), by_id);
+}
+
+const struct vici_sa *vici_sas_find(const struct bytes *sas, const struct ike_id *id)
+{
+	return bsearch(id, bytes_at(sas), bytes_left(sas) / sizeof(struct vici_sa), sizeof(struct vici_sa), id_and_sa);
+}
+
+bool vici_may_omit(const struct journal_sa *sa)
+{
+	return sa->crowded || journal_chain_size(sa) > FITS;
+}

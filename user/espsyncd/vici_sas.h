@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vici_sas: what charon listed, kept for as long as it takes to compare.
+ *
+ * Room: a list of IKE SAs in memory, and what may be concluded from one that is not in it. Pure: no I/O.
+ */
+#ifndef ESPSYNCD_VICI_SAS_H
+#define ESPSYNCD_VICI_SAS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bytes.h"
+#include "journal.h"
+
+/**
+ * struct vici_child - a CHILD SA as charon lists it
+ * @unique: charon's number for it
+ * @spi_in: host order
+ * @spi_out: host order
+ * @installed: neither replaced nor being made or deleted
+ * @has_rekey: @rekey_s is known
+ * @rekey_s: seconds until it is to be rekeyed, negative if that is past
+ */
+struct vici_child {
+	uint32_t unique;
+	uint32_t spi_in;
+	uint32_t spi_out;
+	bool installed;
+	bool has_rekey;
+	int64_t rekey_s;
+};
+
+/**
+ * struct vici_sa - an IKE SA as charon lists it
+ * @name: of the connection
+ * @unique: charon's number for it
+ * @id: its SPIs
+ * @state: PASSIVE, ESTABLISHED, ...
+ * @local: the gateway's address, as text
+ * @has_rekey: @rekey_s is known
+ * @rekey_s: seconds until it is to be rekeyed
+ * @n_children: how many
+ * @children: them; the caller's only until the call returns, see vici_sas_add()
+ */
+struct vici_sa {
+	char name[HA_NAME_MAX];
+	uint32_t unique;
+	struct ike_id id;
+	char state[32];
+	char local[64];
+	bool has_rekey;
+	int64_t rekey_s;
+	unsigned int n_children;
+	struct vici_child *children;
+};
+
+/* Keeps a copy of what was listed, as one more struct vici_sa; vici_sas_free() ends all of them. */
+void vici_sas_add(struct bytes *sas, const struct vici_sa *sa);
+void vici_sas_free(struct bytes *sas);
+
+/* Once all are there, and before the first vici_sas_find(): that is asked for each IKE SA of a journal. */
+void vici_sas_sort(struct bytes *sas);
+const struct vici_sa *vici_sas_find(const struct bytes *sas, const struct ike_id *id);
+
+/**
+ * vici_may_omit() - can an IKE SA be there that is not listed, if charon has more than it lists
+ * @sa: what the journal has of it
+ *
+ * charon lists an IKE SA with its CHILD SAs in one message, and drops that when it is longer than 512 KiB: at some 1100 CHILD SAs, fewer
+ * if their names and selectors are long. No filter helps, for there is none that leaves CHILD SAs out. But it counts them all.
+ *
+ * Return: false if it is so small that its message fits, however long names and selectors are as text
+ */
+bool vici_may_omit(const struct journal_sa *sa);
+
+#endif /* ESPSYNCD_VICI_SAS_H */
