@@ -5,6 +5,7 @@
  * Job: what charon lists and what the journal has, one after another, each looked at twice, for once it may be on its way.
  */
 // SOURCES: ../../user/espsyncd/audit.c ../../user/espsyncd/journal.c ../../user/espsyncd/codec.c ../../user/espsyncd/bytes.c ../../user/espsyncd/config.c ../../user/espsyncd/vici_sas.c
+// SOURCES: ../../user/espsyncd/roam.c
 #include <time.h>
 
 #include "../../user/espsyncd/audit.h"
@@ -23,6 +24,8 @@ static struct audit *it;
 static unsigned int n_ike, n_child, n_unlisted;
 static struct vici_child children[1000];
 static unsigned int rekeyed_ike, rekeyed_child;
+static const char *local, *remote;
+static unsigned int moves;
 
 /* ---- what audit calls ---- */
 
@@ -30,8 +33,11 @@ void vici_list_sas(struct vici *v, void (*each)(void *ctx, const struct vici_sa 
 {
 	(void)v;
 	for (unsigned int n = n_ike; n; n--) {
-		struct vici_sa sa = { .name = "office", .state = "ESTABLISHED", .local = "192.0.2.1", .unique = n, .id = name(n) };
+		struct vici_sa sa = { .name = "office", .state = "ESTABLISHED", .unique = n, .id = name(n) };
 
+		snprintf(sa.local, sizeof(sa.local), "%s", local);
+		snprintf(sa.remote, sizeof(sa.remote), "%s", remote);
+		sa.local_port = sa.remote_port = 500;
 		sa.children = children;
 		sa.n_children = n == 1 ? n_child : 0;
 		each(ctx, &sa);
@@ -74,6 +80,7 @@ void relay_found_whole(struct relay *r)
 void relay_local_message(struct relay *r, const struct ha_msg *m, const uint8_t *data, size_t len)
 {
 	(void)r;
+	moves += m->type == HA_IKE_UPDATE;
 	journal_apply(journal, m, data, len);
 }
 
@@ -111,6 +118,9 @@ static void fresh(void)
 		children[spi] = (struct vici_child){ .unique = spi, .spi_in = spi, .installed = true };
 	n_ike = 1;
 	n_child = n_unlisted = 0;
+	local = "192.0.2.1";
+	remote = "198.51.100.1";
+	moves = 0;
 	warning[0] = 0;
 	establish(1);
 }
@@ -148,6 +158,42 @@ static bool what_the_journal_lacks_is_rekeyed(void)
 	n_child = 0;
 	looks_twice();
 	ktap_expect(whole == 2);
+	return true;
+}
+
+static bool who_moves_is_followed(void)
+{
+	struct vici_sa sa = { .name = "office", .state = "ESTABLISHED", .local = "192.0.2.1", .remote = "2001:db8::9", .local_port = 4500,
+			      .remote_port = 4500, .id = name(1) };
+	const struct journal_sa *known;
+
+	fresh();
+	looks_twice();
+	ktap_expect(!moves);
+	remote = "198.51.100.9";
+	looks_twice();
+	known = journal_next(journal, NULL);
+	ktap_expect(moves == 1 && known->remote.bytes[3] == 9);
+	/* At once, when charon says so; but not what it says of an IKE SA that is none of ours, or not there yet. */
+	audit_moved(it, &sa);
+	ktap_expect(moves == 2 && known->remote.len == 16 && known->remote.port == 4500);
+	snprintf(sa.local, sizeof(sa.local), "192.0.2.99");
+	audit_moved(it, &sa);
+	sa.id = name(2);
+	audit_moved(it, &sa);
+	ktap_expect(moves == 2);
+	return true;
+}
+
+static bool who_strays_is_named(void)
+{
+	fresh();
+	local = "192.0.2.99";
+	looks_twice();
+	ktap_expect(unknown("a far end of connection office uses 192.0.2.99, which does not move (set interfaces_use)") == 1 && !moves);
+	local = "192.0.2.1";
+	looks_twice();
+	ktap_expect(unknown("") == 0 && journal_count(journal) == 1);
 	return true;
 }
 
@@ -302,6 +348,8 @@ static bool many_take_no_longer_than_few(void)
 
 static const struct ktap_case cases[] = {
 	{ "what the journal lacks is rekeyed", what_the_journal_lacks_is_rekeyed },
+	{ "who moves is followed", who_moves_is_followed },
+	{ "who strays is named", who_strays_is_named },
 	{ "what charon lacks goes", what_charon_lacks_goes },
 	{ "room is enough for what was refused", room_is_enough_for_what_was_refused },
 	{ "what has no room is not rekeyed", what_has_no_room_is_not_rekeyed },

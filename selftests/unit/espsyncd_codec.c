@@ -156,6 +156,30 @@ static bool says_that_another_is_replaced(void)
 	return true;
 }
 
+static const struct ha_addr v4 = { 4, { 192, 0, 2, 7 }, 4501 }, v6 = { 16, { 0x20, 1, 0xd, 0xb8, [15] = 9 }, 4500 };
+
+/* Whatever stands around them stays; version 5's private conditions, too. */
+static bool says_that_the_ends_are_elsewhere(void)
+{
+	struct wire w = ike_moved(5, 1, "office", 1), without = ike_vips(1);
+	uint8_t out[sizeof(w.b) + HA_MOVE_MORE];
+	struct ha_msg m;
+	size_t n;
+
+	put(&w, "\x09\x80\x00\x00\x0f", 5);
+	n = ha_move(out, w.b, w.n, &v6, &v6, HA_NAT_ANY);
+	ktap_expect(n == w.n + HA_MOVE_MORE && ha_parse(&m, out, n) == HA_OK);
+	ktap_expect(ha_addr_equal(&m.local, &v6) && ha_addr_equal(&m.remote, &v6) && m.nat == HA_NAT_ANY && !strcmp(m.name, "office"));
+	ktap_expect(!memcmp(out + n - 10, "\x09\x00\x00\x00\x41\x09\x80\x00\x00\x0f", 10));
+	n = ha_move(out, w.b, w.n, &v4, &v4, 0);
+	ktap_expect(n == w.n && ha_parse(&m, out, n) == HA_OK && ha_addr_equal(&m.remote, &v4) && m.remote.port == 4501 && !m.nat);
+	/* One that tells no addresses, or one twice. */
+	ktap_expect(!ha_move(out, without.b, without.n, &v4, &v4, 0));
+	put(&w, w.b + 29, 8);
+	ktap_expect(!ha_move(out, w.b, w.n, &v4, &v4, 0));
+	return true;
+}
+
 /* charon would take both out of its table and put only the last one back; and to rename it would mean one of them only. */
 static bool refuses_two_names(void)
 {
@@ -198,6 +222,7 @@ static const struct ktap_case cases[] = {
 	{ "reads what it needs", reads_what_it_needs },
 	{ "knows every attribute of the three versions", knows_every_attribute },
 	{ "refuses bad heads", refuses_bad_heads },
+	{ "says that the ends are elsewhere", says_that_the_ends_are_elsewhere },
 	{ "makes what it reads", makes_what_it_reads },
 	{ "renames only what begins with a name", renames_only_what_begins_with_a_name },
 	{ "says that another is replaced", says_that_another_is_replaced },

@@ -274,6 +274,30 @@ static bool a_chain_goes_as_a_whole(void)
 	return true;
 }
 
+static unsigned int elsewhere;
+
+static void count_elsewhere(void *ctx, const struct ha_msg *m, const uint8_t *data, size_t len)
+{
+	(void)ctx, (void)data, (void)len;
+	elsewhere += m->type == HA_IKE_UPDATE && m->name[0] && m->remote.bytes[3] == 9;
+}
+
+/* CHILD SAs are built where the IKE SA is that they were made under. */
+static bool ancestors_move_along(void)
+{
+	fresh(8);
+	establish(1, 5);
+	rekey(2, 1);
+	feed(ike_moved(3, 2, "office", 9));
+	ktap_expect(replays("A1 U1 C1:5 A2 D1 U2 V2 "));
+	elsewhere = 0;
+	journal_replay_all(journal, count_elsewhere, NULL);
+	ktap_expect(elsewhere == 2);
+	feed(ike_delete(2));
+	ktap_expect(journal_size(journal) == 0);
+	return true;
+}
+
 static bool a_child_is_never_told_twice(void)
 {
 	struct wire w = child(1, HA_CHILD_ADD, 5);
@@ -399,6 +423,7 @@ static const struct ktap_case cases[] = {
 	{ "keeps a chain while it is needed", keeps_a_chain_while_it_is_needed },
 	{ "inner addresses are inherited", inner_addresses_are_inherited },
 	{ "a chain goes as a whole", a_chain_goes_as_a_whole },
+	{ "ancestors move along", ancestors_move_along },
 	{ "a child is never told twice", a_child_is_never_told_twice },
 	{ "random histories", random_histories },
 };

@@ -88,6 +88,17 @@ static inline struct wire ike_update(uint32_t n, const char *conn, uint8_t last)
 	return w;
 }
 
+/* The same with conditions, NAT on both sides, from a far end whose address ends with @remote. */
+static inline struct wire ike_moved(uint8_t version, uint32_t n, const char *conn, uint8_t remote)
+{
+	struct wire w = ike_update(n, conn, 1);
+
+	w.b[0] = version;
+	w.b[36] = remote;
+	put(&w, "\x09\x00\x00\x00\x47", 5);
+	return w;
+}
+
 static inline struct wire ike_vips(uint32_t n)
 {
 	struct wire w = begin(3, HA_IKE_UPDATE, n);

@@ -27,6 +27,7 @@ static unsigned int flushes;
 static struct vici_child children[128];
 static struct vici_sa listed[4];
 static unsigned int n_listed, n_children, n_unlisted;
+static const char *far_end;	/* as charon lists it, if it does */
 static void (*during_listing)(void);
 
 static void lists(uint8_t n, const char *state, unsigned int count, const uint32_t *spis)
@@ -37,6 +38,8 @@ static void lists(uint8_t n, const char *state, unsigned int count, const uint32
 	snprintf(sa->name, sizeof(sa->name), "office");
 	snprintf(sa->state, sizeof(sa->state), "%s", state);
 	snprintf(sa->local, sizeof(sa->local), "192.0.2.1");
+	snprintf(sa->remote, sizeof(sa->remote), "%s", far_end);
+	sa->local_port = sa->remote_port = 500;
 	sa->id = name(n);
 	sa->children = &children[n_children];
 	for (; sa->n_children < count; sa->n_children++)
@@ -124,6 +127,7 @@ static void fresh(void)
 	segment = CHARON_PASSIVE;
 	n_listed = n_children = n_unlisted = flushes = 0;
 	during_listing = NULL;
+	far_end = "198.51.100.1";
 	it = sync_alloc(NULL, &config, NULL, NULL, &ops, NULL);
 	/* 1 with CHILD SA 5 */
 	said(ike_add(1, 0));
@@ -309,6 +313,16 @@ static bool one_of_two_that_are_too_large_is_missing(void)
 }
 
 /* Its connection is not told yet. */
+/* charon would follow with the IKE SA alone. */
+static bool one_whose_far_end_moved_is_built_anew(void)
+{
+	fresh();
+	far_end = "198.51.100.2";
+	lists(1, "PASSIVE", 1, five);
+	ktap_expect(gives("D1 A1 U1 R1 C1:5 ") && !flushes);
+	return true;
+}
+
 static bool one_that_is_not_complete_waits(void)
 {
 	fresh();
@@ -329,6 +343,7 @@ static const struct ktap_case cases[] = {
 	{ "an active charon is let be", an_active_charon_is_let_be },
 	{ "one that is too large for the list is left", one_that_is_too_large_for_the_list_is_left },
 	{ "one of two that are too large is missing", one_of_two_that_are_too_large_is_missing },
+	{ "one whose far end moved is built anew", one_whose_far_end_moved_is_built_anew },
 	{ "one that is not complete waits", one_that_is_not_complete_waits },
 };
 

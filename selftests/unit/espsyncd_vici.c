@@ -77,6 +77,30 @@ static bool every_child_sa_is_read(void)
 	return true;
 }
 
+static bool where_the_ends_are_is_read(void)
+{
+	struct bytes b = { 0 }, children = { 0 };
+	struct ha_addr l, r;
+	struct vici_sa sa;
+	bool ok;
+
+	begin_section(&b, "office");
+	vici_put(&b, "local-host", "192.0.2.1");
+	vici_put(&b, "local-port", "4500");
+	vici_put(&b, "remote-host", "2001:db8::9");
+	vici_put(&b, "remote-port", "4501");
+	vici_put(&b, "nat-remote", "yes");
+	vici_put(&b, "nat-any", "yes");
+	end_section(&b);
+	ok = read_sa(&sa, &children, bytes_at(&b), bytes_left(&b));
+	bytes_free(&b);
+	ktap_expect(ok && sa.nat == (HA_NAT_THERE | HA_NAT_ANY) && vici_ends(&l, &r, &sa));
+	ktap_expect(l.len == 4 && l.port == 4500 && l.bytes[3] == 1 && r.len == 16 && r.port == 4501 && r.bytes[15] == 9);
+	snprintf(sa.remote, sizeof(sa.remote), "%%any");
+	ktap_expect(!vici_ends(&l, &r, &sa));
+	return true;
+}
+
 static bool none_is_none(void)
 {
 	struct bytes message = ike_sa_with(0), children = { 0 };
@@ -188,6 +212,7 @@ static bool a_small_one_is_listed_for_certain(void)
 
 static const struct ktap_case cases[] = {
 	{ "every CHILD SA is read", every_child_sa_is_read },
+	{ "where the ends are is read", where_the_ends_are_is_read },
 	{ "none is none", none_is_none },
 	{ "what is not listed is counted", what_is_not_listed_is_counted },
 	{ "a small one is listed for certain", a_small_one_is_listed_for_certain },

@@ -7,6 +7,7 @@
 #include "audit.h"
 #include "bytes.h"
 #include "log.h"
+#include "roam.h"
 
 #define INTERVAL_MS	5000
 #define SAY_MS		3600000	/* that one is not listed, which stays so */
@@ -104,6 +105,13 @@ static enum journal_room child_unknown(struct audit *a, const struct journal_sa 
 	return room;
 }
 
+/* A client was told of that address, and has moved to it (MOBIKE). */
+static void strayed(struct audit *a, const struct vici_sa *sa)
+{
+	a->unknown++;
+	snprintf(a->why, sizeof(a->why), "a far end of connection %.30s uses %.40s, which does not move (set interfaces_use)", sa->name, sa->local);
+}
+
 /* What charon has and the journal has not. */
 static void check_listed(struct audit *a, const struct vici_sa *sa)
 {
@@ -111,12 +119,18 @@ static void check_listed(struct audit *a, const struct vici_sa *sa)
 	enum journal_room crowded = JOURNAL_ROOM;
 	unsigned int i;
 
-	if (strcmp(sa->state, "ESTABLISHED") || !config_is_ours_text(a->c, sa->local) || relay_is_held(a->relay, &sa->id))
+	if (strcmp(sa->state, "ESTABLISHED") || relay_is_held(a->relay, &sa->id))
 		return;
+	if (!config_is_ours_text(a->c, sa->local)) {
+		if (known)
+			strayed(a, sa);
+		return;
+	}
 	if (!known) {
 		ike_unknown(a, sa);
 		return;
 	}
+	roam_check(a->relay, known, sa);
 	for (i = 0; i < sa->n_children; i++) {
 		if (sa->children[i].installed && !journal_child_find(known, sa->children[i].spi_in, NULL))
 			crowded = child_unknown(a, known, &sa->children[i]);
@@ -257,6 +271,15 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	a->unknown = 0;
 	bytes_free(&a->before);
 	arm(a);
+}
+
+void audit_moved(struct audit *a, const struct vici_sa *listed)
+{
+	const struct journal_sa *known = journal_find(relay_journal(a->relay), &listed->id);
+
+	if (known && !known->next && relay_is_auditable(a->relay) && !strcmp(listed->state, "ESTABLISHED") &&
+	    config_is_ours_text(a->c, listed->local))
+		roam_check(a->relay, known, listed);
 }
 
 unsigned int audit_unknown(const struct audit *a, const char **why)

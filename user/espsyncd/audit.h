@@ -23,6 +23,9 @@ struct audit *audit_alloc(struct event_base *base, const struct config *c, struc
 			  struct rekey *rekey);
 void audit_free(struct audit *a);
 
+/* charon says that the ends of this IKE SA are elsewhere: at once, not only when all are looked at. */
+void audit_moved(struct audit *a, const struct vici_sa *listed);
+
 /* IKE SAs of charon that the journal lacked when it was last looked at: a standby cannot have them. @why says what of it. */
 unsigned int audit_unknown(const struct audit *a, const char **why);
 

@@ -8,6 +8,7 @@
 
 #define FAMILY_INET	2
 #define FAMILY_INET6	10
+#define PRIVATE_SET	0x80	/* version 5 tells each set of bits twice; in the second these are private */
 #define TS_IPV4		7
 #define TS_IPV6		8
 #define IKE_ID_LEN	18
@@ -34,6 +35,7 @@ enum meaning {
 	IS_REKEY_ID,
 	IS_LOCAL,
 	IS_REMOTE,
+	IS_CONDITIONS,
 	IS_VIP,
 	IS_NAME,
 	IS_SPI_IN,
@@ -54,7 +56,7 @@ struct attribute {
 	[3] = { ENC_IDENTITY }, [4] = { ENC_IDENTITY }, [5] = { ENC_IDENTITY }, \
 	[6] = { ENC_HOST, IS_LOCAL }, [7] = { ENC_HOST, IS_REMOTE }, \
 	[8] = { ENC_STRING, IS_NAME }, \
-	[9] = { ENC_U32 }, [10] = { ENC_U32 }, \
+	[9] = { ENC_U32, IS_CONDITIONS }, [10] = { ENC_U32 }, \
 	[11] = { ENC_HOST }, [12] = { ENC_HOST, IS_VIP }, [13] = { ENC_HOST }, \
 	[14] = { ENC_U8, IS_INITIATOR }, \
 	[15] = { ENC_CHUNK }, [16] = { ENC_CHUNK }
@@ -176,6 +178,10 @@ static bool read_value(struct ha_msg *m, enum meaning meaning, const uint8_t *p,
 {
 	switch (meaning) {
 	case IS_OPAQUE:
+		break;
+	case IS_CONDITIONS:
+		if (!(p[0] & PRIVATE_SET))
+			m->nat = p[3] & HA_NAT_ALL;
 		break;
 	case IS_ID:
 		if (m->has_id)
@@ -346,6 +352,48 @@ bool ha_set_replaced(uint8_t *data, size_t len, const struct ike_id *old)
 		at += n;
 	}
 	return false;
+}
+
+bool ha_addr_equal(const struct ha_addr *a, const struct ha_addr *b)
+{
+	return a->len == b->len && a->port == b->port && !memcmp(a->bytes, b->bytes, a->len);
+}
+
+static size_t write_host(uint8_t *p, const struct ha_addr *a)
+{
+	p[0] = a->port >> 8;
+	p[1] = a->port;
+	p[2] = a->len == 4 ? FAMILY_INET : FAMILY_INET6;
+	memcpy(p + 3, a->bytes, a->len);
+	return 3 + a->len;
+}
+
+size_t ha_move(uint8_t *out, const uint8_t *data, size_t len, const struct ha_addr *local, const struct ha_addr *remote, uint32_t nat)
+{
+	const struct ha_addr *left[2] = { local, remote };
+	size_t at = 2, n = 2;
+
+	memcpy(out, data, 2);
+	while (at < len) {
+		const struct attribute *a = attribute_of(data[0], data[at]);
+		size_t value = a ? value_len(a->encoding, data + at + 1, len - at - 1) : 0;
+
+		const struct ha_addr **now = a && (a->meaning == IS_LOCAL || a->meaning == IS_REMOTE) ? &left[a->meaning == IS_REMOTE] : NULL;
+
+		if (!value || (now && !*now))
+			return 0;
+		memcpy(out + n, data + at, 1 + value);
+		at += 1 + value;
+		n++;
+		if (now) {
+			value = write_host(out + n, *now);
+			*now = NULL;
+		} else if (a->meaning == IS_CONDITIONS && !(out[n] & PRIVATE_SET)) {
+			out[n + 3] = (out[n + 3] & ~HA_NAT_ALL) | (nat & HA_NAT_ALL);
+		}
+		n += value;
+	}
+	return left[0] || left[1] ? 0 : n;
 }
 
 size_t ha_make_ike_delete(uint8_t *out, uint8_t version, const struct ike_id *id)

@@ -76,6 +76,7 @@ struct ha_addr {
  * @segments: bit n stands for segment n
  * @local: of an IKE_UPDATE
  * @remote: of an IKE_UPDATE or IKE_ADD
+ * @nat: enum ha_nat, of an IKE_UPDATE
  * @has_vip: an inner address is given
  * @name: of the connection or child, "" if absent
  */
@@ -93,8 +94,18 @@ struct ha_msg {
 	uint32_t segments;
 	struct ha_addr local;
 	struct ha_addr remote;
+	uint32_t nat;
 	bool has_vip;
 	char name[HA_NAME_MAX];
+};
+
+/* How the IKE SA stands to NATs, as bits of an IKE_UPDATE's conditions and here. */
+enum ha_nat {
+	HA_NAT_ANY = 1 << 0,
+	HA_NAT_HERE = 1 << 1,
+	HA_NAT_THERE = 1 << 2,
+	HA_NAT_FAKE = 1 << 3,
+	HA_NAT_ALL = HA_NAT_ANY | HA_NAT_HERE | HA_NAT_THERE | HA_NAT_FAKE,
 };
 
 enum ha_error {
@@ -159,6 +170,24 @@ bool ha_rename(uint8_t *data, size_t len, const struct ike_id *id);
  * Return: false if the message replaces none, and was left alone
  */
 bool ha_set_replaced(uint8_t *data, size_t len, const struct ike_id *old);
+
+#define HA_MOVE_MORE	24	/* what two IPv6 addresses are longer than two IPv4 ones */
+
+/**
+ * ha_move() - make an IKE_UPDATE say that the ends are elsewhere
+ * @out: room for @len + HA_MOVE_MORE bytes
+ * @data: an IKE_UPDATE, readable
+ * @len: its length
+ * @local: the gateway's address now
+ * @remote: the far end's address now
+ * @nat: enum ha_nat, as it is now
+ *
+ * Return: length of @out, or 0 if the message does not tell both addresses
+ */
+size_t ha_move(uint8_t *out, const uint8_t *data, size_t len, const struct ha_addr *local, const struct ha_addr *remote, uint32_t nat);
+
+/* The same address, and the same port. */
+bool ha_addr_equal(const struct ha_addr *a, const struct ha_addr *b);
 
 size_t ha_make_status(uint8_t *out, uint8_t version, bool segment_1);
 size_t ha_make_ike_delete(uint8_t *out, uint8_t version, const struct ike_id *id);

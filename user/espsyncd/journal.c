@@ -17,7 +17,7 @@ struct journal {
 	unsigned int living;
 	size_t size;
 	bool full;	/* an IKE SA was refused, and there is not much room again */
-	uint32_t life;	/* of the charon that tells now */
+	uint16_t life;	/* of the charon that tells now */
 	uint64_t inherited_ms;	/* when it began */
 };
 
@@ -313,6 +313,28 @@ static enum journal_result ike_add(struct journal *j, const struct ha_msg *m, co
 	return JOURNAL_TAKEN;
 }
 
+/* CHILD SAs that were made under an ancestor are built where that is said to be, and have moved along. */
+static void move_ancestors(struct journal *j, struct journal_sa *sa, uint32_t nat)
+{
+	struct journal_sa *old;
+	size_t room, len;
+	uint8_t *made;
+
+	for (old = sa->prev; old; old = old->prev) {
+		if (!old->update.len || (ha_addr_equal(&old->local, &sa->local) && ha_addr_equal(&old->remote, &sa->remote)))
+			continue;
+		room = old->update.len + HA_MOVE_MORE;
+		made = secret_alloc(room);
+		len = ha_move(made, old->update.data, old->update.len, &sa->local, &sa->remote, nat);
+		if (len) {
+			raw_set(j, old, &old->update, made, len);
+			old->local = sa->local;
+			old->remote = sa->remote;
+		}
+		secret_free(made, room);
+	}
+}
+
 /* An IKE_UPDATE has come that names the connection. */
 static void named(struct journal *j, struct journal_sa *sa, const struct ha_msg *m)
 {
@@ -324,6 +346,7 @@ static void named(struct journal *j, struct journal_sa *sa, const struct ha_msg 
 	if (sa->prev)
 		move_on(j, sa->prev, sa);
 	compact(j, sa);
+	move_ancestors(j, sa, m->nat);
 }
 
 static void ike_delete(struct journal *j, struct journal_sa *sa)
@@ -494,14 +517,22 @@ void journal_refresh(const struct journal_sa *sa, journal_emit emit, void *ctx)
 	tell(&sa->iv, emit, ctx);
 }
 
+static void asked(const struct journal *j, struct journal_sa *sa, uint64_t now)
+{
+	sa->asked_ms = now;
+	sa->asked_ms += !sa->asked_ms;
+	sa->asked_life = j->life;
+	sa->asked_made = 0;
+}
+
 void journal_asked(struct journal *j, const struct ha_msg *m, uint64_t now)
 {
 	struct journal_sa *sa = journal_find(j, &m->id);
 
 	if (sa && m->type == HA_IKE_MID_RESPONDER)
-		sa->asked = (struct journal_asked){ .ms = now, .life = j->life };
+		asked(j, sa, now);
 	else if (sa && m->type == HA_CHILD_ADD && !m->initiator)
-		sa->asked.made = m->spi_in;
+		sa->asked_made = m->spi_in;
 }
 
 void journal_inherit(struct journal *j, uint64_t now)
@@ -512,7 +543,7 @@ void journal_inherit(struct journal *j, uint64_t now)
 
 bool journal_unanswered(const struct journal *j, const struct journal_sa *sa)
 {
-	return sa->asked.ms && sa->asked.life != j->life && j->inherited_ms - sa->asked.ms < ANSWERED_MS;
+	return sa->asked_ms && sa->asked_life != j->life && (uint32_t)j->inherited_ms - sa->asked_ms < ANSWERED_MS;
 }
 
 bool journal_next_request(const struct journal_sa *sa, uint32_t *mid)
@@ -532,7 +563,7 @@ uint32_t journal_made_in_vain(const struct journal *j, const struct ike_id *id, 
 
 	if (!sa || sa->next || !journal_unanswered(j, sa) || !journal_next_request(sa, &next) || next - 1 != mid)
 		return 0;
-	return sa->asked.made;
+	return sa->asked_made;
 }
 
 static void replay_one(const struct journal_sa *sa, journal_emit emit, void *ctx)

@@ -86,26 +86,15 @@ struct journal_child {
 TAILQ_HEAD(journal_children, journal_child);
 
 /**
- * struct journal_asked - a request of a far end
- * @ms: when its IKE_MID_RESPONDER was told; 0: nobody here saw that
- * @life: charon's life in which that was, see journal_inherit()
- * @made: inbound SPI of the CHILD SA that it has made, or 0
- */
-struct journal_asked {
-	uint64_t ms;
-	uint32_t life;
-	uint32_t made;
-};
-
-/**
  * struct journal_sa - an IKE SA, living or ancestor of a living one
  * @link: in the journal, in order of creation
  * @hash: in the journal's table
  * @id: its name
+ * @deleted: its IKE_DELETE has been told
+ * @crowded: it lives, and CHILD SAs of it were refused: for which limit (enum journal_room)
+ * @asked_ms: when the far end's newest request was told of, see journal_asked(), of 49 days; 0: nobody here saw that
  * @prev: the IKE SA that it replaced, if that is still needed
  * @next: the IKE SA that replaced it; NULL: this one lives
- * @deleted: its IKE_DELETE has been told
- * @crowded: it lives, and CHILD SAs of it were refused: for which limit
  * @wanted: what the biggest of these would have taken
  * @size: memory that it takes, with its CHILD SAs
  * @name: of the connection; NULL: it is replaced, or not complete
@@ -113,11 +102,12 @@ struct journal_asked {
  * @remote: the far end's
  * @adds: IKE_ADD, several with RFC 9370
  * @n_adds: how many
+ * @asked_life: charon's life in which the far end has asked, see journal_inherit()
+ * @asked_made: inbound SPI of the CHILD SA that this has made, or 0
  * @update: the IKE_UPDATE that names the connection
  * @vips: the IKE_UPDATE with inner addresses, if it lives
  * @mid_i: newest IKE_MID_INITIATOR, if it lives
  * @mid_r: newest IKE_MID_RESPONDER, if it lives
- * @asked: the far end's newest request, see journal_asked()
  * @iv: newest IKE_IV, if it lives
  * @children: CHILD SAs made under this IKE SA that live
  */
@@ -125,22 +115,24 @@ struct journal_sa {
 	TAILQ_ENTRY(journal_sa) link;
 	TAILQ_ENTRY(journal_sa) hash;
 	struct ike_id id;
+	bool deleted;
+	uint8_t crowded;
+	uint32_t asked_ms;
 	struct journal_sa *prev;
 	struct journal_sa *next;
-	bool deleted;
-	enum journal_room crowded;
 	size_t wanted;
 	size_t size;
 	char *name;
 	struct ha_addr local;
 	struct ha_addr remote;
 	struct journal_raw *adds;
-	int n_adds;
+	uint8_t n_adds;
+	uint16_t asked_life;
+	uint32_t asked_made;
 	struct journal_raw update;
 	struct journal_raw vips;
 	struct journal_raw mid_i;
 	struct journal_raw mid_r;
-	struct journal_asked asked;
 	struct journal_raw iv;
 	struct journal_children children;
 };

@@ -32,6 +32,7 @@
 #include "segment.h"
 #include "sync.h"
 #include "vici.h"
+#include "vici_events.h"
 #include "vrrp.h"
 
 #define CONFIG_FILE	"/etc/espsync/espsyncd.conf"
@@ -50,6 +51,7 @@ struct daemon {
 	struct vrrp *vrrp;
 	struct rekey *rekey;
 	struct retransmit *retransmit;
+	struct vici_events *events;
 	struct audit *audit;
 	struct roles *roles;
 	struct event *signals[2];
@@ -115,6 +117,21 @@ static const struct charon_ops charon_ops = {
 	.applied = on_applied,
 	.lost = on_lost,
 };
+
+static void on_moved(void *ctx, const struct vici_sa *listed)
+{
+	struct daemon *d = ctx;
+
+	audit_moved(d->audit, listed);
+}
+
+/* charon says so before it is done, and answers when it is. */
+static void on_updated(void *ctx, uint32_t unique)
+{
+	struct daemon *d = ctx;
+
+	vici_list_sa(d->vici, unique, on_moved, d);
+}
 
 /* links */
 
@@ -251,6 +268,7 @@ static bool open_parts(struct daemon *d, const uint8_t key[32])
 	d->vici = vici_alloc(d->base, d->config.vici);
 	d->rekey = rekey_alloc(d->base, d->vici);
 	d->retransmit = retransmit_alloc(d->base, &d->config, d->ch, d->relay);
+	d->events = vici_events_alloc(d->base, d->config.vici, on_updated, d);
 	d->audit = audit_alloc(d->base, &d->config, d->vici, d->relay, d->rekey);
 	d->segment = segment_alloc(d->base, d->config.fifo, d->ch, on_settled, d);
 	d->sync = sync_alloc(d->base, &d->config, d->ch, d->vici, &sync_ops, d);
@@ -296,6 +314,7 @@ static void stop(struct daemon *d)
 	audit_free(d->audit);
 	rekey_free(d->rekey);
 	retransmit_free(d->retransmit);
+	vici_events_free(d->events);
 	vici_free(d->vici);
 	vrrp_close(d->vrrp);
 	kernel_free(d->kernel);

@@ -20,9 +20,37 @@ static bool is_ours(void *ctx, const struct ha_addr *local)
 	return config_is_ours(l->r->p.c, local->bytes, local->len);
 }
 
+static void on_replay(void *ctx, const struct ha_msg *m, const uint8_t *data, size_t len)
+{
+	relay_inject(ctx, m, data, len);
+}
+
+/* An IKE SA that charon has, one of whose ends is elsewhere than it was. */
+static bool moves(const struct ledger *l, const struct ha_msg *m)
+{
+	const struct journal_sa *sa = m->type == HA_IKE_UPDATE && m->name[0] && m->local.len && m->remote.len ?
+		journal_find(l->journal, &m->id) : NULL;
+
+	return sa && !sa->next && sa->update.len && !(ha_addr_equal(&m->local, &sa->local) && ha_addr_equal(&m->remote, &sa->remote));
+}
+
+/* charon would follow with the IKE SA, and leave its CHILD SAs where they are. */
+static void build_anew(struct relay *r, const struct ha_msg *m)
+{
+	uint8_t made[HA_MAX_MADE];
+	size_t len = ha_make_ike_delete(made, m->version, &m->id);
+	struct ha_msg gone;
+
+	if (ha_parse(&gone, made, len) != HA_OK)
+		return;
+	relay_inject(r, &gone, made, len);
+	journal_replay(journal_find(r->ledger->journal, &m->id), on_replay, r);
+}
+
 static void on_complete(void *ctx, const struct ha_msg *m, const uint8_t *data, size_t len)
 {
 	struct ledger *l = ctx;
+	bool moved = moves(l, m);
 	enum journal_result result = journal_apply(l->journal, m, data, len);
 
 	if (result == JOURNAL_REFUSED)
@@ -35,13 +63,15 @@ static void on_complete(void *ctx, const struct ha_msg *m, const uint8_t *data, 
 		retransmit_first(l->r->p.retransmit, &m->id);
 	if (!l->live || l->r->active || !sync_takes_live(l->r->p.sync))
 		return;
-	if (charon_backlog(l->r->p.ch) < 2 * journal_size(l->journal) + MAX_BACKLOG) {
+	if (charon_backlog(l->r->p.ch) >= 2 * journal_size(l->journal) + MAX_BACKLOG) {
+		/* It hangs. The journal has all that it is not told now. */
+		charon_drop_backlog(l->r->p.ch);
+		sync_request(l->r->p.sync);
+	} else if (moved) {
+		build_anew(l->r, m);
+	} else {
 		relay_inject(l->r, m, data, len);
-		return;
 	}
-	/* It hangs. The journal has all that it is not told now. */
-	charon_drop_backlog(l->r->p.ch);
-	sync_request(l->r->p.sync);
 }
 
 struct ledger *ledger_alloc(struct relay *r)

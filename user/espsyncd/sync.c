@@ -200,7 +200,7 @@ static void refresh(struct sync *s, const struct journal_sa *sa)
 static void fill_one(struct sync *s, struct journal_sa *sa)
 {
 	const struct vici_sa *listed = vici_sas_find(&s->sas, &sa->id);
-	bool broken = listed && !strcmp(listed->state, "CONNECTING");
+	bool broken = listed && (!strcmp(listed->state, "CONNECTING") || vici_moved(sa, listed));
 	unsigned int before = s->injected;
 
 	if (!conn_loaded(s, journal_name(sa))) {

@@ -153,6 +153,21 @@ static void put_spi(uint8_t spi[8], const char *s)
 		spi[i] = v;
 }
 
+static uint32_t nat_of(const char *name)
+{
+	static const struct {
+		const char *name;
+		uint32_t bit;
+	} bits[] = { { "any", HA_NAT_ANY }, { "local", HA_NAT_HERE }, { "remote", HA_NAT_THERE }, { "fake", HA_NAT_FAKE } };
+	size_t i;
+
+	for (i = 0; i < sizeof(bits) / sizeof(*bits); i++) {
+		if (!strcmp(name, bits[i].name))
+			return bits[i].bit;
+	}
+	return 0;
+}
+
 static void read_sa_value(struct vici_sa *sa, const char *name, const char *value)
 {
 	if (!strcmp(name, "uniqueid")) {
@@ -169,6 +184,14 @@ static void read_sa_value(struct vici_sa *sa, const char *name, const char *valu
 		snprintf(sa->state, sizeof(sa->state), "%.31s", value);
 	} else if (!strcmp(name, "local-host")) {
 		snprintf(sa->local, sizeof(sa->local), "%.63s", value);
+	} else if (!strcmp(name, "remote-host")) {
+		snprintf(sa->remote, sizeof(sa->remote), "%.63s", value);
+	} else if (!strcmp(name, "local-port")) {
+		sa->local_port = strtoul(value, NULL, 10);
+	} else if (!strcmp(name, "remote-port")) {
+		sa->remote_port = strtoul(value, NULL, 10);
+	} else if (!strncmp(name, "nat-", 4) && !strcmp(value, "yes")) {
+		sa->nat |= nat_of(name + 4);
 	} else if (!strcmp(name, "rekey-time")) {
 		sa->has_rekey = true;
 		sa->rekey_s = strtoll(value, NULL, 10);
@@ -271,7 +294,7 @@ static bool on_confirm(struct vici *v, struct request *r)
 		r->step = ANSWERING;
 		v->listed = 0;
 		send_packet(v, CMD_REQUEST, r->command, &r->args);
-	} else if (r->event && r->step == UNREGISTERING && r->each_sa) {
+	} else if (r->event && r->step == UNREGISTERING && r->each_sa && !bytes_left(&r->args)) {
 		r->step = COUNTING;
 		send_packet(v, CMD_REQUEST, "stats", NULL);
 	} else if (r->event && r->step == UNREGISTERING) {
@@ -421,6 +444,20 @@ void vici_list_sas(struct vici *v, void (*each)(void *ctx, const struct vici_sa 
 	/* What is checked out by another thread is waited for: a list must be whole. What is too long for charon's message is counted. */
 	r->each_sa = each;
 	r->done = done;
+	r->ctx = ctx;
+	start(v);
+}
+
+void vici_list_sa(struct vici *v, uint32_t unique, void (*each)(void *ctx, const struct vici_sa *sa), void *ctx)
+{
+	struct request *r = request_add(v, "list-sas", "list-sa");
+	char number[16];
+
+	if (!r)
+		return;
+	snprintf(number, sizeof(number), "%u", unique);
+	vici_put(&r->args, "ike-id", number);
+	r->each_sa = each;
 	r->ctx = ctx;
 	start(v);
 }

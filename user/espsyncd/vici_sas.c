@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* vici_sas: what charon listed, kept for as long as it takes to compare. Pure. See vici_sas.h. */
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,4 +61,28 @@ const struct vici_sa *vici_sas_find(const struct bytes *sas, const struct ike_id
 bool vici_may_omit(const struct journal_sa *sa)
 {
 	return sa->crowded || journal_chain_size(sa) > FITS;
+}
+
+static bool read_addr(struct ha_addr *a, const char *text, uint16_t port)
+{
+	memset(a, 0, sizeof(*a));
+	a->port = port;
+	if (inet_pton(AF_INET, text, a->bytes) == 1)
+		a->len = 4;
+	else if (inet_pton(AF_INET6, text, a->bytes) == 1)
+		a->len = 16;
+	return a->len && a->port;
+}
+
+bool vici_ends(struct ha_addr *local, struct ha_addr *remote, const struct vici_sa *listed)
+{
+	return read_addr(local, listed->local, listed->local_port) && read_addr(remote, listed->remote, listed->remote_port);
+}
+
+bool vici_moved(const struct journal_sa *known, const struct vici_sa *listed)
+{
+	struct ha_addr local, remote;
+
+	return known->update.len && vici_ends(&local, &remote, listed) &&
+		!(ha_addr_equal(&local, &known->local) && ha_addr_equal(&remote, &known->remote));
 }

@@ -38,6 +38,10 @@ struct vici_child {
  * @id: its SPIs
  * @state: PASSIVE, ESTABLISHED, ...
  * @local: the gateway's address, as text
+ * @local_port: of IKE there
+ * @remote: the far end's address, as text
+ * @remote_port: of IKE there
+ * @nat: enum ha_nat
  * @has_rekey: @rekey_s is known
  * @rekey_s: seconds until it is to be rekeyed
  * @n_children: how many
@@ -49,6 +53,10 @@ struct vici_sa {
 	struct ike_id id;
 	char state[32];
 	char local[64];
+	uint16_t local_port;
+	char remote[64];
+	uint16_t remote_port;
+	uint32_t nat;
 	bool has_rekey;
 	int64_t rekey_s;
 	unsigned int n_children;
@@ -73,5 +81,15 @@ const struct vici_sa *vici_sas_find(const struct bytes *sas, const struct ike_id
  * Return: false if it is so small that its message fits, however long names and selectors are as text
  */
 bool vici_may_omit(const struct journal_sa *sa);
+
+/* Where an IKE SA's ends are. Return: false if charon did not say it. */
+bool vici_ends(struct ha_addr *local, struct ha_addr *remote, const struct vici_sa *listed);
+
+/**
+ * vici_moved() - are an IKE SA's ends elsewhere than the journal says
+ * @known: an IKE SA that lives
+ * @listed: the same, as charon lists it
+ */
+bool vici_moved(const struct journal_sa *known, const struct vici_sa *listed);
 
 #endif /* ESPSYNCD_VICI_SAS_H */
