@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * espsyncd_link.c - user/espsyncd's link: how often it connects.
+ * espsyncd_link.c - user/espsyncd's link: how often it connects, and that all is said before it ends.
  *
  * Job: link.c itself, between sockets and a TLS of which this program says what becomes of them, and a clock that it sets. What frames
  * are made of bytes is a fuzzer's.
@@ -12,6 +12,7 @@
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -38,6 +39,30 @@ static int fails_with(int err)
 	return err ? -1 : 0;
 }
 
+/* What the wire takes of what is for each peer until the clock goes on, and what it has taken; each is told by its TLS session. */
+static size_t takes[2], rate[2], taken[2];
+static size_t in_flight;
+
+static ssize_t sends(gnutls_session_t tls, size_t n)
+{
+	unsigned int peer = (uintptr_t)tls - 1;
+
+	if (!takes[peer])
+		return GNUTLS_E_AGAIN;
+	takes[peer] -= n < takes[peer] ? n : takes[peer];
+	taken[peer] += n;
+	return n;
+}
+
+static int sleeps(int ms)
+{
+	clock_ms += ms;
+	takes[0] = rate[0];
+	takes[1] = rate[1];
+	in_flight -= in_flight ? 1 : 0;
+	return 0;
+}
+
 static int socket_error(int *err)
 {
 	*err = connect_error;
@@ -59,7 +84,9 @@ static int socket_error(int *err)
 #define gnutls_transport_set_int(tls, fd)	((void)(tls))
 #define gnutls_handshake(tls)			((void)(tls), GNUTLS_E_SUCCESS)
 #define gnutls_record_recv(tls, buf, room)	((void)(tls), (void)(buf), GNUTLS_E_PULL_ERROR)
-#define gnutls_record_send(tls, buf, n)		((void)(tls), (void)(buf), (ssize_t)(n))
+#define gnutls_record_send(tls, buf, n)		sends(tls, (buf) ? (n) : RECORD)
+#define poll(fds, n, ms)			sleeps(ms)
+#define ioctl(fd, request, p)			((void)(fd), *(p) = in_flight, 0)
 #include "../../user/espsyncd/link.c"
 
 int xfrm_bypass(int fd, int family)
@@ -74,7 +101,19 @@ static void on_up_or_down(void *ctx, unsigned int peer)
 
 static const struct config config = { .node = 1, .dead_ms = 4000, .n_peers = 1, .peers = { { .node = 2, .addr = { .len = 4 } } },
 				      .local = { .len = 4 } };
-static const struct link_ops ops = { .up = on_up_or_down, .down = on_up_or_down };
+/* As relay does: a piece at a time, of what it has for each. */
+static size_t waits[2];
+
+static void on_writable_again(void *ctx, unsigned int peer)
+{
+	static const uint8_t frame[1000];
+
+	(void)ctx;
+	for (int i = 0; i < 256 && waits[peer]; i++, waits[peer]--)
+		link_send(ctx, peer, 1, NULL, 0, frame, sizeof(frame));
+}
+
+static const struct link_ops ops = { .up = on_up_or_down, .down = on_up_or_down, .writable = on_writable_again };
 static struct links links;
 
 static void closes_all(void)
@@ -86,7 +125,7 @@ static void closes_all(void)
 static void fresh(void)
 {
 	closes_all();
-	links = (struct links){ .c = &config, .ops = &ops, .listener = -1 };
+	links = (struct links){ .c = &config, .ops = &ops, .ctx = &links, .listener = -1 };
 	TAILQ_INIT(&links.conns);
 	links.peers[0].backoff_ms = links.peers[0].futile_ms = BACKOFF_MIN_MS;
 	clock_ms = 1000000;
@@ -145,10 +184,61 @@ static bool one_that_was_of_use_is_made_again_at_once(void)
 	return true;
 }
 
+/* Two peers that are connected, and have 10000 records to come, which is forty times what is queued at once. */
+static void has_much_to_say(void)
+{
+	static const struct config two = { .node = 1, .n_peers = 2, .peers = { { .node = 2 }, { .node = 3 } } };
+
+	fresh();
+	links.c = &two;
+	for (unsigned int i = 0; i < 2; i++) {
+		struct conn *c = conn_alloc(&links, 100, i);
+
+		c->phase = UP;
+		c->tls = (gnutls_session_t)(uintptr_t)(i + 1);
+		links.peers[i].conn = c;
+		waits[i] = 10000;
+		taken[i] = 0;
+		takes[i] = rate[i] = 1 << 20;
+	}
+	in_flight = 0;
+}
+
+static bool all_of_it_leaves_at_the_end(void)
+{
+	has_much_to_say();
+	links_flush(&links, 2000);
+	ktap_expect(!waits[0] && !waits[1] && taken[0] == 10000 * (1000 + FRAME_HEAD) && taken[1] == taken[0]);
+	return true;
+}
+
+static bool not_longer_than_it_may_take(void)
+{
+	has_much_to_say();
+	rate[0] = takes[0] = 0;
+	links_flush(&links, 2000);
+	/* One that takes nothing keeps nothing from the other. */
+	ktap_expect(clock_ms >= 1002000 && clock_ms < 1002100 && !taken[0] && taken[1] == 10000 * (1000 + FRAME_HEAD));
+	return true;
+}
+
+static bool until_the_other_end_has_confirmed_it(void)
+{
+	has_much_to_say();
+	in_flight = 50;
+	links_flush(&links, 2000);
+	ktap_expect(!in_flight && clock_ms < 1002000);
+	closes_all();
+	return true;
+}
+
 static const struct ktap_case cases[] = {
 	{ "nobody there is asked less and less", nobody_there_is_asked_less_and_less },
 	{ "sessions that come to nothing become rare", sessions_that_come_to_nothing_become_rare },
 	{ "one that was of use is made again at once", one_that_was_of_use_is_made_again_at_once },
+	{ "all of it leaves at the end", all_of_it_leaves_at_the_end },
+	{ "not longer than it may take", not_longer_than_it_may_take },
+	{ "until the other end has confirmed it", until_the_other_end_has_confirmed_it },
 };
 
 KTAP_MAIN(cases)

@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -27,6 +29,7 @@
 #define BACKOFF_MIN_MS	100
 #define BACKOFF_MAX_MS	2000
 #define USEFUL_MS	10000	/* a session that ends sooner has come to nothing */
+#define FLUSH_STEP_MS	5
 #define MAX_GUESTS	8	/* connections that are not authenticated yet */
 #define FRAME_HEAD	5	/* length u32, type u8; the length counts what follows the head */
 #define RECORD		16384
@@ -564,18 +567,35 @@ void links_read_all(struct links *l)
 	}
 }
 
+/*
+ * Return: true if nothing is left to be sent to that peer, or nobody is there. Closing a socket that holds what was not read, an
+ * acknowledgement say, throws away what its other end has not confirmed.
+ */
+static bool has_all(struct links *l, unsigned int peer)
+{
+	int unconfirmed = 0;
+
+	while (link_is_up(l, peer) && transmit(l->peers[peer].conn) && !link_queued(l, peer)) {
+		l->ops->writable(l->ctx, peer);
+		if (!link_queued(l, peer))
+			return ioctl(l->peers[peer].conn->fd, SIOCOUTQ, &unconfirmed) || !unconfirmed;
+	}
+	return !link_is_up(l, peer);
+}
+
 void links_flush(struct links *l, unsigned int ms)
 {
 	uint64_t until = now_ms() + ms;
 	unsigned int i;
+	bool all;
 
-	for (i = 0; i < l->c->n_peers; i++) {
-		while (link_is_up(l, i) && transmit(l->peers[i].conn) && link_queued(l, i) && now_ms() < until) {
-			struct pollfd p = { .fd = l->peers[i].conn->fd, .events = POLLOUT };
-
-			poll(&p, 1, 10);
-		}
-	}
+	do {
+		all = true;
+		for (i = 0; i < l->c->n_peers; i++)
+			all &= has_all(l, i);
+		if (!all)
+			poll(NULL, 0, FLUSH_STEP_MS);
+	} while (!all && now_ms() < until);
 }
 
 static int derive_psk(struct links *l, const uint8_t key[32])

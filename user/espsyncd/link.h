@@ -61,7 +61,7 @@ size_t link_queued(const struct links *l, unsigned int peer);
 /* Read all that has arrived now: before a role changes. */
 void links_read_all(struct links *l);
 
-/* Send what is queued, for at most that long: before the program ends. */
+/* Send what is queued, and what ops->writable queues then, to all, for at most that long: before the program ends. */
 void links_flush(struct links *l, unsigned int ms);
 
 #endif /* ESPSYNCD_LINK_H */

@@ -36,7 +36,7 @@
 #include "vrrp.h"
 
 #define CONFIG_FILE	"/etc/espsync/espsyncd.conf"
-#define FLUSH_MS	500
+#define FLUSH_MS	2000	/* for the records that peers have not got yet; from a peer that is slower they come back as rekeyings */
 
 struct daemon {
 	struct config config;
