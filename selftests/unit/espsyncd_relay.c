@@ -22,6 +22,8 @@ static struct relay *it;
 static unsigned int fetches[2], acks, sync_requests;
 static size_t queued;
 static char told[64];		/* to charon, a letter each: A(DD) U(PDATE) I, R (message IDs) D(ELETE) C(HILD_ADD) X (CHILD_DELETE) */
+static uint8_t state[64];	/* that was told last */
+static size_t state_len;
 
 /* ---- what relay calls ---- */
 
@@ -85,9 +87,11 @@ void links_read_all(struct links *l)
 
 void link_send(struct links *l, unsigned int peer, uint8_t type, const void *head, size_t head_len, const void *body, size_t body_len)
 {
-	(void)l, (void)head, (void)head_len, (void)body, (void)body_len;
+	(void)l, (void)head_len, (void)body, (void)body_len;
 	fetches[peer] += type == FRAME_FETCH;
 	acks += type == FRAME_ACK;
+	if (type == FRAME_STATE)
+		memcpy(state, head, state_len = head_len);
 }
 
 /* ---- the cases' words ---- */
@@ -372,8 +376,10 @@ static bool a_journal_without_end_ends_the_connection(void)
 	ktap_diag("%u IKE SAs", n);
 	ktap_expect(n > 1000 && n < 10000);
 	ktap_expect(says("peer 2: its journal is more than twice as large as journal_mib here: not taken, disconnecting (raise journal_mib, "));
-	/* What was there before is there, and goes on where it stood. */
+	/* What was there before is there, and goes on where it stood; the owner is told why it has not more. */
 	relay_link_down(it, 0);
+	relay_link_up(it, 0);
+	ktap_expect(state[23] == JOURNAL_FULL);
 	ktap_expect(relay_truth(it) && journal_count(relay_truth(it)) == 1 && it->source == 0 && it->source_epoch == 77);
 	return true;
 }
@@ -466,6 +472,69 @@ static bool a_child_sa_without_room_is_named(void)
 	return true;
 }
 
+/* As a standby says it that has so many. */
+static bool has(unsigned int peer, uint32_t ike, uint32_t children, enum journal_room refused)
+{
+	struct bytes b = { 0 };
+	bool ok;
+
+	bytes_add(&b, (const uint8_t[11]){ [1] = 3, [2] = 1 }, 11);
+	bytes_add_u32(&b, ike);
+	bytes_add_u32(&b, 0);
+	bytes_add_u32(&b, children);
+	bytes_add_u8(&b, refused);
+	bytes_add(&b, "and what one says that is newer still", 37);
+	ok = frame(peer, FRAME_STATE, &b);
+	bytes_free(&b);
+	return ok;
+}
+
+static bool a_peer_without_room_is_named(void)
+{
+	becomes_a_source();
+	ktap_expect(meets(0, true) && meets(1, true));
+	charon_says(ike_add(1, 0));
+	charon_says(ike_update(1, "office", 1));
+	for (uint32_t spi = 1; spi <= 10; spi++)
+		charon_says(child(1, HA_CHILD_ADD, spi));
+	ktap_expect(reports(""));		/* both say too little for that, as before they could */
+	ktap_expect(has(0, 1, 9, JOURNAL_ROOM) && has(1, 1, 10, JOURNAL_ROOM) && reports(""));	/* it is on its way */
+	ktap_expect(has(0, 1, 9, JOURNAL_TUNNEL_FULL));
+	ktap_expect(reports("no room in the journal of node 2 (raise tunnel_kib there): it has 1 of 1 IKE SAs, 9 of 10 CHILD SAs"));
+	ktap_expect(has(0, 1, 10, JOURNAL_ROOM) && has(1, 0, 0, JOURNAL_FULL));
+	ktap_expect(reports("no room in the journal of node 3 (raise journal_mib there): it has 0 of 1 IKE SAs, 0 of 10 CHILD SAs"));
+	/* What it refused has gone, and what remains it has. */
+	charon_says(child(1, HA_CHILD_DELETE, 10));
+	ktap_expect(has(1, 1, 9, JOURNAL_TUNNEL_FULL) && reports(""));
+	return true;
+}
+
+/* Each tunnel has 8 KiB here, and with its owner more. */
+static bool a_standby_says_what_it_has_refused(void)
+{
+	uint8_t hello[] = { PROTOCOL_VERSION, config.peers[0].node };
+	uint64_t seq = 0;
+
+	fresh();
+	ktap_expect(relay_link_frame(it, 0, FRAME_HELLO, hello, sizeof(hello)) && says_state(0, true, true) && has_snapped(0, 77));
+	ticks(1000);
+	ktap_expect(state_len == 24 && get_u32(state + 11) == 1 && get_u32(state + 19) == 0 && state[23] == JOURNAL_ROOM);
+	warning[0] = 0;
+	while (!warning[0] && seq < 1000) {
+		struct wire w = child(1, HA_CHILD_ADD, seq + 1);
+		struct bytes b = { 0 };
+
+		bytes_add_u64(&b, 77);
+		bytes_add_u64(&b, ++seq);
+		bytes_add(&b, w.b, w.n);
+		ktap_expect(frame(0, FRAME_RECORD, &b));
+		bytes_free(&b);
+	}
+	ticks(1000);
+	ktap_expect(seq < 1000 && get_u32(state + 19) == seq - 1 && state[23] == JOURNAL_TUNNEL_FULL);
+	return true;
+}
+
 /* There are 128 tunnels here. */
 static bool an_ike_sa_without_room_is_named(void)
 {
@@ -499,6 +568,8 @@ static const struct ktap_case cases[] = {
 	{ "a peer that takes nothing is told little", a_peer_that_takes_nothing_is_told_little },
 	{ "whoever takes nothing is not asked", whoever_takes_nothing_is_not_asked },
 	{ "a CHILD SA without room is named", a_child_sa_without_room_is_named },
+	{ "a peer without room is named", a_peer_without_room_is_named },
+	{ "a standby says what it has refused", a_standby_says_what_it_has_refused },
 	{ "an IKE SA without room is named", an_ike_sa_without_room_is_named },
 };
 

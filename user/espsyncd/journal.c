@@ -15,6 +15,7 @@ struct journal {
 	struct sa_list bucket[BUCKETS];
 	struct journal_limits limits;
 	unsigned int living;
+	unsigned int children;
 	size_t size;
 	bool full;	/* an IKE SA was refused, and there is not much room again */
 	uint16_t life;	/* of the charon that tells now */
@@ -109,6 +110,7 @@ static bool beyond_ceiling(const struct journal *j, size_t more, bool carefully)
 static void child_free(struct journal *j, struct journal_sa *sa, struct journal_child *c)
 {
 	TAILQ_REMOVE(&sa->children, c, link);
+	j->children--;
 	raw_set(j, sa, &c->raw, NULL, 0);
 	shrink(j, sa, sizeof(*c));
 	secret_free(c, sizeof(*c));
@@ -209,6 +211,11 @@ struct journal_sa *journal_next(const struct journal *j, const struct journal_sa
 unsigned int journal_count(const struct journal *j)
 {
 	return j->living;
+}
+
+unsigned int journal_children(const struct journal *j)
+{
+	return j->children;
 }
 
 size_t journal_size(const struct journal *j)
@@ -415,6 +422,13 @@ const struct journal_sa *journal_crowded(const struct journal *j)
 	return NULL;
 }
 
+enum journal_room journal_refused(const struct journal *j)
+{
+	const struct journal_sa *sa = j->full ? NULL : journal_crowded(j);
+
+	return j->full ? JOURNAL_FULL : sa ? sa->crowded : JOURNAL_ROOM;
+}
+
 static enum journal_result child_add(struct journal *j, struct journal_sa *sa, const struct ha_msg *m, const uint8_t *data, size_t len)
 {
 	struct journal_child *c;
@@ -433,6 +447,7 @@ static enum journal_result child_add(struct journal *j, struct journal_sa *sa, c
 	grow(j, sa, sizeof(*c));
 	raw_set(j, sa, &c->raw, data, len);
 	TAILQ_INSERT_TAIL(&sa->children, c, link);
+	j->children++;
 	return JOURNAL_TAKEN;
 }
 

@@ -194,8 +194,9 @@ struct journal_sa *journal_next(const struct journal *j, const struct journal_sa
 /* Memory that a tunnel takes, of which @sa is an IKE SA. */
 size_t journal_chain_size(const struct journal_sa *sa);
 
-/* How many IKE SAs live, and how much memory the journal takes for all, as malloc() counts. */
+/* How many IKE SAs live, how many CHILD SAs, and how much memory the journal takes for all, as malloc() counts. */
 unsigned int journal_count(const struct journal *j);
+unsigned int journal_children(const struct journal *j);
 size_t journal_size(const struct journal *j);
 
 /**
@@ -211,6 +212,9 @@ enum journal_room journal_room(const struct journal *j, const struct journal_sa 
 
 /* An IKE SA that lives and is crowded, or NULL. */
 const struct journal_sa *journal_crowded(const struct journal *j);
+
+/* For want of which room something was refused, be it there again or not; JOURNAL_ROOM: nothing was, as far as is known. */
+enum journal_room journal_refused(const struct journal *j);
 
 /**
  * journal_replay() - tell all that rebuilds one IKE SA with its CHILD SAs, in an order that charon accepts

@@ -376,6 +376,7 @@ bool relay_compatible(struct relay *r, unsigned int peer)
 
 void relay_tell_state(struct relay *r, unsigned int peer)
 {
+	const struct journal *j = r->ledger->journal;
 	struct bytes b = { 0 };
 	const char *why;
 
@@ -383,8 +384,10 @@ void relay_tell_state(struct relay *r, unsigned int peer)
 	bytes_add_u8(&b, charon_version(r->p.ch));
 	bytes_add_u8(&b, r->valid);
 	bytes_add_u64(&b, r->stream.epoch);
-	bytes_add_u32(&b, journal_count(r->ledger->journal));
+	bytes_add_u32(&b, journal_count(j));
 	bytes_add_u32(&b, sync_missing(r->p.sync, &why));
+	bytes_add_u32(&b, journal_children(j));
+	bytes_add_u8(&b, r->peers[peer].too_large ? JOURNAL_FULL : journal_refused(j));
 	link_send(r->p.links, peer, FRAME_STATE, bytes_at(&b), bytes_left(&b), NULL, 0);
 	bytes_free(&b);
 }
@@ -402,6 +405,8 @@ static bool on_state(struct relay *r, unsigned int peer, const uint8_t *data, si
 	p->state.epoch = get_u64(data + 3);
 	p->state.known = get_u32(data + 11);
 	p->state.missing = get_u32(data + 15);
+	p->state.children = len < 24 ? 0 : get_u32(data + 19);
+	p->state.refused = len < 24 ? JOURNAL_ROOM : data[23];
 	p->heard_state = true;
 	if (r->source == (int)peer && r->source_epoch == p->state.epoch && p->state.valid)
 		r->valid = true;
@@ -512,6 +517,8 @@ static void report_peers(const struct relay *r, struct kernel_report *report)
 			snprintf(report->text, sizeof(report->text), "strongSwan of node %u speaks version %u, here %u",
 				 node, p->state.version, charon_version(r->p.ch));
 			report->drift = true;
+		} else if (relay_report_room_of(r, i, report)) {
+			continue;
 		} else if (r->active && (p->state.missing || p->state.known != report->known)) {
 			snprintf(report->text, sizeof(report->text), "node %u has %u of %u IKE SAs", node,
 				 p->state.known - p->state.missing, report->known);

@@ -15,7 +15,7 @@
 
 enum frame {
 	FRAME_HELLO = 1,	/* protocol u8, node u8 */
-	FRAME_STATE,		/* struct peer_state; also keepalive */
+	FRAME_STATE,		/* struct peer_state; also keepalive. May be longer than is known: what a newer one says behind it */
 	FRAME_SUBSCRIBE,	/* epoch u64, sequence u64: go on behind it */
 	FRAME_RECORD,		/* epoch u64, sequence u64, message */
 	FRAME_ACK,		/* epoch u64, sequence u64: applied up to it */
@@ -36,6 +36,8 @@ enum frame {
  * @epoch: of its stream, if @active
  * @known: IKE SAs
  * @missing: of these, not in its charon
+ * @children: CHILD SAs; this and what follows an older one does not say
+ * @refused: its journal has refused something for want of that room: enum journal_room
  */
 struct peer_state {
 	bool active;
@@ -44,6 +46,8 @@ struct peer_state {
 	uint64_t epoch;
 	uint32_t known;
 	uint32_t missing;
+	uint32_t children;
+	uint8_t refused;
 };
 
 /**
@@ -75,6 +79,7 @@ struct ledger {
  * @incoming_n: messages so far
  * @asked: for its journal, and it has not answered
  * @told_mismatch: that the wire versions differ was logged
+ * @too_large: its last journal was
  */
 struct relay_peer {
 	bool said_hello;
@@ -90,6 +95,7 @@ struct relay_peer {
 	uint32_t incoming_n;
 	bool asked;
 	bool told_mismatch;
+	bool too_large;
 };
 
 /**
@@ -155,6 +161,7 @@ bool relay_compatible(struct relay *r, unsigned int peer);
 /* relay_room.c */
 void relay_refused(struct ledger *l, const struct ha_msg *m);
 void relay_report_room(const struct relay *r, struct kernel_report *report);
+bool relay_report_room_of(const struct relay *r, unsigned int peer, struct kernel_report *report);
 
 /* relay_send.c */
 

@@ -9,7 +9,7 @@
 #define SAY_MS	10000	/* a far end may make SAs faster than anybody reads */
 
 /* Which of [limits] to raise. */
-static const char *key(enum journal_room room)
+static const char *key(unsigned int room)
 {
 	return room == JOURNAL_TUNNEL_FULL ? "tunnel_kib" : "journal_mib";
 }
@@ -41,6 +41,23 @@ void relay_refused(struct ledger *l, const struct ha_msg *m)
 			 m->name, text(&m->remote, far), key(JOURNAL_FULL), r->unsaid);
 	r->said_room_ms = now_ms();
 	r->unsaid = 0;
+}
+
+/*
+ * A peer that has less room than the owner. What it has refused may have gone since, and it does not hear of that: so what counts is
+ * what it has. What others lack, who refused nothing, is on its way.
+ */
+bool relay_report_room_of(const struct relay *r, unsigned int peer, struct kernel_report *report)
+{
+	const struct peer_state *s = &r->peers[peer].state;
+	unsigned int children = journal_children(r->ledger->journal);
+
+	if (!r->active || s->refused == JOURNAL_ROOM || (s->known >= report->known && s->children >= children))
+		return false;
+	snprintf(report->text, sizeof(report->text),
+		 "no room in the journal of node %u (raise %s there): it has %u of %u IKE SAs, %u of %u CHILD SAs",
+		 r->p.c->peers[peer].node, key(s->refused), s->known, report->known, s->children, children);
+	return true;
 }
 
 void relay_report_room(const struct relay *r, struct kernel_report *report)

@@ -122,12 +122,13 @@ static bool begin(struct relay *r, unsigned int peer, uint64_t epoch, uint64_t s
 }
 
 /* It is limited once it is whole, for it comes in another order than it grew in; but it must come to an end. */
-static bool is_too_large(const struct relay *r, unsigned int peer)
+static bool is_too_large(struct relay *r, unsigned int peer)
 {
 	struct journal_limits limits = relay_limits(r);
 
 	if (journal_size(r->peers[peer].incoming->journal) <= journal_ceiling(&limits))
 		return false;
+	r->peers[peer].too_large = true;
 	log_warn("peer %u: its journal is more than twice as large as journal_mib here: not taken, disconnecting (raise journal_mib, the same on all nodes)",
 		 r->p.c->peers[peer].node);
 	return true;
@@ -164,6 +165,7 @@ static bool snap_end(struct relay *r, unsigned int peer, uint32_t n)
 	r->source_seq = p->incoming_seq;
 	r->applied_seq = 0;
 	r->generation++;
+	p->too_large = false;
 	r->valid = p->state.valid;	/* else it may lack what charon has from before: nothing is removed for its sake */
 	r->lacks = false;
 	log_info("peer %u's journal has %u IKE SAs", r->p.c->peers[peer].node, journal_count(r->ledger->journal));
