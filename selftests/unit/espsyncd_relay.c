@@ -478,7 +478,7 @@ static bool has(unsigned int peer, uint32_t ike, uint32_t children, enum journal
 	struct bytes b = { 0 };
 	bool ok;
 
-	bytes_add(&b, (const uint8_t[11]){ [1] = 3, [2] = 1 }, 11);
+	bytes_add(&b, (const uint8_t[11]) { [1] = 3, [2] = 1 }, 11);
 	bytes_add_u32(&b, ike);
 	bytes_add_u32(&b, 0);
 	bytes_add_u32(&b, children);

@@ -568,8 +568,8 @@ void links_read_all(struct links *l)
 }
 
 /*
- * Return: true if nothing is left to be sent to that peer, or nobody is there. Closing a socket that holds what was not read, an
- * acknowledgement say, throws away what its other end has not confirmed.
+ * Return: true if nothing is left to be sent to that peer, or nobody is there. Closing a socket in which something was not read, which may be
+ * an ACK of records, throws away what its other end has not confirmed.
  */
 static bool has_all(struct links *l, unsigned int peer)
 {
