@@ -46,7 +46,7 @@ static bool write_down(const struct config *c)
 	for (unsigned int i = 0; i < c->n_peers; i++)
 		line("[peer %u]\naddress=%s\nport=%u\n", c->peers[i].node, addr(&c->peers[i].addr), c->peers[i].port);
 	line("[charon]\nhelper=%s\n", addr(&c->ha_helper));
-	line("charon=%s\nfifo=%s\nvici=%s\n[group 0]\naddresses=", addr(&c->ha_charon), c->fifo, c->vici);
+	line("charon=%s\nfifo=%s\nvici=%s\nrekey_after_takeover=%u\n[group 0]\naddresses=", addr(&c->ha_charon), c->fifo, c->vici, c->rekey_per_s);
 	start = len;
 	for (unsigned int i = 0; i < c->n_addrs; i++)
 		line(" %s", addr(&c->addrs[i]));
@@ -71,6 +71,7 @@ static bool ends(const char *s, size_t size)
 
 static void judge(const struct config *c)
 {
+	must(within(c->rekey_per_s, 0, 1000));
 	must(within(c->node, 1, 255) && within(c->port, 1, 65535) && within(c->buffer_mib, 1, 4096));
 	must(within(c->keepalive_ms, 50, 60000) && within(c->dead_ms, 2 * c->keepalive_ms, 600000));
 	must(within(c->held_groups, 1, 65536) && within(c->hold_s, 1, 3600));

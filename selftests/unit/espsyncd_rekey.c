@@ -14,6 +14,7 @@ static unsigned int rekeyed[MANY], lists;
 static void (*list_done)(void *ctx, bool ok);
 static void (*list_each)(void *ctx, const struct vici_sa *sa);
 static struct rekey *it;
+static uint32_t per_s;
 
 void vici_list_sas(struct vici *v, void (*each)(void *ctx, const struct vici_sa *sa), void (*done)(void *ctx, bool ok), void *ctx)
 {
@@ -76,7 +77,7 @@ static bool fresh(void)
 		base = event_base_new();
 	if (it)
 		rekey_free(it);
-	it = rekey_alloc(base, NULL);
+	it = rekey_alloc(base, NULL, per_s);
 	memset(rekeyed, 0, sizeof(rekeyed));
 	lists = 0;
 	list_done = NULL;
@@ -132,6 +133,35 @@ static bool named_while_charon_lists(void)
 	return each_once();
 }
 
+/* Also those that are in doubt or overdue, and those that were asked for before: once. */
+static bool all_after_a_takeover(void)
+{
+	per_s = 40;
+	ktap_expect(fresh());
+	per_s = 0;
+	rekey_add(it, false, 7);
+	named_twice();
+	rekey_taken_over(it);
+	answer(false);
+	on_later(-1, 0, it);
+	rekey_spi(it, 1);
+	answer(true);
+	answer(true);
+	ktap_expect(it->pace_ms == 25);
+	jobs_are_done();
+	ktap_expect(it->pace_ms == PACE_MS);
+	return each_once();
+}
+
+static bool none_after_a_takeover_unless_it_is_wanted(void)
+{
+	ktap_expect(fresh());
+	rekey_taken_over(it);
+	answer(true);
+	ktap_expect(!bytes_left(&it->jobs));
+	return true;
+}
+
 static bool a_node_that_is_active_no_more_asks_for_nothing(void)
 {
 	ktap_expect(fresh());
@@ -146,6 +176,8 @@ static bool a_node_that_is_active_no_more_asks_for_nothing(void)
 }
 
 static const struct ktap_case cases[] = {
+	{ "all after a takeover", all_after_a_takeover },
+	{ "none after a takeover unless it is wanted", none_after_a_takeover_unless_it_is_wanted },
 	{ "all that are named", all_that_are_named },
 	{ "charon does not answer at first", charon_does_not_answer_at_first },
 	{ "named while charon lists", named_while_charon_lists },

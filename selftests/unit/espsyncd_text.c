@@ -51,6 +51,7 @@ static const struct {
 	{ "[charon]\nhelper = ::1", "f:2: helper is '::1' (give an IPv4 address" },
 	{ "[charon]\nfifo = run/x", "f:2: fifo must be an absolute path" },
 	{ "[group 0]\naddresses = 1.2.3", "f:2: '1.2.3' is no address" },
+	{ "[charon]\nrekey_after_takeover = 1001", "f:2: rekey_after_takeover is '1001' (give a number from 0 to 1000)" },
 	{ "[limits]\ntunnel_kib = 7", "f:2: tunnel_kib is '7' (give a number from 8 to 65536)" },
 	{ "[vrrp]\ninstance = \"x\"", "f:2: instance must be a name" },
 	{ GOOD "[peer 1]\naddress = 10.99.0.3", "f:9: peer 1 is this node" },

@@ -49,6 +49,7 @@ static const struct key keys[] = {
 	{ "charon", "charon", ADDRESS4, IN(ha_charon), 0, 0 },
 	{ "charon", "fifo", PATH, IN(fifo), 0, 0 },
 	{ "charon", "vici", PATH, IN(vici), 0, 0 },
+	{ "charon", "rekey_after_takeover", NUMBER, IN(rekey_per_s), 0, 1000 },
 	{ "group", "addresses", ADDRESSES, IN(addrs), 0, 0 },
 	{ "vrrp", "notify_fifo", PATH, IN(notify_fifo), 0, 0 },
 	{ "vrrp", "instance", NAME, IN(instance), 0, 0 },

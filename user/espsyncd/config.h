@@ -56,6 +56,7 @@ struct config_peer {
  * @ha_charon: [charon] charon
  * @fifo: [charon] fifo
  * @vici: [charon] vici
+ * @rekey_per_s: [charon] rekey_after_takeover
  * @addrs: [group 0] addresses
  * @n_addrs: how many
  * @notify_fifo: [vrrp] notify_fifo
@@ -80,6 +81,7 @@ struct config {
 	struct config_addr ha_charon;
 	char fifo[CONFIG_PATH];
 	char vici[CONFIG_PATH];
+	uint32_t rekey_per_s;
 	struct config_addr addrs[CONFIG_MAX_ADDRS];
 	unsigned int n_addrs;
 	char notify_fifo[CONFIG_PATH];

@@ -266,7 +266,7 @@ static bool open_parts(struct daemon *d, const uint8_t key[32])
 	if (!d->kernel || !d->vrrp || !d->ch || !d->links)
 		return false;
 	d->vici = vici_alloc(d->base, d->config.vici);
-	d->rekey = rekey_alloc(d->base, d->vici);
+	d->rekey = rekey_alloc(d->base, d->vici, d->config.rekey_per_s);
 	d->retransmit = retransmit_alloc(d->base, &d->config, d->ch, d->relay);
 	d->events = vici_events_alloc(d->base, d->config.vici, on_updated, d);
 	d->audit = audit_alloc(d->base, &d->config, d->vici, d->relay, d->rekey);

@@ -26,13 +26,17 @@ struct rekey {
 	size_t sorted;		/* so many of them are, since listing began: those that are looked up */
 	bool active;		/* before that an SPI only waits: charon rekeys nothing that is passive */
 	bool overdue;		/* the list is looked at for what is overdue */
+	bool all;		/* ... for every CHILD SA, and what was to be rekeyed before is among these */
+	bool all_wanted;	/* with the next list */
+	uint32_t per_s;		/* of these */
+	unsigned int pace_ms;
 	bool listing;
 	bool again;		/* more was asked for meanwhile */
 };
 
 static void arm(struct rekey *r)
 {
-	struct timeval tv = { 0, PACE_MS * 1000 };
+	struct timeval tv = { r->pace_ms / 1000, r->pace_ms % 1000 * 1000 };
 
 	if (!event_pending(r->timer, EV_TIMEOUT, NULL))
 		event_add(r->timer, &tv);
@@ -57,7 +61,8 @@ void rekey_add(struct rekey *r, bool ike, uint32_t unique)
 	memset(&job, 0, sizeof(job));
 	job.ike = ike;
 	job.unique = unique;
-	if (queued(r, &job) || bytes_left(&r->jobs) / sizeof(job) == MAX_JOBS)
+	/* A list that is the first to say anything says it once. */
+	if ((!r->all && queued(r, &job)) || bytes_left(&r->jobs) / sizeof(job) == MAX_JOBS)
 		return;
 	bytes_add(&r->jobs, &job, sizeof(job));
 	arm(r);
@@ -80,6 +85,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		vici_rekey_child(r->vici, job.unique);
 	if (bytes_left(&r->jobs))
 		arm(r);
+	else
+		r->pace_ms = PACE_MS;
 }
 
 static int by_spi(const void *a, const void *b)
@@ -126,7 +133,7 @@ static void on_sa(void *ctx, const struct vici_sa *sa)
 	for (i = 0; i < sa->n_children; i++) {
 		const struct vici_child *c = &sa->children[i];
 
-		if (c->installed && ((r->overdue && c->has_rekey && c->rekey_s <= 0) || spi_wanted(r, c)))
+		if (c->installed && (r->all || (r->overdue && c->has_rekey && c->rekey_s <= 0) || spi_wanted(r, c)))
 			rekey_add(r, false, c->unique);
 	}
 }
@@ -136,11 +143,14 @@ static void list(struct rekey *r);
 static void on_done(void *ctx, bool ok)
 {
 	struct rekey *r = ctx;
+	bool all = r->all;
 
 	r->listing = false;
+	r->all = false;
 	if (!ok) {
 		struct timeval tv = { AGAIN_MS / 1000, 0 };
 
+		r->all_wanted |= all;
 		event_add(r->later, &tv);
 		return;
 	}
@@ -162,6 +172,10 @@ static void list(struct rekey *r)
 	}
 	r->listing = true;
 	r->again = false;
+	r->all = r->all_wanted;
+	r->all_wanted = false;
+	if (r->all)
+		bytes_free(&r->jobs);
 	sort_spis(r);
 	vici_list_sas(r->vici, on_sa, on_done, r);
 }
@@ -183,6 +197,15 @@ void rekey_overdue(struct rekey *r)
 	list(r);
 }
 
+void rekey_taken_over(struct rekey *r)
+{
+	if (r->per_s) {
+		r->all_wanted = true;
+		r->pace_ms = 1000 / r->per_s;
+	}
+	rekey_overdue(r);
+}
+
 void rekey_spi(struct rekey *r, uint32_t spi)
 {
 	if (bytes_left(&r->spis) / sizeof(spi) == MAX_SPIS)
@@ -199,13 +222,18 @@ void rekey_stop(struct rekey *r)
 	r->sorted = 0;
 	r->active = false;
 	r->overdue = false;
+	r->all = false;
+	r->all_wanted = false;
+	r->pace_ms = PACE_MS;
 }
 
-struct rekey *rekey_alloc(struct event_base *base, struct vici *v)
+struct rekey *rekey_alloc(struct event_base *base, struct vici *v, uint32_t per_s)
 {
 	struct rekey *r = secret_alloc(sizeof(*r));
 
 	r->vici = v;
+	r->per_s = per_s;
+	r->pace_ms = PACE_MS;
 	r->timer = evtimer_new(base, on_timer, r);
 	r->later = evtimer_new(base, on_later, r);
 	return r;

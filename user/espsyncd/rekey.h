@@ -16,11 +16,15 @@
 
 struct rekey;
 
-struct rekey *rekey_alloc(struct event_base *base, struct vici *v);
+/* @per_s: CHILD SAs that rekey_taken_over() has rekeyed per second, 0 for none. */
+struct rekey *rekey_alloc(struct event_base *base, struct vici *v, uint32_t per_s);
 void rekey_free(struct rekey *r);
 
 /* After a takeover, charon being active: whatever should have been rekeyed meanwhile, and the SPIs that were named since. */
 void rekey_overdue(struct rekey *r);
+
+/* The same where another charon was active before: each CHILD SA that there is, if that is wanted. */
+void rekey_taken_over(struct rekey *r);
 
 /* The CHILD SA that has this SPI, whichever way; once this node is active, if it is not yet. */
 void rekey_spi(struct rekey *r, uint32_t spi);

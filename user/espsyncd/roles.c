@@ -46,6 +46,7 @@ struct roles {
 	int refused;			/* errno that was logged last */
 	uint64_t since_ms;
 	bool complained;
+	bool took_over;			/* another charon was active */
 	bool stale;			/* some SAs were, at the last look */
 	unsigned int ticks;		/* since then */
 };
@@ -109,6 +110,7 @@ static void promote(struct roles *r)
 		return;
 	if (doubtful)
 		log_warn("%u SAs are in doubt: promoted out of sync", doubtful);
+	r->took_over = true;
 	segment_hold(r->p.segment, true);
 	relay_activate(r->p.relay, false);
 	sync_hurry(r->p.sync);
@@ -201,7 +203,10 @@ void roles_segment_settled(struct roles *r, bool active)
 		log_info("active, after %llu ms", (unsigned long long)(now_ms() - r->since_ms));
 		vrrp_stepped_down(r->p.vrrp, false);
 		look_for_stale(r);	/* what a helper before this one was told, too */
-		rekey_overdue(r->p.rekey);
+		if (r->took_over)
+			rekey_taken_over(r->p.rekey);
+		else
+			rekey_overdue(r->p.rekey);
 	} else if (!active && r->phase == DROPPING) {
 		r->phase = SETTLED;
 		relay_deactivate(r->p.relay);
@@ -253,6 +258,7 @@ static void adopt(struct roles *r)
 	log_info("this node is active already");
 	r->target = ACTIVE;
 	r->phase = TAKING;
+	r->took_over = false;
 	r->since_ms = now_ms();
 	relay_activate(r->p.relay, true);
 	segment_want(r->p.segment, true);
