@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # DESC: charons, helpers and nodes restart in any order, also in the middle of exchanges: same SPIs and keys, no IKE packet of the gateway's own
 # WHERE: uml-fast
-# SETS: timeout=600
+# SETS: timeout=600 named
 #
 # What a restart takes away is given back from a journal: the client's charon, its kernel and the wire are the judges. A gateway
 # that repaired something by an exchange would have sent a request, and one that lost keys would have rekeyed; neither may be seen.

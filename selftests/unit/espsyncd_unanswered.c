@@ -66,8 +66,24 @@ static bool what_died_with_its_charon_is_let_once(void)
 	journal_inherit(journal, clock_ms + 100);
 	ktap_expect(asks(1, 2));
 	ktap_expect(!asks(1, 2));
+	/* It was answered after all: whoever asked was another. */
+	ktap_expect(asks(1, 3));
+	ktap_expect(!asks(1, 3) && !asks(1, 4));
+	for (int i = 0; i < 3; i++)
+		ktap_expect(asks(1, 2) && asks(1, 3));
+	ktap_expect(!asks(1, 2) || !asks(1, 3));	/* but not for ever */
 	unanswered_begin(it);		/* that charon has died, too */
 	ktap_expect(asks(1, 2));
+	return true;
+}
+
+/* It would drop the answer to what it has asked, and the IKE SA with it. */
+static bool a_charon_that_asks_is_let_be(void)
+{
+	fresh(3);
+	journal_inherit(journal, clock_ms + 100);
+	said(mid(1, HA_IKE_MID_INITIATOR, 1));
+	ktap_expect(!asks(1, 2));
 	return true;
 }
 
@@ -212,6 +228,21 @@ static bool after_a_takeover_the_far_end_decides(void)
 	return true;
 }
 
+/* What was withheld for a moment is no news when charon has been told more since. */
+static bool a_second_request_of_long_ago_is_nobodys(void)
+{
+	struct ike_id one = name(1);
+
+	fresh(1);
+	unanswered_first(it, &one, 1000);
+	unanswered_withholds(it, &one);
+	said(mid(1, HA_IKE_MID_RESPONDER, 2));
+	said(mid(1, HA_IKE_MID_RESPONDER, 3));
+	journal_inherit(journal, clock_ms + 100);
+	ktap_expect(!asks(1, 1) && !asks(1, 0));
+	return true;
+}
+
 static bool when_nobody_asks_any_more_charon_is_told(void)
 {
 	struct ike_id one = name(1);
@@ -243,6 +274,7 @@ static bool a_first_request_is_answered_by_the_successor(void)
 static const struct ktap_case cases[] = {
 	{ "what-died-with-its-charon-is-let-once", what_died_with_its_charon_is_let_once },
 	{ "a-charon-that-lives-answers-itself", a_charon_that_lives_answers_itself },
+	{ "a-charon-that-asks-is-let-be", a_charon_that_asks_is_let_be },
 	{ "what-is-old-was-answered", what_is_old_was_answered },
 	{ "of-what-is-told-later-nobody-knows", of_what_is_told_later_nobody_knows },
 	{ "what-such-a-request-made-is-known", what_such_a_request_made_is_known },
@@ -251,6 +283,7 @@ static const struct ktap_case cases[] = {
 	{ "a-standby-is-told-of-the-second-late", a_standby_is_told_of_the_second_late },
 	{ "who-was-asked-more-needs-no-word", who_was_asked_more_needs_no_word },
 	{ "after-a-takeover-the-far-end-decides", after_a_takeover_the_far_end_decides },
+	{ "a-second-request-of-long-ago-is-nobodys", a_second_request_of_long_ago_is_nobodys },
 	{ "when-nobody-asks-any-more-charon-is-told", when_nobody_asks_any_more_charon_is_told },
 	{ "a-first-request-is-answered-by-the-successor", a_first_request_is_answered_by_the_successor },
 };

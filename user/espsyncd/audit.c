@@ -10,6 +10,7 @@
 #include "roam.h"
 
 #define INTERVAL_MS	5000
+#define MAX_UPDATED	64
 #define SAY_MS		3600000	/* that one is not listed, which stays so */
 
 /* A difference must be seen twice: once it may be a message that is on its way. */
@@ -33,6 +34,9 @@ struct audit {
 	unsigned int unlisted;	/* charon has so many more */
 	unsigned int omitted;	/* and these may be among them */
 	uint64_t said_ms;
+	uint32_t updated[MAX_UPDATED];	/* IKE SAs that charon is to be asked for, by its numbers */
+	unsigned int n_updated;
+	bool asking;		/* for one of these */
 	bool lacking;		/* the last look found something that the journal has not */
 	unsigned int unknown;
 	char why[128];
@@ -130,6 +134,8 @@ static void check_listed(struct audit *a, const struct vici_sa *sa)
 		ike_unknown(a, sa);
 		return;
 	}
+	if (known->next)
+		return;		/* it was replaced while charon listed */
 	roam_check(a->relay, known, sa);
 	for (i = 0; i < sa->n_children; i++) {
 		if (sa->children[i].installed && !journal_child_find(known, sa->children[i].spi_in, NULL))
@@ -273,13 +279,44 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	arm(a);
 }
 
-void audit_moved(struct audit *a, const struct vici_sa *listed)
+static void on_updated_sa(void *ctx, const struct vici_sa *listed)
 {
+	struct audit *a = ctx;
 	const struct journal_sa *known = journal_find(relay_journal(a->relay), &listed->id);
 
 	if (known && !known->next && relay_is_auditable(a->relay) && !strcmp(listed->state, "ESTABLISHED") &&
 	    config_is_ours_text(a->c, listed->local))
 		roam_check(a->relay, known, listed);
+}
+
+/* One at a time: charon has to look for it among all. */
+static void on_updated_done(void *ctx, bool ok)
+{
+	struct audit *a = ctx;
+
+	(void)ok;
+	a->asking = false;
+	if (!a->n_updated)
+		return;
+	a->asking = true;
+	vici_list_sa(a->vici, a->updated[--a->n_updated], on_updated_sa, on_updated_done, a);
+}
+
+void audit_updated(struct audit *a, uint32_t unique)
+{
+	unsigned int i;
+
+	if (!relay_is_auditable(a->relay))
+		return;
+	for (i = 0; i < a->n_updated; i++) {
+		if (a->updated[i] == unique)
+			return;
+	}
+	if (a->n_updated == MAX_UPDATED)
+		return;		/* all are looked at soon */
+	a->updated[a->n_updated++] = unique;
+	if (!a->asking)
+		on_updated_done(a, true);
 }
 
 unsigned int audit_unknown(const struct audit *a, const char **why)

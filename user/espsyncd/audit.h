@@ -23,8 +23,14 @@ struct audit *audit_alloc(struct event_base *base, const struct config *c, struc
 			  struct rekey *rekey);
 void audit_free(struct audit *a);
 
-/* charon says that the ends of this IKE SA are elsewhere: at once, not only when all are looked at. */
-void audit_moved(struct audit *a, const struct vici_sa *listed);
+/**
+ * audit_updated() - the ends of an IKE SA change
+ * @a: the audit
+ * @unique: charon's number for it
+ *
+ * It is looked at at once, not only with the others. charon says so before it is done, and answers when it is.
+ */
+void audit_updated(struct audit *a, uint32_t unique);
 
 /* IKE SAs of charon that the journal lacked when it was last looked at: a standby cannot have them. @why says what of it. */
 unsigned int audit_unknown(const struct audit *a, const char **why);

@@ -120,7 +120,7 @@ static void restarted(struct charon *ch, const char *why)
 {
 	charon_drop_backlog(ch);
 	ch->segment = CHARON_UNKNOWN;
-	ch->ops->restarted(ch->ctx, why);
+	ch->ops->restarted(ch->ctx, why, true);
 }
 
 /* Return: true if charon is there and the same as before. */
@@ -257,7 +257,7 @@ static void local_message(struct charon *ch, const struct ha_msg *m)
 		ch->ops->segment(ch->ctx, ch->segment, false);
 		break;
 	case HA_RESYNC:
-		ch->ops->restarted(ch->ctx, "charon asks for its IKE SAs");
+		ch->ops->restarted(ch->ctx, "charon asks for its IKE SAs", false);
 		break;
 	}
 }

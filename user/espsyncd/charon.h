@@ -28,7 +28,7 @@ enum charon_segment {
  * @message: a message about an IKE or CHILD SA
  * @segment: what charon says its segment is; @confirms: it is the answer to a command, not its heartbeat
  * @version: charon's wire version is known, or another one than before
- * @restarted: it is another process, or has asked for a resync; what was to be injected is gone
+ * @restarted: it is another process, if @anew, or has asked for a resync; what was to be injected is gone
  * @applied: all that was injected up to @token has been processed
  * @lost: datagrams were lost, from charon if @from_charon, else to it
  */
@@ -36,7 +36,7 @@ struct charon_ops {
 	void (*message)(void *ctx, const struct ha_msg *m, const uint8_t *data, size_t len);
 	void (*segment)(void *ctx, enum charon_segment s, bool confirms);
 	void (*version)(void *ctx, uint8_t version);
-	void (*restarted)(void *ctx, const char *why);
+	void (*restarted)(void *ctx, const char *why, bool anew);
 	void (*applied)(void *ctx, uint64_t token);
 	void (*lost)(void *ctx, bool from_charon);
 };

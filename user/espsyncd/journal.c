@@ -546,6 +546,8 @@ void journal_asked(struct journal *j, const struct ha_msg *m, uint64_t now)
 
 	if (sa && m->type == HA_IKE_MID_RESPONDER)
 		asked(j, sa, now);
+	else if (sa && m->type == HA_IKE_MID_INITIATOR)
+		sa->asked_life = j->life;	/* an exchange of charon's own would be lost if it were told another ID now */
 	else if (sa && m->type == HA_CHILD_ADD && !m->initiator)
 		sa->asked_made = m->spi_in;
 }

@@ -233,7 +233,7 @@ void journal_refresh(const struct journal_sa *sa, journal_emit emit, void *ctx);
 /**
  * journal_asked() - take note of what a charon tells as it happens
  * @j: the journal, to which it was applied
- * @m: the message: an IKE_MID_RESPONDER, or the CHILD_ADD that follows from it
+ * @m: the message: an IKE_MID_RESPONDER, the CHILD_ADD that follows from it, or an IKE_MID_INITIATOR
  * @now: milliseconds
  *
  * Not for what is told again later: that says nothing of when the far end asked.
@@ -248,7 +248,8 @@ void journal_inherit(struct journal *j, uint64_t now);
  * @j: the journal
  * @sa: an IKE SA that lives
  *
- * Return: true if it came to a charon that is gone, less than a minute before another took its place
+ * Return: true if it came to a charon that is gone, less than a minute before another took its place, and that one has not asked
+ * anything itself
  */
 bool journal_unanswered(const struct journal *j, const struct journal_sa *sa);
 

@@ -72,7 +72,7 @@ static void on_segment(void *ctx, enum charon_segment s, bool confirms)
 
 	if (s == CHARON_ACTIVE && confirms)
 		retransmit_listen(d->retransmit);
-	else if (s != CHARON_ACTIVE)
+	else if (confirms)
 		retransmit_stop(d->retransmit);
 	segment_heard(d->segment, s, confirms);
 	roles_charon(d->roles, s);
@@ -85,12 +85,15 @@ static void on_version(void *ctx, uint8_t version)
 	relay_version(d->relay, version);
 }
 
-static void on_restarted(void *ctx, const char *why)
+static void on_restarted(void *ctx, const char *why, bool anew)
 {
 	struct daemon *d = ctx;
 
 	log_info("%s", why);
-	relay_charon_restarted(d->relay);
+	if (anew) {
+		rekey_forget(d->rekey);
+		relay_charon_restarted(d->relay);
+	}
 	roles_charon_restarted(d->roles);
 	sync_request(d->sync);
 }
@@ -118,19 +121,11 @@ static const struct charon_ops charon_ops = {
 	.lost = on_lost,
 };
 
-static void on_moved(void *ctx, const struct vici_sa *listed)
-{
-	struct daemon *d = ctx;
-
-	audit_moved(d->audit, listed);
-}
-
-/* charon says so before it is done, and answers when it is. */
 static void on_updated(void *ctx, uint32_t unique)
 {
 	struct daemon *d = ctx;
 
-	vici_list_sa(d->vici, unique, on_moved, d);
+	audit_updated(d->audit, unique);
 }
 
 /* links */

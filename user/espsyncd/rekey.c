@@ -11,6 +11,7 @@
 #define MAX_JOBS	65536
 #define MAX_SPIS	262144	/* those of all SAs that the module follows, both ways */
 #define AGAIN_MS	1000	/* charon did not answer */
+#define ALL_MS		15000	/* after a takeover far ends retransmit first what died with the other charon; an exchange would be in their way */
 
 struct job {
 	bool ike;
@@ -21,25 +22,27 @@ struct rekey {
 	struct vici *vici;
 	struct event *timer;
 	struct bytes jobs;	/* struct job */
+	struct event *all_timer;
+	struct bytes all_jobs;	/* struct job: those that are only wanted */
 	struct event *later;	/* to ask once more */
+	struct event *all_later;	/* to ask for all */
 	struct bytes spis;	/* uint32_t, to be looked up */
 	size_t sorted;		/* so many of them are, since listing began: those that are looked up */
 	bool active;		/* before that an SPI only waits: charon rekeys nothing that is passive */
 	bool overdue;		/* the list is looked at for what is overdue */
-	bool all;		/* ... for every CHILD SA, and what was to be rekeyed before is among these */
+	bool all;		/* ... for every CHILD SA */
 	bool all_wanted;	/* with the next list */
 	uint32_t per_s;		/* of these */
-	unsigned int pace_ms;
 	bool listing;
 	bool again;		/* more was asked for meanwhile */
 };
 
-static void arm(struct rekey *r)
+static void arm(struct event *timer, unsigned int ms)
 {
-	struct timeval tv = { r->pace_ms / 1000, r->pace_ms % 1000 * 1000 };
+	struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
 
-	if (!event_pending(r->timer, EV_TIMEOUT, NULL))
-		event_add(r->timer, &tv);
+	if (!event_pending(timer, EV_TIMEOUT, NULL))
+		event_add(timer, &tv);
 }
 
 static bool queued(const struct rekey *r, const struct job *job)
@@ -61,32 +64,60 @@ void rekey_add(struct rekey *r, bool ike, uint32_t unique)
 	memset(&job, 0, sizeof(job));
 	job.ike = ike;
 	job.unique = unique;
-	/* A list that is the first to say anything says it once. */
-	if ((!r->all && queued(r, &job)) || bytes_left(&r->jobs) / sizeof(job) == MAX_JOBS)
+	if (queued(r, &job) || bytes_left(&r->jobs) / sizeof(job) == MAX_JOBS)
 		return;
 	bytes_add(&r->jobs, &job, sizeof(job));
-	arm(r);
+	arm(r->timer, PACE_MS);
+}
+
+/* One that is only wanted. A list names each once. */
+static void add_wanted(struct rekey *r, uint32_t unique)
+{
+	struct job job;
+
+	memset(&job, 0, sizeof(job));
+	job.unique = unique;
+	if (queued(r, &job) || bytes_left(&r->all_jobs) / sizeof(job) == MAX_JOBS)
+		return;
+	bytes_add(&r->all_jobs, &job, sizeof(job));
+	arm(r->all_timer, 1000 / r->per_s);
+}
+
+/* Return: false if there was none */
+static bool next_job(struct rekey *r, struct bytes *jobs)
+{
+	struct job job;
+
+	if (bytes_left(jobs) < sizeof(job))
+		return false;
+	memcpy(&job, bytes_at(jobs), sizeof(job));
+	bytes_consume(jobs, sizeof(job));
+	if (job.ike)
+		vici_rekey_ike(r->vici, job.unique);
+	else
+		vici_rekey_child(r->vici, job.unique);
+	return true;
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct rekey *r = arg;
-	struct job job;
 
 	(void)fd;
 	(void)what;
-	if (bytes_left(&r->jobs) < sizeof(job))
-		return;
-	memcpy(&job, bytes_at(&r->jobs), sizeof(job));
-	bytes_consume(&r->jobs, sizeof(job));
-	if (job.ike)
-		vici_rekey_ike(r->vici, job.unique);
-	else
-		vici_rekey_child(r->vici, job.unique);
-	if (bytes_left(&r->jobs))
-		arm(r);
-	else
-		r->pace_ms = PACE_MS;
+	if (next_job(r, &r->jobs))
+		arm(r->timer, PACE_MS);
+}
+
+/* What must be rekeyed goes first. */
+static void on_all_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct rekey *r = arg;
+
+	(void)fd;
+	(void)what;
+	if (bytes_left(&r->jobs) || next_job(r, &r->all_jobs))
+		arm(r->all_timer, 1000 / r->per_s);
 }
 
 static int by_spi(const void *a, const void *b)
@@ -133,8 +164,12 @@ static void on_sa(void *ctx, const struct vici_sa *sa)
 	for (i = 0; i < sa->n_children; i++) {
 		const struct vici_child *c = &sa->children[i];
 
-		if (c->installed && (r->all || (r->overdue && c->has_rekey && c->rekey_s <= 0) || spi_wanted(r, c)))
+		if (!c->installed)
+			continue;
+		if ((r->overdue && c->has_rekey && c->rekey_s <= 0) || spi_wanted(r, c))
 			rekey_add(r, false, c->unique);
+		else if (r->all)
+			add_wanted(r, c->unique);
 	}
 }
 
@@ -160,8 +195,8 @@ static void on_done(void *ctx, bool ok)
 	}
 	r->overdue = false;
 	bytes_free(&r->spis);
-	if (bytes_left(&r->jobs))
-		log_info("%zu SAs are to be rekeyed", bytes_left(&r->jobs) / sizeof(struct job));
+	if (bytes_left(&r->jobs) || bytes_left(&r->all_jobs))
+		log_info("%zu SAs are to be rekeyed", (bytes_left(&r->jobs) + bytes_left(&r->all_jobs)) / sizeof(struct job));
 }
 
 static void list(struct rekey *r)
@@ -174,8 +209,6 @@ static void list(struct rekey *r)
 	r->again = false;
 	r->all = r->all_wanted;
 	r->all_wanted = false;
-	if (r->all)
-		bytes_free(&r->jobs);
 	sort_spis(r);
 	vici_list_sas(r->vici, on_sa, on_done, r);
 }
@@ -190,6 +223,14 @@ static void on_later(evutil_socket_t fd, short what, void *arg)
 		list(r);
 }
 
+static void on_all_later(evutil_socket_t fd, short what, void *arg)
+{
+	struct rekey *r = arg;
+
+	r->all_wanted = true;
+	on_later(fd, what, r);
+}
+
 void rekey_overdue(struct rekey *r)
 {
 	r->active = true;
@@ -199,11 +240,11 @@ void rekey_overdue(struct rekey *r)
 
 void rekey_taken_over(struct rekey *r)
 {
-	if (r->per_s) {
-		r->all_wanted = true;
-		r->pace_ms = 1000 / r->per_s;
-	}
+	struct timeval tv = { ALL_MS / 1000, 0 };
+
 	rekey_overdue(r);
+	if (r->per_s)
+		event_add(r->all_later, &tv);
 }
 
 void rekey_spi(struct rekey *r, uint32_t spi)
@@ -215,16 +256,22 @@ void rekey_spi(struct rekey *r, uint32_t spi)
 		list(r);
 }
 
-void rekey_stop(struct rekey *r)
+void rekey_forget(struct rekey *r)
 {
 	bytes_free(&r->jobs);
+	bytes_free(&r->all_jobs);
+}
+
+void rekey_stop(struct rekey *r)
+{
+	rekey_forget(r);
 	bytes_free(&r->spis);
 	r->sorted = 0;
 	r->active = false;
 	r->overdue = false;
 	r->all = false;
 	r->all_wanted = false;
-	r->pace_ms = PACE_MS;
+	event_del(r->all_later);
 }
 
 struct rekey *rekey_alloc(struct event_base *base, struct vici *v, uint32_t per_s)
@@ -233,9 +280,10 @@ struct rekey *rekey_alloc(struct event_base *base, struct vici *v, uint32_t per_
 
 	r->vici = v;
 	r->per_s = per_s;
-	r->pace_ms = PACE_MS;
 	r->timer = evtimer_new(base, on_timer, r);
 	r->later = evtimer_new(base, on_later, r);
+	r->all_timer = evtimer_new(base, on_all_timer, r);
+	r->all_later = evtimer_new(base, on_all_later, r);
 	return r;
 }
 
@@ -244,5 +292,7 @@ void rekey_free(struct rekey *r)
 	rekey_stop(r);
 	event_free(r->timer);
 	event_free(r->later);
+	event_free(r->all_timer);
+	event_free(r->all_later);
 	secret_free(r, sizeof(*r));
 }

@@ -23,7 +23,7 @@ void rekey_free(struct rekey *r);
 /* After a takeover, charon being active: whatever should have been rekeyed meanwhile, and the SPIs that were named since. */
 void rekey_overdue(struct rekey *r);
 
-/* The same where another charon was active before: each CHILD SA that there is, if that is wanted. */
+/* The same where another charon was active before; and, if that is wanted, each CHILD SA that there is a quarter of a minute later. */
 void rekey_taken_over(struct rekey *r);
 
 /* The CHILD SA that has this SPI, whichever way; once this node is active, if it is not yet. */
@@ -31,6 +31,9 @@ void rekey_spi(struct rekey *r, uint32_t spi);
 
 /* That IKE or CHILD SA, by charon's number. */
 void rekey_add(struct rekey *r, bool ike, uint32_t unique);
+
+/* charon is another one: its numbers name other SAs now. */
+void rekey_forget(struct rekey *r);
 
 /* This node is active no more. */
 void rekey_stop(struct rekey *r);

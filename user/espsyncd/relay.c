@@ -6,6 +6,7 @@
 
 #include "log.h"
 #include "relay_priv.h"
+#include "xfrm.h"
 
 #define FETCH_MS	3000		/* how long a new helper waits for its journal, or for more of it */
 #define TAKEOVER_FETCH_MS 1000	/* ... while charon is still passive */
@@ -161,9 +162,20 @@ bool relay_is_complete(const struct relay *r)
 	return r->complete;
 }
 
+bool relay_was_answered(const struct relay *r, const struct ike_id *id, uint32_t mid)
+{
+	const struct journal_sa *sa = journal_find(r->ledger->journal, id);
+	uint32_t made = journal_made_in_vain(r->ledger->journal, id, mid);
+
+	return made && xfrm_in_use(&sa->local, made);
+}
+
+static void remove_child(struct relay *r, const struct ike_id *id, uint32_t spi_in);
+
 static void record(struct relay *r, const struct ha_msg *m, const uint8_t *data, size_t len)
 {
-	uint32_t vain = m->type == HA_IKE_MID_RESPONDER ? journal_made_in_vain(r->ledger->journal, &m->id, m->mid - 1) : 0;
+	bool again = m->type == HA_IKE_MID_RESPONDER && !relay_was_answered(r, &m->id, m->mid - 1);
+	uint32_t vain = again ? journal_made_in_vain(r->ledger->journal, &m->id, m->mid - 1) : 0;
 	unsigned int i;
 
 	ledger_feed(r->ledger, m, data, len);
@@ -173,10 +185,11 @@ static void record(struct relay *r, const struct ha_msg *m, const uint8_t *data,
 	for (i = 0; i < r->p.c->n_peers; i++)
 		relay_pump(r, i);
 	if (vain)
-		relay_remove_child(r, &m->id, vain);
+		remove_child(r, &m->id, vain);
 }
 
-void relay_remove_child(struct relay *r, const struct ike_id *id, uint32_t spi_in)
+/* From this node's charon, the journal and the standbys, without a word to the far end, which does not know it. */
+static void remove_child(struct relay *r, const struct ike_id *id, uint32_t spi_in)
 {
 	uint8_t made[HA_MAX_MADE];
 	size_t len = ha_make_child_delete(made, charon_version(r->p.ch), id, spi_in);

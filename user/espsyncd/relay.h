@@ -78,14 +78,14 @@ void relay_link_writable(struct relay *r, unsigned int peer);
 const struct journal *relay_journal(void *relay);
 
 /**
- * relay_remove_child() - a CHILD SA goes that the far end does not know
+ * relay_was_answered() - has the far end the answer to a request
  * @r: the relay, active
- * @id: its IKE SA
- * @spi_in: the gateway's inbound SPI
+ * @id: an IKE SA
+ * @mid: the request's message ID
  *
- * From this node's charon, the journal and the standbys, without a word to the far end.
+ * Return: true if the far end uses the CHILD SA that a charon which is gone made for it; false says nothing
  */
-void relay_remove_child(struct relay *r, const struct ike_id *id, uint32_t spi_in);
+bool relay_was_answered(const struct relay *r, const struct ike_id *id, uint32_t mid);
 
 /* What a passive charon is to hold; NULL if nobody can say, for then charon may know more. */
 const struct journal *relay_truth(void *relay);

@@ -39,6 +39,7 @@ struct retransmit {
 	struct event *readable[N_FAMILIES];
 	struct event *end;		/* of listening */
 	bool listening;
+	bool allowed;
 };
 
 static void expect_request(struct retransmit *r, const struct ike_id *id, uint32_t mid)
@@ -82,23 +83,20 @@ void retransmit_first(struct retransmit *r, const struct ike_id *id)
 
 bool retransmit_withholds(struct retransmit *r, const struct ike_id *id)
 {
-	return unanswered_withholds(r->unanswered, id);
+	return r->allowed && unanswered_withholds(r->unanswered, id);
 }
 
 static void heard(struct retransmit *r, const struct ike_request *q)
 {
 	const struct journal *j = relay_journal(r->relay);
-	uint32_t vain;
+	struct ike_id id;
 
 	if (!config_is_ours(r->c, q->dst.bytes, q->dst.len) || charon_segment(r->ch) != CHARON_ACTIVE ||
-	    !unanswered_asks(r->unanswered, j, q))
+	    relay_was_answered(r->relay, &q->id, q->mid) || !unanswered_asks(r->unanswered, j, q))
 		return;
-	vain = journal_made_in_vain(j, &q->id, q->mid);
-	log_info("connection %.64s: request %u came to a charon that is gone: it may be made again", journal_name(journal_find(j, &q->id)),
-		 q->mid);
-	if (vain)
-		relay_remove_child(r->relay, &q->id, vain);
-	expect_request(r, &q->id, q->mid);
+	id = journal_find(j, &q->id)->id;	/* with what the packet does not say: who has begun the IKE SA */
+	log_info("connection %.64s: request %u came to a charon that is gone: it may be made again", journal_name(journal_find(j, &id)), q->mid);
+	expect_request(r, &id, q->mid);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -154,13 +152,15 @@ void retransmit_listen(struct retransmit *r)
 	size_t i;
 
 	retransmit_stop(r);
+	if (!r->allowed)
+		return;
 	r->listening = true;
 	unanswered_begin(r->unanswered);
 	for (i = 0; i < N_FAMILIES; i++) {
 		int fd = open_socket(&families[i]);
 
 		if (fd < 0)
-			continue;	/* said when the helper started */
+			continue;	/* a kernel without IPv6 */
 		r->readable[i] = event_new(r->base, fd, EV_READ | EV_PERSIST, on_readable, r);
 		event_add(r->readable[i], NULL);
 	}
@@ -175,14 +175,16 @@ static void on_end(evutil_socket_t fd, short what, void *arg)
 }
 
 /* Better known now than after a crash. */
-static void try_to_open(void)
+static bool try_to_open(void)
 {
 	int fd = open_socket(&families[0]);
 
-	if (fd >= 0)
-		close(fd);
-	else
+	if (fd < 0) {
 		log_warn("cannot hear what far ends ask again: %s (CAP_NET_RAW is needed)", strerror(errno));
+		return false;
+	}
+	close(fd);
+	return true;
 }
 
 struct retransmit *retransmit_alloc(struct event_base *base, const struct config *c, struct charon *ch, struct relay *relay)
@@ -196,7 +198,7 @@ struct retransmit *retransmit_alloc(struct event_base *base, const struct config
 	r->unanswered = unanswered_alloc();
 	r->tick = evtimer_new(base, on_tick, r);
 	r->end = evtimer_new(base, on_end, r);
-	try_to_open();
+	r->allowed = try_to_open();
 	return r;
 }
 

@@ -110,7 +110,7 @@ static void promote(struct roles *r)
 		return;
 	if (doubtful)
 		log_warn("%u SAs are in doubt: promoted out of sync", doubtful);
-	r->took_over = true;
+	r->took_over = charon_segment(r->p.ch) != CHARON_ACTIVE;
 	segment_hold(r->p.segment, true);
 	relay_activate(r->p.relay, false);
 	sync_hurry(r->p.sync);

@@ -7,11 +7,14 @@
 
 #define ANSWERED_MS	15000	/* after it a charon has answered that is neither dead nor locked up and about to be killed by systemd */
 #define MAX_LET		65536
+#define MAX_CHANGES	8
 
 /* A request that charon was told to expect. */
 struct let {
 	struct ike_id id;
 	uint32_t mid;
+	bool let;		/* else it was taken back */
+	unsigned int changes;
 };
 
 /* An IKE SA of which the first request came not long ago. */
@@ -59,38 +62,67 @@ bool unanswered_withholds(struct unanswered *u, const struct ike_id *id)
 	return true;
 }
 
-static bool was_let(const struct unanswered *u, const struct ike_request *q)
+static struct let *let_find(struct unanswered *u, const struct ike_id *id, uint32_t mid)
 {
-	const struct let *l = (const struct let *)bytes_at(&u->let);
+	struct let *l = (struct let *)(u->let.data + u->let.off);
 	size_t n = bytes_left(&u->let) / sizeof(*l);
 
 	for (; n--; l++) {
-		if (l->mid == q->mid && ike_id_equal(&l->id, &q->id))
-			return true;
+		if (l->mid == mid && ike_id_equal(&l->id, id))
+			return l;
 	}
-	return false;
+	return NULL;
+}
+
+/* Anybody can say anything in a header: the far end has the last word, as long as nobody changes it too often. */
+static bool let_changes(struct let *l, bool let)
+{
+	if (l->let == let || l->changes == MAX_CHANGES)
+		return false;
+	l->let = let;
+	l->changes++;
+	return true;
+}
+
+static bool let(struct unanswered *u, const struct ike_request *q)
+{
+	struct let *known = let_find(u, &q->id, q->mid), l;
+
+	if (known)
+		return let_changes(known, true);
+	if (bytes_left(&u->let) / sizeof(l) >= MAX_LET)
+		return false;
+	memset(&l, 0, sizeof(l));
+	l.id = q->id;
+	l.mid = q->mid;
+	l.let = true;
+	bytes_add(&u->let, &l, sizeof(l));
+	return true;
+}
+
+/* It asks for the next one: the one before was answered after all. */
+static bool take_back(struct unanswered *u, const struct ike_request *q)
+{
+	struct let *l = let_find(u, &q->id, q->mid - 1);
+
+	return l && let_changes(l, false);
 }
 
 bool unanswered_asks(struct unanswered *u, const struct journal *j, const struct ike_request *q)
 {
 	const struct journal_sa *sa = journal_find(j, &q->id);
 	struct first *f = first_find(u, &q->id);
-	struct let l;
 	uint32_t next;
 
 	if (!sa || sa->next || !journal_next_request(sa, &next))
 		return false;
-	if (f && f->withheld && !f->asked_on && q->mid == 1) {
+	if (f && f->withheld && !f->asked_on && next == 1 && q->mid == 1) {
 		f->asked_on = true;
 		return true;
 	}
-	if (next < 2 || q->mid != next - 1 || !journal_unanswered(j, sa) || was_let(u, q) || bytes_left(&u->let) / sizeof(l) >= MAX_LET)
+	if (next < 2 || !journal_unanswered(j, sa))
 		return false;
-	memset(&l, 0, sizeof(l));
-	l.id = q->id;
-	l.mid = q->mid;
-	bytes_add(&u->let, &l, sizeof(l));
-	return true;
+	return q->mid == next ? take_back(u, q) : q->mid == next - 1 && let(u, q);
 }
 
 /* Its charon has lived on; or it has not, and the far end has ceased to retransmit, or never did. */

@@ -6,8 +6,8 @@
  *
  * charon tells of a request (IKE_MID_RESPONDER: the next one's ID) before it has answered it: a key exchange takes milliseconds.
  * If it dies meanwhile, its successor expects the next one and drops the far end's retransmissions, and after minutes the far end
- * gives the IKE SA up. So whoever asks for the one before the next, of an IKE SA whose requests this charon has not answered yet,
- * is let: once for each request.
+ * gives the IKE SA up. So whoever asks for the one before the next, of an IKE SA whose requests this charon has not answered yet and
+ * which it has not asked anything itself, is let: once for each request, until the next one is asked for.
  *
  * The ha plugin ignores an ID of 0, so the first request of an IKE SA cannot be made to be expected again (it is one that was
  * rekeyed: the others begin with IKE_SA_INIT). Instead charon is not told that the second is next before that is safe: some seconds

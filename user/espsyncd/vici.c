@@ -448,16 +448,20 @@ void vici_list_sas(struct vici *v, void (*each)(void *ctx, const struct vici_sa 
 	start(v);
 }
 
-void vici_list_sa(struct vici *v, uint32_t unique, void (*each)(void *ctx, const struct vici_sa *sa), void *ctx)
+void vici_list_sa(struct vici *v, uint32_t unique, void (*each)(void *ctx, const struct vici_sa *sa),
+		  void (*done)(void *ctx, bool ok), void *ctx)
 {
 	struct request *r = request_add(v, "list-sas", "list-sa");
 	char number[16];
 
-	if (!r)
+	if (!r) {
+		done(ctx, false);
 		return;
+	}
 	snprintf(number, sizeof(number), "%u", unique);
 	vici_put(&r->args, "ike-id", number);
 	r->each_sa = each;
+	r->done = done;
 	r->ctx = ctx;
 	start(v);
 }

@@ -30,8 +30,9 @@ void vici_free(struct vici *v);
 void vici_list_sas(struct vici *v, void (*each)(void *ctx, const struct vici_sa *sa),
 		   void (*done)(void *ctx, bool ok), void *ctx);
 
-/* One IKE SA, by charon's number for it. Nobody is told if it is not there, or if charon does not answer. */
-void vici_list_sa(struct vici *v, uint32_t unique, void (*each)(void *ctx, const struct vici_sa *sa), void *ctx);
+/* The same for one IKE SA, by charon's number for it. */
+void vici_list_sa(struct vici *v, uint32_t unique, void (*each)(void *ctx, const struct vici_sa *sa),
+		  void (*done)(void *ctx, bool ok), void *ctx);
 
 /* How many IKE SAs charon had when it had listed them last, beyond those that it did list: see vici_may_omit(). */
 unsigned int vici_unlisted(const struct vici *v);

@@ -89,6 +89,8 @@ bool vici_ends(struct ha_addr *local, struct ha_addr *remote, const struct vici_
  * vici_moved() - are an IKE SA's ends elsewhere than the journal says
  * @known: an IKE SA that lives
  * @listed: the same, as charon lists it
+ *
+ * Return: false if they are not, and if charon did not say it
  */
 bool vici_moved(const struct journal_sa *known, const struct vici_sa *listed);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* xfrm: what a charon that died has left in the kernel. See xfrm.h. */
+/* xfrm: what the kernel has of a charon, also of one that died. See xfrm.h. */
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/xfrm.h>
@@ -180,6 +180,53 @@ int xfrm_flush(const struct config *c)
 	n += remove_all(nl, XFRM_MSG_DELSA, &d.states);
 	mnl_socket_close(nl);
 	return err ? err : n;
+}
+
+/* The newest number that was accepted, in whichever shape. */
+static int on_numbers(const struct nlmsghdr *nlh, void *data)
+{
+	const struct nlattr *a;
+	bool *used = data;
+
+	if (nlh->nlmsg_type != XFRM_MSG_NEWAE || mnl_nlmsg_get_payload_len(nlh) < sizeof(struct xfrm_aevent_id))
+		return MNL_CB_STOP;
+	mnl_attr_for_each(a, nlh, sizeof(struct xfrm_aevent_id)) {
+		const struct xfrm_replay_state_esn *esn = mnl_attr_get_payload(a);
+		const struct xfrm_replay_state *old = mnl_attr_get_payload(a);
+
+		if (mnl_attr_get_type(a) == XFRMA_REPLAY_ESN_VAL && mnl_attr_get_payload_len(a) >= sizeof(*esn))
+			*used |= esn->seq || esn->seq_hi;
+		else if (mnl_attr_get_type(a) == XFRMA_REPLAY_VAL && mnl_attr_get_payload_len(a) >= sizeof(*old))
+			*used |= old->seq;
+	}
+	return MNL_CB_STOP;
+}
+
+bool xfrm_in_use(const struct ha_addr *dst, uint32_t spi)
+{
+	struct mnl_socket *nl = mnl_socket_open2(NETLINK_XFRM, SOCK_CLOEXEC);
+	char buffer[8192];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buffer);
+	struct xfrm_aevent_id *id = mnl_nlmsg_put_extra_header(nlh, sizeof(*id));
+	bool used = false;
+	ssize_t n;
+
+	if (!nl)
+		return false;
+	nlh->nlmsg_type = XFRM_MSG_GETAE;
+	nlh->nlmsg_flags = NLM_F_REQUEST;
+	nlh->nlmsg_seq = 1;
+	memcpy(&id->sa_id.daddr, dst->bytes, dst->len);
+	id->sa_id.spi = htonl(spi);
+	id->sa_id.family = dst->len == 4 ? AF_INET : AF_INET6;
+	id->sa_id.proto = IPPROTO_ESP;
+	if (!mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) && mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) >= 0) {
+		n = mnl_socket_recvfrom(nl, buffer, sizeof(buffer));
+		if (n > 0)
+			mnl_cb_run(buffer, n, 1, mnl_socket_get_portid(nl), on_numbers, &used);
+	}
+	mnl_socket_close(nl);
+	return used;
 }
 
 int xfrm_bypass(int fd, int family)
