@@ -332,6 +332,11 @@ static void walk(struct es_net *es)
 			es->walk = 1;
 		}
 	}
+	es_each_group(g, es)
+		if (g->left_own_us && !es_any_left(g)) {
+			g->left_own_us = 0;
+			es->walk = 1;
+		}
 	if (!es->walk)
 		return;
 	es_each_group(g, es)

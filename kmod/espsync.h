@@ -100,7 +100,7 @@ enum es_sa_flag {
 	ES_SA_HELD,		/* in doubt, and doubt is hold: stays stopped */
 	ES_SA_FOUND,		/* was in use here before this module came: its own number is the truth */
 	ES_SA_TWICE,		/* its owner was put back to a snapshot: to be rekeyed by whoever is active */
-	ES_SA_JUMPED,		/* moved up for the gap that is in doubt */
+	ES_SA_GAP,		/* to be moved up once, for a gap that is in doubt */
 	ES_SA_FRESH,		/* adopted since the thread last looked: an event is due */
 };
 
@@ -371,6 +371,7 @@ struct es_scope {
  * @interval_us: its sync interval, as it said then
  * @gap_own_us: own time when this active node's last gap was noticed
  * @gap_us: clock of the last tick before it, or before the first of those that no peer has answered yet
+ * @left_own_us: own time when a peer was deleted that this active node's SAs were bound by, or 0: it may not have heard that it was
  * @gap_doubt: no peer gave its word after it in time: the walk puts what it meets in doubt
  * @rank: this node's among the standbys
  * @unguarded: the guard could not be registered: SAs stay stopped
@@ -421,6 +422,7 @@ struct es_group {
 			u32 interval_us;
 			u64 gap_own_us;
 			u64 gap_us;
+			u64 left_own_us;
 			bool gap_doubt;
 			u8 rank;
 			bool unguarded;
@@ -849,6 +851,12 @@ static inline bool es_any_gap(const struct es_group *g)
 		if (p->in[g->slot].after_gap)
 			return true;
 	return false;
+}
+
+/* A peer was deleted that may believe to be in: its farewell is not acknowledged. */
+static inline bool es_any_left(const struct es_group *g)
+{
+	return g->left_own_us && g->es->own_us - g->left_own_us <= g->es->cfg.evict_ms * 1000ull;
 }
 
 /* Tell every peer, and none of them is in sync before it has acknowledged it. */

@@ -408,6 +408,7 @@ void es_group_stand_down(struct es_group *g, const char *why)
 		in->after_gap = false;
 	}
 	g->gap_doubt = false;
+	g->left_own_us = 0;
 	place_among(g);
 	es_channel_speak(es);
 	demote_all(g);

@@ -35,6 +35,21 @@ u64 es_lease_slot(u64 ceiling, u32 lease, unsigned int rank)
 }
 
 /**
+ * es_lease_own_slot() - where an owner goes on from that was demoted and is promoted again
+ * @l: the SA
+ * @n_nodes: of the cluster, with this one
+ *
+ * Peers know its newest ceiling or the one before, which is lower by no more than the lease of then; and begin above all slots that they count from
+ * what they know. So it counts in that lease, too: in the newest, which it may have doubled since, its slot would reach into theirs.
+ *
+ * Return: the last number that anybody before it may have used
+ */
+u64 es_lease_own_slot(const struct es_lease *l, unsigned int n_nodes)
+{
+	return es_lease_slot(l->target, l->before, max(n_nodes, 1u) - 1);
+}
+
+/**
  * es_lease_size() - size of the next lease
  * @numbers: used since the last renewal
  * @us: microseconds since then

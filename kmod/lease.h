@@ -34,6 +34,7 @@ struct es_voice {
  * @target: the ceiling that is asked for
  * @limit: the number that must not be passed now, or ES_NO_LIMIT
  * @lease: how far the next ceiling may be above @target
+ * @before: the same, as it was when @target was asked for: a peer may know nothing newer
  */
 struct es_lease {
 	u64 start;
@@ -41,10 +42,12 @@ struct es_lease {
 	u64 target;
 	u64 limit;
 	u32 lease;
+	u32 before;
 };
 
 u64 es_lease_span(u32 lease);
 u64 es_lease_slot(u64 ceiling, u32 lease, unsigned int rank);
+u64 es_lease_own_slot(const struct es_lease *l, unsigned int n_nodes);
 u32 es_lease_size(u64 numbers, u64 us, u32 alone_ms, bool esn);
 u64 es_lease_limit(const struct es_lease *l, const struct es_voice *v, unsigned int n, bool settling);
 u64 es_lease_enter(const struct es_lease *l, u64 oseq, u64 limit, bool unheard);

@@ -18,8 +18,10 @@
 
 static u64 slot_of(const struct es_net *es, const struct es_sa *sa)
 {
+	if (sa->l.target && sa->owner)
+		return es_lease_slot(sa->l.target, sa->l.lease, sa->rank);
 	if (sa->l.target)
-		return es_lease_slot(sa->l.target, sa->l.lease, sa->owner ? sa->rank : max_t(int, es->n_nodes, 1) - 1);
+		return es_lease_own_slot(&sa->l, es->n_nodes);
 	/* Never told: its creator may have used a slot. */
 	return es_lease_slot(ES_LEASE_MIN, ES_LEASE_MIN, READ_ONCE(sa->g->rank));
 }
@@ -123,6 +125,7 @@ static void create(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 		.target = oseq < ES_LEASE_MIN ? ES_LEASE_MIN : cap(x, oseq + ES_LEASE_MIN),
 		.limit = max_t(u64, ES_LEASE_MIN, oseq + 4 * ES_GSO_MAX),
 		.lease = ES_LEASE_MIN,
+		.before = ES_LEASE_MIN,
 	};
 	sa->implicit = ES_LEASE_MIN;
 	sa->gen = READ_ONCE(sa->g->gen);
@@ -315,6 +318,7 @@ static void begin(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	sa->l.above = max3(above_all(es, sa), start, es_x_oseq(x));
 	sa->l.start = start;
 	sa->l.lease = max_t(u32, sa->l.lease, ES_LEASE_MIN);
+	sa->l.before = sa->l.lease;
 	sa->l.target = cap(x, sa->l.above + ES_LEASE_MIN);
 	sa->implicit = 0;
 	sa->passed = 0;
@@ -344,14 +348,16 @@ static void renew(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, boo
 
 	/*
 	 * It doubles at most, so that a moment's burst is not taken for a rate, and never shrinks: slots are counted in leases, and a
-	 * standby may know an older one. With more than two nodes a lease that grows would let slots overlap, so there it stays as it is.
+	 * standby may know an older one. With more than two nodes a lease that grows would let slots overlap, so there it stays as it is; and where
+	 * nobody binds, for who comes back may know a ceiling of long ago.
 	 */
-	if (sa->renewed_us && es->n_nodes <= 2)
+	if (bound && sa->renewed_us && es->n_nodes <= 2)
 		lease = clamp(es_lease_size(oseq - min(oseq, sa->renewed_at), es->clock_us - sa->renewed_us,
 					    alone_ms(es), es_x_esn(x)), lease, 2 * lease);
 	next = cap(x, es_lease_next(&sa->l, oseq, lease, bound));
 	if (next == sa->l.target)
 		return;
+	sa->l.before = sa->l.lease;
 	sa->l.lease = lease;
 	sa->l.target = next;
 	sa->renewed_us = es->clock_us;
@@ -425,10 +431,12 @@ static void name_twice(struct es_net *es, struct es_sa *sa)
 /* For the gap that is in doubt. @x: of an active node's outbound SA, begun in this epoch. */
 static void jump_gap(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 {
-	if (test_and_set_bit(ES_SA_JUMPED, &sa->flags))
-		return;
 	spin_lock_bh(&x->lock);
-	if (es_x_live(x)) {
+	if (!es_x_live(x)) {		/* its successor does */
+		spin_unlock_bh(&x->lock);
+		return;
+	}
+	if (test_and_clear_bit(ES_SA_GAP, &sa->flags)) {
 		set_bit(ES_SA_STALE, &sa->flags);
 		if (sa->g->doubt == ESPSYNC_DOUBT_HOLD)
 			set_bit(ES_SA_HELD, &sa->flags);
@@ -458,7 +466,7 @@ void es_out_update(struct es_net *es, struct es_sa *sa)
 	if (sa->gen != sa->g->gen)
 		forget_agreed(es, sa);
 	name_twice(es, sa);
-	if (sa->g->gap_doubt && sa->gen == sa->g->gen)
+	if (test_bit(ES_SA_GAP, &sa->flags) && sa->gen == sa->g->gen)
 		jump_gap(es, sa, x);
 	spin_lock_bh(&x->lock);
 	if (!es_x_live(x)) {
@@ -472,7 +480,7 @@ void es_out_update(struct es_net *es, struct es_sa *sa)
 	n = voices(es, sa, v, &bound, &unheard, &agreed);
 	oseq = es_x_oseq(x);
 	limit = es_lease_limit(&sa->l, v, n, keeps_to_slot(sa->g));
-	if (es_any_gap(sa->g))
+	if (es_any_gap(sa->g) || es_any_left(sa->g))
 		limit = min(limit, sa->l.limit);
 	if (es_lease_enter(&sa->l, oseq, limit, unheard && keeps_to_slot(sa->g)) > oseq) {
 		es_x_raise(x, cap(x, sa->l.above));
@@ -566,10 +574,12 @@ void es_out_store(struct es_net *es, struct es_sa *sa, const struct es_wire_rec 
 		}
 		sa->l.target = r->ceiling;
 		sa->l.lease = clamp_t(u32, r->lease, ES_LEASE_MIN, ES_LEASE_MAX64);
+		sa->l.before = sa->l.lease;
 		if (grant)
 			sa->owner = from;
 		sa->rank = sa->g->rank;
 		set_bit(ES_SA_MIRROR, &sa->flags);
+		clear_bit(ES_SA_GAP, &sa->flags);	/* its owner knows */
 		es->merges++;
 		trace_espsync_lease(es, sa, ES_TURN_STORED, r->ceiling);
 	}
@@ -772,7 +782,7 @@ void es_out_gap_begins(struct es_group *g)
 	g->gap_doubt = true;
 	xa_for_each(&g->es->sas, i, sa)
 		if (sa->g == g)
-			clear_bit(ES_SA_JUMPED, &sa->flags);
+			set_bit(ES_SA_GAP, &sa->flags);
 }
 
 /**

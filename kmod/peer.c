@@ -133,6 +133,19 @@ int es_peer_add(struct es_net *es, u8 node, const struct es_addr addr[ES_LINKS],
 	return 0;
 }
 
+/* What was between a group of this node and a peer that is to be deleted: it was agreed to by two. */
+static void parted(struct es_group *g, struct es_peer *p)
+{
+	if (g->owner == p->node)
+		es_group_unsaid(g);		/* once it knows, this standby binds it no more */
+	if (g->role != ESPSYNC_ROLE_ACTIVE)
+		return;
+	if (es_binds(g, p))
+		g->left_own_us = max_t(u64, g->es->own_us, 1);
+	if (p->in[g->slot].after_gap)
+		es_out_gap_begins(g);		/* it gives no word any more */
+}
+
 /**
  * es_peer_del() - forget a node
  * @es: namespace, locked
@@ -142,6 +155,8 @@ void es_peer_del(struct es_net *es, struct es_peer *p)
 {
 	struct es_group *g;
 
+	es_each_group(g, es)
+		parted(g, p);
 	es_tx_leave(es, p);
 	es_group_forgotten(es);		/* nobody will say what it has done since it was heard */
 	es_peer_unheard(es, p, true);

@@ -137,6 +137,7 @@ void es_tx_leave(struct es_net *es, struct es_peer *p)
 /* In the value that is remembered of a NAME. */
 #define ES_NOTE_ALL	0x01	/* nothing else was to be said: its direction is unknown */
 #define ES_NOTE_HELD	0x02
+#define ES_NOTE_GROUP	8	/* from this bit on: the group that it was said of */
 
 static bool note(struct es_sent *d, u32 handle, u8 type, u64 value)
 {
@@ -227,7 +228,8 @@ static bool say(struct es_net *es, struct es_peer *p, struct es_sa *sa, struct e
 	r->handle = sa->handle;
 	if (!test_bit(sa->handle, p->named) && tellable(sa)) {
 		fill_name(sa, r);
-		value = (sa->dir == ESPSYNC_DIR_UNKNOWN ? ES_NOTE_ALL : 0) | (r->flags & ES_NAME_HELD ? ES_NOTE_HELD : 0);
+		value = (sa->dir == ESPSYNC_DIR_UNKNOWN ? ES_NOTE_ALL : 0) | (r->flags & ES_NAME_HELD ? ES_NOTE_HELD : 0) |
+			(u64)r->group << ES_NOTE_GROUP;
 		if (!note(d, sa->handle, ES_WIRE_NAME, value) || !es_wire_put_rec(c, r))
 			goto full;
 	}
@@ -446,8 +448,14 @@ static unsigned int bucket_of(u64 v)
 }
 
 /* It knows the SA now, as it was said; what became of it meanwhile is to be said again. */
-static void named(struct es_peer *p, struct es_sa *sa, bool held)
+static void named(struct es_peer *p, struct es_sa *sa, u64 value)
 {
+	bool held = value & ES_NOTE_HELD;
+
+	if (value >> ES_NOTE_GROUP != sa->g->id) {	/* it was of another one when that was said */
+		__set_bit(sa->handle, p->dirty);
+		return;
+	}
 	if (!__test_and_set_bit(sa->handle, p->named))
 		es_out_update(p->es, sa);	/* it may have bound for want of this */
 	if (sa->x && !held)
@@ -484,7 +492,7 @@ static void acked(struct es_net *es, struct es_peer *p, struct es_sent *s)
 			__clear_bit(h, p->todo);
 		switch (s->rec[i].type) {
 		case ES_WIRE_NAME:
-			named(p, sa, s->rec[i].value & ES_NOTE_HELD);
+			named(p, sa, s->rec[i].value);
 			break;
 		case ES_WIRE_GONE:
 			__clear_bit(h, p->named);

@@ -21,6 +21,21 @@ static bool slots_are_apart(void)
 	return true;
 }
 
+/* Two nodes, and every doubling that renewals can do: the owner asks for more, the peer has not heard, and counts from what it knows. */
+static bool an_owners_slot_ends_where_its_peers_begin(void)
+{
+	for (u64 known = LMIN; known <= 16 * LMIN; known += LMIN) {
+		for (u32 lease = ES_LEASE_MIN; lease <= 1u << 24; lease *= 2) {
+			struct es_lease l = { .target = known + lease, .lease = 2 * lease, .before = lease };
+			u64 above_all = es_lease_slot(known, lease, 2);
+
+			ktap_expect(es_lease_own_slot(&l, 2) + LMIN <= above_all);
+			ktap_expect(es_lease_own_slot(&l, 2) >= l.target + LMIN);	/* nor does it meet the peer's own slot, which begins there */
+		}
+	}
+	return true;
+}
+
 static bool sizes_follow_the_rate(void)
 {
 	static const struct row {
@@ -142,6 +157,7 @@ static bool no_move_is_half_an_esn(void)
 
 static const struct ktap_case cases[] = {
 	{ "slots of two ranks are a lease and a slot apart", slots_are_apart },
+	{ "an owner's slot ends where its peers begin", an_owners_slot_ends_where_its_peers_begin },
 	{ "a lease is twice what is used while a peer is evicted, within bounds", sizes_follow_the_rate },
 	{ "the limit is the lowest voice that binds", limits_are_the_lowest_voice },
 	{ "after promote the own slot first, then above all", the_own_slot_comes_first },
