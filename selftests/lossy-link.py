@@ -262,6 +262,47 @@ def a_peer_that_is_taken_away(c):
     rekeyed(c)
 
 
+def an_owner_that_takes_its_standby_away(c):
+    """Its farewell is lost: for as long as the standby may believe to be in, and be promoted, the owner keeps to what both had agreed to."""
+    owner, other = c.active, 3 - c.active
+    set_times(c, detect_ms=300, evict_ms=SHORT_EVICT_MS)
+    ready(c, owner)
+    load = Load(c, c.tunnels)
+    load.flows("before the standby is taken away")
+    c.cut_sync()
+    c.espsync(owner, f"peer del {other}")
+    began, known = time.monotonic(), sas(c, owner)
+    for t in c.tunnels:
+        t.to_client.set_oseq(c.gw[owner], int(known[t.to_client.spi]["ceiling"]) - GSO_MAX + 10)
+    time.sleep(0.5)
+    sent = Capture(c.gw[owner], "out")
+    time.sleep(SHORT_EVICT_MS / 1000 - 3 - (time.monotonic() - began))
+    equal(len(sent.stop().esp(out=True)), 0, "packets beyond the last ceiling that the standby agreed to")
+    load.flows("once the standby cannot believe to be in any more")
+    load.stop()
+    c.heal_sync()
+    c.espsync(owner, f"peer add {other} {c.SYNC[other]}")
+    set_times(c, detect_ms=2000, evict_ms=1000 * EVICT_S)
+    rekeyed(c)
+
+
+def a_standby_that_takes_its_owner_away(c):
+    """It has told its owner so, which keeps to no ceiling of its any more: what it was told before makes it in sync no longer."""
+    owner, other = c.active, 3 - c.active
+    ready(c, owner)
+    watch, load = Watch(c), Load(c, c.tunnels)
+    load.flows("before the owner is taken away")
+    c.espsync(other, f"peer del {owner}")
+    died, doubtful = crash_and_take_over(c)
+    equal(doubtful, len(c.tunnels), "SAs in doubt")
+    load.flows("after the takeover")
+    c.espsync(other, f"peer add {owner} {c.SYNC[owner]}")
+    return_zombie(c, died)
+    load.stop()
+    watch.judge()
+    rekeyed(c)
+
+
 def booted_anew(c, node, watch):
     """A dead node's machine, started again: nothing of what it was is left but its configuration and, as charon would have it, its SAs."""
     watch.caps[node].stop()
@@ -319,4 +360,5 @@ def what_is_in_doubt_is_held(c):
 
 # The first builds a namespace anew, which must not be held by anything of the others.
 main([a_peer_that_lost_its_memory, loss_duplication_reordering, half_is_lost_at_the_crash, acknowledgements_lost, a_long_cut_at_full_rate,
-      what_was_under_way_for_long, a_peer_that_is_taken_away, what_is_in_doubt_is_held], lambda: prepared(evict_ms=1000 * EVICT_S, window=1024))
+      what_was_under_way_for_long, a_peer_that_is_taken_away, an_owner_that_takes_its_standby_away,
+      a_standby_that_takes_its_owner_away, what_is_in_doubt_is_held], lambda: prepared(evict_ms=1000 * EVICT_S, window=1024))
