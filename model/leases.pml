@@ -50,6 +50,15 @@
 #ifndef READDS
 #define READDS	0		/* the SA is deleted and added again */
 #endif
+#ifndef JUMPS
+#define JUMPS	0		/* 1: who is not answered after a gap moves the SA up, which names it */
+#endif
+#ifndef LEAVES
+#define LEAVES	0		/* a standby takes its owner out of its configuration, or the channel away, and says so */
+#endif
+#ifndef OWNER_LEAVES
+#define OWNER_LEAVES 0		/* an owner does that with its standby */
+#endif
 #ifndef SKEW
 #define SKEW	0		/* ticks by which standbys' clocks may be slow altogether */
 #endif
@@ -119,6 +128,22 @@ bit again[N];			/* active, not settled: the owner before was this node */
 #define AGAIN(i, was)	skip
 #define SETTLED(i)	skip
 #endif
+#if JUMPS
+byte gt[N];			/* active: own ticks that are left to wait for words after a gap */
+bit jp[N];			/* ... they are over: the SA is to move up before it goes on */
+bit jd[N];			/* it has moved up for that gap. Nobody's knowledge: what is asserted */
+bit gone[N];			/* active: the SA has no state here; its numbers are kept */
+bit over;			/* the SA is named as in doubt: I1 says no more about it */
+#define ABSENT(i)	gone[i]
+#else
+#define ABSENT(i)	0
+#endif
+#if LEAVES || OWNER_LEAVES
+bit out[N];			/* it has said that it leaves, and talks to nobody */
+#define TALKS(i)	(!out[i])
+#else
+#define TALKS(i)	1
+#endif
 #ifdef NO_store
 byte pend[N];			/* acknowledged, not stored yet */
 #endif
@@ -137,6 +162,7 @@ bit has[N];			/* the SA is in its kernel */
 #define TELL_IN	2		/* owner: you are in */
 #define ACK	3		/* to an active node: what was stored; also that the sender lives */
 #define REST	4		/* standby to standby: silent */
+#define LEAVE	5		/* who said this talks no more */
 byte mk[WAY];
 byte ms[WAY];			/* from */
 byte md[WAY];			/* to */
@@ -147,7 +173,7 @@ byte ml[WAY];			/* sender's life */
 bit mf[WAY];			/* sent after the receiver's last gap */
 
 /* The history. */
-byte crashes, returns, pauses, promotes, moves, readds, skew;
+byte crashes, returns, pauses, promotes, moves, readds, leaves, skew;
 byte newest;			/* wall clock, as far as epochs go; 0 before the history begins */
 int used;			/* blocks sent, a bit each */
 
@@ -170,6 +196,11 @@ int used;			/* blocks sent, a bit each */
 #define ALL_HEARD(i)	(HEARD(i, 0) && HEARD(i, 1) && HEARD(i, 2))
 #define WAITS(i)	(gp[P(i, 0)] || gp[P(i, 1)] || gp[P(i, 2)])
 #define REPLACED(i)	(OUTRANKED(i, 0) || OUTRANKED(i, 1) || OUTRANKED(i, 2))
+#endif
+#if JUMPS
+#define GOES_ON		!over
+#else
+#define GOES_ON		1
 #endif
 #ifdef FENCED
 #define MAY_SEND(i)	(!REPLACED(i))
@@ -229,9 +260,33 @@ inline limit_of(i)
 	fi
 }
 
-/* es_out_update(): the limit, the way out of the slot, the next ceiling. */
+/*
+ * jump_gap() of out.c: how far it is moved up is an estimate, so it is named; what must not be is that it goes on without, or that it is moved up again
+ * for the same gap.
+ */
+inline jump_if_due(i)
+{
+#if JUMPS
+	if
+	:: jp[i] && !gone[i] ->
+		printf("node %d moves the SA up, and names it\n", i);
+		assert(!jd[i]);			/* once */
+		jd[i] = 1;
+		over = 1;
+#ifndef NO_jump_once
+		jp[i] = 0
+#endif
+	:: else
+	fi
+#else
+	skip
+#endif
+}
+
+/* es_out_update(): the jump, the limit, the way out of the slot, the next ceiling. */
 inline update(i)
 {
+	jump_if_due(i);
 	limit_of(i);
 	if
 	:: os[i] < ab[i] && lm > ab[i] -> os[i] = ab[i]
@@ -256,7 +311,7 @@ inline send(i)
 {
 	update(i);
 	if
-	:: lm > os[i] && os[i] < TOP ->
+	:: lm > os[i] && os[i] < TOP && GOES_ON ->
 		os[i]++;
 		printf("node %d sends block %d\n", i, os[i]);
 		assert(!(used & (1 << os[i])));		/* I1 */
@@ -274,9 +329,19 @@ inline forget_peers(i)
 	}
 }
 
+inline forget_gap(i)
+{
+#if JUMPS
+	gt[i] = 0; jp[i] = 0; jd[i] = 0
+#else
+	skip
+#endif
+}
+
 /* es_group_stand_down(), es_out_demoted() */
 inline stand_down(i)
 {
+	forget_gap(i);
 	role[i] = STANDBY;
 	tg[i] = MAX(tg[i], os[i]);
 	rk[i] = RANK(i, i);
@@ -416,13 +481,59 @@ inline received_standby(d)
 	fi
 }
 
+inline update_if_active(i)
+{
+	if
+	:: role[i] == ACTIVE -> update(i)
+	:: else
+	fi
+}
+
+/* What was said to i before now, or is under way to it, is of before: es->echo_floor_us. */
+inline raise_floor(i)
+{
+	for (k : 0 .. N - 1) { ag[P(k, i)] = NONE }
+	for (k : 0 .. WAY - 1) {
+		if
+		:: mk[k] == TELL_IN && md[k] == i -> ma[k] = NONE
+		:: mk[k] == ACK && ms[k] == i -> ma[k] = NONE
+		:: else
+		fi
+	}
+}
+
+/* leaves() of rx.c. x is P(d, m_s). */
+inline leaves_me(d)
+{
+	ev[x] = 0; sy[x] = 0;
+#ifndef NO_leave_heard
+	if
+	:: OWNER(ep[d]) == m_s ->
+		inl[d] = 0;
+#if MOVES
+		rs[d] = 0
+#endif
+	:: else
+	fi;
+#endif
+#ifndef NO_leave_floor
+	raise_floor(d);
+	for (k : 0 .. WAY - 1) { mf[k] = mf[k] && md[k] != d }
+#endif
+	update_if_active(d)
+}
+
 /* A datagram has come to d, which runs: content() and datagram() of rx.c. What it says is in m_*. */
 inline receive(d)
 {
 	x = P(d, m_s);
 	if
 #ifndef NO_session
+#ifdef NO_leave_session
+	:: m_l != life[m_s] && se[x] && m_k != LEAVE -> skip
+#else
 	:: m_l != life[m_s] && se[x] -> skip		/* of a session that is over */
+#endif
 #endif
 	:: else ->
 		if
@@ -456,21 +567,16 @@ inline receive(d)
 #ifdef NO_round_trip
 		hd[x] = 1;
 #else
-		hd[x] = MAX(hd[x], (m_k != TELL_IN && m_a == 0 -> 1 : 0));
+		hd[x] = MAX(hd[x], (m_k != TELL_IN && m_k != LEAVE && m_a == 0 -> 1 : 0));
 #endif
 #endif
 		if
-		:: role[d] == ACTIVE -> received_active(d)
+#if LEAVES || OWNER_LEAVES
+		:: m_k == LEAVE -> leaves_me(d)
+#endif
+		:: role[d] == ACTIVE && m_k != LEAVE -> received_active(d)
 		:: else -> received_standby(d)
 		fi
-	fi
-}
-
-inline update_if_active(i)
-{
-	if
-	:: role[i] == ACTIVE -> update(i)
-	:: else
 	fi
 }
 
@@ -493,6 +599,7 @@ inline print_message()
 	:: m_k == GRANT -> printf("node %d to %d: ceiling %d (epoch %d of %d)\n", m_s, m_d, m_c, m_e / 4, OWNER(m_e))
 	:: m_k == TELL_IN -> printf("node %d to %d: in, echoes what was sent %d ticks ago (epoch %d of %d)\n", m_s, m_d, m_a, m_e / 4, OWNER(m_e))
 	:: m_k == ACK -> printf("node %d to %d: has stored %d (epoch %d of %d)\n", m_s, m_d, m_c, m_e / 4, OWNER(m_e))
+	:: m_k == LEAVE -> printf("node %d to %d: leaves\n", m_s, m_d)
 	:: else -> printf("node %d to %d: standby and silent (epoch %d of %d)\n", m_s, m_d, m_e / 4, OWNER(m_e))
 	fi
 }
@@ -524,6 +631,18 @@ inline deliver(s)
 	print_message()
 }
 
+/* What was on its way to i is of a session that is over; nor can it read what echoes it. */
+inline end_sessions(i)
+{
+	for (k : 0 .. N - 1) { ag[P(k, i)] = NONE }
+	for (r : 0 .. WAY - 1) {
+		if
+		:: mk[WAY - 1 - r] && md[WAY - 1 - r] == i -> take_out(WAY - 1 - r)
+		:: else
+		fi
+	}
+}
+
 inline crash(i)
 {
 	printf("node %d crashes\n", i);
@@ -537,25 +656,20 @@ inline crash(i)
 #ifdef NO_store
 	pend[i] = 0;
 #endif
+	forget_gap(i);
+#if JUMPS
+	gone[i] = 0;
+#endif
 #ifndef NO_session
-	/* What was on its way to it is of a session that is over; nor can it read what echoes it. */
-	for (k : 0 .. N - 1) { ag[P(k, i)] = NONE }
-	for (r : 0 .. WAY - 1) {
-		if
-		:: mk[WAY - 1 - r] && md[WAY - 1 - r] == i -> take_out(WAY - 1 - r)
-		:: else
-		fi
-	}
+	end_sessions(i);
 #endif
 	crashes++
 }
 
-inline come_back(i)
+/* It has a boot id that its peers do not know yet. */
+inline begin_sessions(i)
 {
-	printf("node %d is back and remembers nothing\n", i);
-	role[i] = STANDBY;
 	life[i]++;
-	returns++;
 	for (k : 0 .. N - 1) {
 		se[P(i, k)] = 1;
 #ifndef NO_session
@@ -569,6 +683,63 @@ inline come_back(i)
 #endif
 	}
 }
+
+inline come_back(i)
+{
+	printf("node %d is back and remembers nothing\n", i);
+	role[i] = STANDBY;
+#if LEAVES || OWNER_LEAVES
+	out[i] = 0;
+#endif
+	returns++;
+	begin_sessions(i)
+}
+
+#if LEAVES || OWNER_LEAVES
+/*
+ * es_peer_del(), of two nodes: the other one is in its configuration no more. It says so, and remembers what it knows. A channel that is taken away is
+ * that and a crash.
+ */
+inline leave(i)
+{
+	printf("node %d leaves\n", i);
+	leaves++;
+	out[i] = 1;
+#if MOVES
+	rs[i] = 0; my[i] = 0;
+#endif
+	if
+	:: role[i] == STANDBY ->
+		said[i] = 0;
+#ifndef NO_leave_out
+		inl[i] = 0
+#endif
+	:: else ->
+#ifdef NO_leave_binds
+		ev[P(i, 1 - i)] = 0;
+#endif
+#ifdef NO_leave_gap
+		gp[P(i, 1 - i)] = 0; lim[i] = 0;
+#else
+		if
+		:: gp[P(i, 1 - i)] -> gp[P(i, 1 - i)] = 2
+		:: else
+		fi;
+#endif
+		sy[P(i, 1 - i)] = 0
+	fi;
+	end_sessions(i)
+}
+
+/* ... and is again: es_peer_add() makes a boot id of its own. */
+inline join(i)
+{
+	printf("node %d joins again\n", i);
+	out[i] = 0;
+	returns++;
+	begin_sessions(i)
+}
+#endif
 
 inline pause(i)
 {
@@ -620,6 +791,9 @@ inline resume(i)
 				:: else
 				fi
 			}
+#if JUMPS
+			gt[i] = EVICT
+#endif
 		:: else
 		fi
 	:: else
@@ -643,6 +817,34 @@ inline resume(i)
 #define LESS(v)	v = (v -> v - 1 : 0)
 #define MORE(v)	v = (v < NONE -> v + 1 : NONE)
 
+/* gap_over() of peer.c, es_out_gap_begins() of out.c: no word in time. The limit holds until the SA has moved up. */
+inline gap_over(i)
+{
+#if JUMPS
+	if
+	:: gt[i] ->
+		gt[i]--;
+		waits = 0;
+		for (k : 0 .. N - 1) { waits = waits || gp[P(i, k)] }
+		if
+		:: !waits -> gt[i] = 0
+		:: waits && !gt[i] ->
+			printf("node %d has no word since it stood still\n", i);
+			for (k : 0 .. N - 1) { gp[P(i, k)] = 0 }
+			lim[i] = 0;
+			jd[i] = 0;
+#ifndef NO_jump
+			jp[i] = 1
+#endif
+		:: else
+		fi
+	:: else
+	fi
+#else
+	skip
+#endif
+}
+
 /* A tick of everybody's; the standby slow's clock stands (N: nobody's). */
 inline tick(slow)
 {
@@ -664,6 +866,7 @@ inline tick(slow)
 		:: !pz[r] || OWN_IS_CLOCK ->
 			LESS(sett[r]);
 			SETTLED(r);
+			gap_over(r);
 			for (k : 0 .. N - 1) { LESS(ev[P(r, k)]) }
 		:: else
 		fi;
@@ -743,7 +946,8 @@ inline begin()
 }
 
 #define I	_pid
-#define CAN(j, may)	(I != j && !pz[I] && se[P(I, j)] && may(I, j))
+#define MAY_LEAVE(i)	(GOES_ON && !pz[i] && !out[i] && leaves < LEAVES + OWNER_LEAVES && role[i] == (OWNER_LEAVES -> ACTIVE : STANDBY))
+#define CAN(j, may)	(GOES_ON && TALKS(I) && TALKS(j) && I != j && !pz[I] && se[P(I, j)] && may(I, j))
 #define NOW(j, may, kind)	:: d_step { CAN(j, may) && !pz[j] -> compose(I, j, kind); print_message(); done() }
 #define LATER(j, may, kind)	:: d_step { CAN(j, may) && mk[WAY - 1] == FREE -> \
 		compose(I, j, kind); printf("under way, from "); print_message(); put_aside(); done() }
@@ -773,19 +977,39 @@ end:	do
 #if D
 	TO_ALL(LATER)
 #endif
-	:: d_step { role[I] == ACTIVE && !pz[I] && os[I] < TOP && MAY_SEND(I) -> send(I); done() }
-	:: d_step { role[I] == STANDBY && !pz[I] && promotes < PROMOTES && ALL_REPLACEABLE && IN(I) -> promote(I); done() }
-	:: d_step { role[I] && crashes < CRASHES -> crash(I); done() }
-	:: d_step { RUNS(I) && pauses < PAUSES -> pause(I); done() }
-	:: d_step { pz[I] -> resume(I); done() }
+	:: d_step { role[I] == ACTIVE && !pz[I] && os[I] < TOP && MAY_SEND(I) && GOES_ON && !ABSENT(I) -> send(I); done() }
+	:: d_step { GOES_ON && role[I] == STANDBY && !pz[I] && promotes < PROMOTES && ALL_REPLACEABLE && IN(I) -> promote(I); done() }
+	:: d_step { GOES_ON && role[I] && crashes < CRASHES -> crash(I); done() }
+	:: d_step { GOES_ON && RUNS(I) && pauses < PAUSES -> pause(I); done() }
+	:: d_step { GOES_ON && pz[I] -> resume(I); done() }
 #if RETURNS
-	:: d_step { !role[I] && returns < RETURNS -> come_back(I); done() }
+	:: d_step { GOES_ON && !role[I] && returns < RETURNS -> come_back(I); done() }
 #endif
 #if MOVES
 	:: d_step { role[I] == ACTIVE && !pz[I] && moves < MOVES -> moves++; stand_down(I); my[I] = 1; printf("node %d is demoted\n", I); done() }
 #endif
-#if READDS
+#if READDS && JUMPS
+	:: d_step { GOES_ON && role[I] == ACTIVE && !pz[I] && !gone[I] && readds < READDS -> readds++; gone[I] = 1; printf("node %d: the SA is deleted\n", I); done() }
+	:: d_step { GOES_ON && role[I] == ACTIVE && !pz[I] && gone[I] -> gone[I] = 0; printf("node %d: the SA is added again\n", I); update(I); done() }
+#elif READDS
 	:: d_step { role[I] == ACTIVE && !pz[I] && readds < READDS -> readd(I); done() }
+#endif
+#if JUMPS
+	:: d_step { over && jp[I] -> printf("node %d looks at the SA again\n", I); update(I); done() }
+#ifdef NO_jump_absent
+	:: d_step { jp[I] && gone[I] -> jp[I] = 0; printf("node %d has looked at all SAs\n", I); done() }
+#endif
+#endif
+#if LEAVES || OWNER_LEAVES
+	:: atomic { d_step { MAY_LEAVE(I) && se[P(I, 1 - I)] && RUNS(1 - I) && TALKS(1 - I) -> compose(I, 1 - I, LEAVE); print_message(); leave(I); done() } HEAR }
+#ifndef LEAVE_ARRIVES
+	:: d_step { MAY_LEAVE(I) -> leave(I); printf("and the other one is not told\n"); done() }
+#if D
+	:: d_step { MAY_LEAVE(I) && se[P(I, 1 - I)] && mk[WAY - 1] == FREE ->
+		compose(I, 1 - I, LEAVE); printf("under way, from "); print_message(); put_aside(); leave(I); done() }
+#endif
+#endif
+	:: d_step { GOES_ON && role[I] && !pz[I] && out[I] && returns < RETURNS -> join(I); done() }
 #endif
 #if SKEW
 	:: d_step { role[I] == STANDBY && skew < SKEW -> skew++; printf("node %d's clock stands: ", I); tick(I); done() }
@@ -807,7 +1031,7 @@ active proctype wire()
 {
 	newest;
 end:	do
-	:: atomic { if :: d_step { mk[0] && RUNS(md[0]) -> deliver(0); done() }
+	:: atomic { if :: d_step { mk[0] && RUNS(md[0]) && GOES_ON -> deliver(0); done() }
 #if D > 1
 		       :: d_step { mk[1] && RUNS(md[1]) -> deliver(1); done() }
 #endif
@@ -816,6 +1040,6 @@ end:	do
 #if D > 1
 	:: d_step { mk[1] -> printf("lost: from %d to %d\n", ms[1], md[1]); take_out(1); done() }
 #endif
-	:: d_step { newest -> tick(N); done() }
+	:: d_step { newest && GOES_ON -> tick(N); done() }
 	od
 }
