@@ -59,13 +59,16 @@
 #ifndef OWNER_LEAVES
 #define OWNER_LEAVES 0		/* an owner does that with its standby */
 #endif
+#ifndef GROWS
+#define GROWS	0		/* times that an owner asks for leases twice as big from then on */
+#endif
 #ifndef SKEW
 #define SKEW	0		/* ticks by which standbys' clocks may be slow altogether */
 #endif
 
 #define LEASE	1
 #define SLOT	1		/* lease_min */
-#define SPAN	(LEASE + SLOT)
+#define SPAN(i)	(SLOTS_LEASE(i) + SLOT)
 #define NONE	NINE		/* an age that proves nothing */
 #define NOLIMIT	31
 #define P(i, j)	((i) * N + (j))
@@ -128,6 +131,26 @@ bit again[N];			/* active, not settled: the owner before was this node */
 #define AGAIN(i, was)	skip
 #define SETTLED(i)	skip
 #endif
+#if GROWS
+byte ls[N];			/* what the lease that came with tg has grown by */
+byte sl[N];			/* ... the one that slots are counted in */
+byte wl[N];			/* active: ... the next one */
+#define LEASE_OF(i)	(LEASE + ls[i])
+#define SLOTS_LEASE(i)	(LEASE + sl[i])
+#define NEXT(o, t, was, is)	(bound -> MIN(MIN(o, t) + is, t + was) : o + is)
+#ifdef NO_grow_bound
+#define GROWS_NOW(i)	wl[i]
+#else
+#define GROWS_NOW(i)	(wl[i] && bound)	/* while nobody binds a peer may join that knows an older one */
+#endif
+#ifdef NO_slots_before
+#define SLOTS(was, is)	(is)
+#else
+#define SLOTS(was, is)	(was)
+#endif
+#else
+#define SLOTS_LEASE(i)	LEASE
+#endif
 #if JUMPS
 byte gt[N];			/* active: own ticks that are left to wait for words after a gap */
 bit jp[N];			/* ... they are over: the SA is to move up before it goes on */
@@ -173,7 +196,7 @@ byte ml[WAY];			/* sender's life */
 bit mf[WAY];			/* sent after the receiver's last gap */
 
 /* The history. */
-byte crashes, returns, pauses, promotes, moves, readds, leaves, skew;
+byte crashes, returns, pauses, promotes, moves, readds, leaves, grows, skew;
 byte newest;			/* wall clock, as far as epochs go; 0 before the history begins */
 int used;			/* blocks sent, a bit each */
 
@@ -227,6 +250,13 @@ inline done()
 
 /* The datagram that is being said or heard; FREE between two transitions. */
 byte m_k, m_s, m_d, m_e, m_c, m_a, m_l, m_f;
+#if GROWS
+byte m_z;
+byte mz[WAY];			/* lease */
+#define ALSO(to, from)	to = from;
+#else
+#define ALSO(to, from)
+#endif
 
 /* es_lease_limit(), and voices(): lm is what i may use now. */
 inline limit_of(i)
@@ -296,6 +326,16 @@ inline update(i)
 	if
 #ifdef NO_step
 	:: agreed && os[i] >= tg[i] -> tg[i] = os[i] + 2 * LEASE
+#elif GROWS
+	/* es_lease_next(): a step is as big as the lease before. Who does not know of it yet counts slots in that one, and so does this node. */
+	:: agreed && os[i] >= tg[i] && GROWS_NOW(i) ->
+		sl[i] = SLOTS(ls[i], ls[i] + wl[i]);
+		tg[i] = NEXT(os[i], tg[i], LEASE_OF(i), LEASE_OF(i) + wl[i]);
+		ls[i] = ls[i] + wl[i];
+		wl[i] = 0
+	:: agreed && os[i] >= tg[i] && !GROWS_NOW(i) ->
+		sl[i] = ls[i];
+		tg[i] = NEXT(os[i], tg[i], LEASE_OF(i), LEASE_OF(i))
 #else
 	:: agreed && os[i] >= tg[i] -> tg[i] = (bound -> MIN(os[i], tg[i]) : os[i]) + LEASE
 #endif
@@ -342,7 +382,7 @@ inline forget_gap(i)
 inline stand_down(i)
 {
 	forget_gap(i);
-	role[i] = STANDBY;
+	ALSO(wl[i], 0) role[i] = STANDBY;
 	tg[i] = MAX(tg[i], os[i]);
 	rk[i] = RANK(i, i);
 	os[i] = 0; st[i] = 0; ab[i] = 0; lim[i] = 0; sett[i] = 0; AGAIN(i, 0); said[i] = 0; inl[i] = 0;
@@ -363,11 +403,11 @@ inline promote(i)
 	:: else
 	fi;
 	role[i] = ACTIVE;
-	st[i] = base + r * SPAN;
+	st[i] = base + r * SPAN(i);
 #ifdef NO_slot
 	ab[i] = st[i];
 #else
-	ab[i] = base + N * SPAN;
+	ab[i] = base + N * SPAN(i);
 #endif
 	os[i] = st[i];
 	tg[i] = ab[i] + LEASE;
@@ -393,14 +433,14 @@ inline promote(i)
 
 inline clear(s)
 {
-	mk[s] = FREE; ms[s] = 0; md[s] = 0; me[s] = 0; mc[s] = 0; ma[s] = 0; ml[s] = 0; mf[s] = 0
+	ALSO(mz[s], 0) mk[s] = FREE; ms[s] = 0; md[s] = 0; me[s] = 0; mc[s] = 0; ma[s] = 0; ml[s] = 0; mf[s] = 0
 }
 
 /* Free slots are the last ones: no two states differ by their order alone. */
 inline take_out(s)
 {
 	for (k : s + 1 .. WAY - 1) {
-		mk[k - 1] = mk[k]; ms[k - 1] = ms[k]; md[k - 1] = md[k]; me[k - 1] = me[k]; mc[k - 1] = mc[k]; ma[k - 1] = ma[k];
+		ALSO(mz[k - 1], mz[k]) mk[k - 1] = mk[k]; ms[k - 1] = ms[k]; md[k - 1] = md[k]; me[k - 1] = me[k]; mc[k - 1] = mc[k]; ma[k - 1] = ma[k];
 		ml[k - 1] = ml[k]; mf[k - 1] = mf[k]
 	}
 	clear(WAY - 1)
@@ -457,6 +497,9 @@ inline received_standby(d)
 		:: m_c >= tg[d] ->
 #endif
 			tg[d] = m_c;
+#if GROWS
+			ls[d] = m_z; sl[d] = m_z;
+#endif
 			if
 			:: m_e == ep[d] -> rk[d] = RANK(d, OWNER(m_e))
 			:: else
@@ -583,7 +626,7 @@ inline receive(d)
 /* i says something to j: content into m_*. */
 inline compose(i, j, kind)
 {
-	m_k = kind; m_s = i; m_d = j; m_e = ep[i]; m_l = life[i]; m_f = 1;
+	ALSO(m_z, ls[i]) m_k = kind; m_s = i; m_d = j; m_e = ep[i]; m_l = life[i]; m_f = 1;
 	m_c = (kind == GRANT -> tg[i] : (kind == ACK -> said[i] : 0));
 	m_a = (kind == TELL_IN -> ag[P(i, j)] : 0);
 	if
@@ -606,7 +649,7 @@ inline print_message()
 
 inline forget_message()
 {
-	m_k = FREE; m_s = 0; m_d = 0; m_e = 0; m_c = 0; m_a = 0; m_l = 0; m_f = 0
+	ALSO(m_z, 0) m_k = FREE; m_s = 0; m_d = 0; m_e = 0; m_c = 0; m_a = 0; m_l = 0; m_f = 0
 }
 
 inline put_aside()
@@ -614,7 +657,7 @@ inline put_aside()
 	for (k : 0 .. WAY - 1) {
 		if
 		:: mk[k] == FREE && m_k ->
-			mk[k] = m_k; ms[k] = m_s; me[k] = m_e; mc[k] = m_c; ma[k] = m_a; ml[k] = m_l; mf[k] = m_f;
+			ALSO(mz[k], m_z) mk[k] = m_k; ms[k] = m_s; me[k] = m_e; mc[k] = m_c; ma[k] = m_a; ml[k] = m_l; mf[k] = m_f;
 			md[k] = m_d;
 			m_k = FREE
 		:: else
@@ -625,7 +668,7 @@ inline put_aside()
 
 inline deliver(s)
 {
-	m_k = mk[s]; m_s = ms[s]; m_d = md[s]; m_e = me[s]; m_c = mc[s]; m_a = ma[s]; m_l = ml[s]; m_f = mf[s];
+	ALSO(m_z, mz[s]) m_k = mk[s]; m_s = ms[s]; m_d = md[s]; m_e = me[s]; m_c = mc[s]; m_a = ma[s]; m_l = ml[s]; m_f = mf[s];
 	take_out(s);
 	printf("late, from ");
 	print_message()
@@ -646,7 +689,7 @@ inline end_sessions(i)
 inline crash(i)
 {
 	printf("node %d crashes\n", i);
-	role[i] = DEAD; pz[i] = 0; ep[i] = 0; tg[i] = 0; rk[i] = 0; said[i] = 0; inl[i] = 0;
+	ALSO(ls[i], 0) ALSO(sl[i], 0) ALSO(wl[i], 0) role[i] = DEAD; pz[i] = 0; ep[i] = 0; tg[i] = 0; rk[i] = 0; said[i] = 0; inl[i] = 0;
 	os[i] = 0; st[i] = 0; ab[i] = 0; lim[i] = 0; sett[i] = 0; AGAIN(i, 0);
 	forget_peers(i);
 #if MOVES
@@ -993,6 +1036,10 @@ end:	do
 	:: d_step { GOES_ON && role[I] == ACTIVE && !pz[I] && gone[I] -> gone[I] = 0; printf("node %d: the SA is added again\n", I); update(I); done() }
 #elif READDS
 	:: d_step { role[I] == ACTIVE && !pz[I] && readds < READDS -> readd(I); done() }
+#endif
+#if GROWS
+	:: d_step { role[I] == ACTIVE && !pz[I] && !ls[I] && !wl[I] && grows < GROWS ->
+		grows++; wl[I] = LEASE; printf("node %d asks for twice as much next\n", I); done() }
 #endif
 #if JUMPS
 	:: d_step { over && jp[I] -> printf("node %d looks at the SA again\n", I); update(I); done() }
