@@ -28,7 +28,7 @@ void audit_free(struct audit *a);
  * @a: the audit
  * @unique: charon's number for it
  *
- * It is looked at at once, not only with the others. charon says so before it is done, and answers when it is.
+ * It is looked at now, not only with the others. charon says so before it is done, and answers when it is.
  */
 void audit_updated(struct audit *a, uint32_t unique);
 
