@@ -91,8 +91,10 @@ def a_standby_charon_restarts(c):
     cap = Capture(c.client, "out")
     c.ike[2].end("charon", signal.SIGKILL)
     check(c.ike[2].in_kernel(), "what it left in the kernel")
+    said = len(c.ike[2].text("charon.log"))
     c.ike[2].start_charon()
     c.wait_mirrored(ikes=2)
+    check("unable to add SAD entry" not in c.ike[2].text("charon.log")[said:], "nothing that a former charon left was in the way")
     equal((c.ike[2].children(), c.ike[2].ike()), (children, ikes), "SPIs after the restart")
     equal(len(cap.stop().ike()), 0, "IKE messages of the client")
 
