@@ -172,6 +172,7 @@ static void doubt(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, boo
 		return;
 	}
 	sa->l.lease = max_t(u32, sa->l.lease, ES_LEASE_MIN);
+	sa->l.before = sa->l.lease;
 	sa->l.target = max3(sa->l.target, es_x_oseq(x), slot_of(es, sa)) +
 		       unknown_use(es, sa, heard, sa->renewed_us ? sa->renewed_at : 0, es_x_esn(x));
 	trace_espsync_lease(es, sa, ES_TURN_DOUBT, sa->l.target);
