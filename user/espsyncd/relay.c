@@ -162,20 +162,22 @@ bool relay_is_complete(const struct relay *r)
 	return r->complete;
 }
 
+static bool in_use(const struct relay *r, const struct ike_id *id, uint32_t made)
+{
+	return made && xfrm_in_use(&journal_find(r->ledger->journal, id)->local, made);
+}
+
 bool relay_was_answered(const struct relay *r, const struct ike_id *id, uint32_t mid)
 {
-	const struct journal_sa *sa = journal_find(r->ledger->journal, id);
-	uint32_t made = journal_made_in_vain(r->ledger->journal, id, mid);
-
-	return made && xfrm_in_use(&sa->local, made);
+	return in_use(r, id, journal_made_in_vain(r->ledger->journal, id, mid));
 }
 
 static void remove_child(struct relay *r, const struct ike_id *id, uint32_t spi_in);
 
 static void record(struct relay *r, const struct ha_msg *m, const uint8_t *data, size_t len)
 {
-	bool again = m->type == HA_IKE_MID_RESPONDER && !relay_was_answered(r, &m->id, m->mid - 1);
-	uint32_t vain = again ? journal_made_in_vain(r->ledger->journal, &m->id, m->mid - 1) : 0;
+	uint32_t vain = m->type == HA_IKE_MID_RESPONDER ? journal_made_in_vain(r->ledger->journal, &m->id, m->mid - 1) : 0;
+	bool remove = vain && !in_use(r, &m->id, vain);
 	unsigned int i;
 
 	ledger_feed(r->ledger, m, data, len);
@@ -184,7 +186,7 @@ static void record(struct relay *r, const struct ha_msg *m, const uint8_t *data,
 	stream_add(&r->stream, data, len);
 	for (i = 0; i < r->p.c->n_peers; i++)
 		relay_pump(r, i);
-	if (vain)
+	if (remove)
 		remove_child(r, &m->id, vain);
 }
 
