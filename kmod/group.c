@@ -325,7 +325,7 @@ int es_group_promote(struct es_group *g, u32 *doubtful, struct netlink_ext_ack *
 	g->takeover = ktime_get_real_seconds();
 	g->own_epoch = g->epoch;
 	g->before = node;
-	g->silent = false;
+	WRITE_ONCE(g->silent, false);
 	es_group_unsaid(g);
 	WRITE_ONCE(g->unguarded, false);
 	forget_peers(g);
@@ -394,7 +394,7 @@ void es_group_stand_down(struct es_group *g, const char *why)
 	if (g->strict)
 		deafen(g);
 	synchronize_rcu_expedited();
-	g->silent = true;
+	WRITE_ONCE(g->silent, true);
 	WRITE_ONCE(g->in_doubt, false);
 	es_group_unsaid(g);
 	list_for_each_entry(p, &es->peers, list) {

@@ -30,6 +30,12 @@ static bool is_standby(const struct es_group *g)
 	return g && READ_ONCE(g->role) == ESPSYNC_ROLE_STANDBY;
 }
 
+/* What had its number while the group was active may still leave, until es_group_stand_down() has waited for it. */
+static bool is_silent(const struct es_group *g)
+{
+	return is_standby(g) && READ_ONCE(g->silent);
+}
+
 /* The state of the bundle that is a standby group's, or NULL. */
 static const struct xfrm_state *guarded(struct es_net *es, const struct sk_buff *skb, struct es_group **g)
 {
@@ -69,14 +75,14 @@ static bool is_tunnel_traffic(const struct sk_buff *skb, u8 proto, unsigned int 
 }
 
 /*
- * Whether a standby would send it. IKE goes with its addresses, and so does ESP, but where a group has only some of the SAs between them: then it goes
+ * Whether a silent standby would send it. IKE goes with its addresses, and so does ESP, but where a group has only some of the SAs between them: then it goes
  * with its SA. guarded() has met that one before, or should have.
  */
 static bool sent_by_standby(struct es_net *es, u16 family, const void *saddr, const void *daddr, __be32 spi)
 {
 	if (!spi || !READ_ONCE(es->selects))
-		return is_standby(es_place(es, family, saddr, daddr));
-	return is_standby(es_sa_sender(es, family, daddr, spi) ?: es_place_esp(es, family, saddr, daddr));
+		return is_silent(es_place(es, family, saddr, daddr));
+	return is_silent(es_sa_sender(es, family, daddr, spi) ?: es_place_esp(es, family, saddr, daddr));
 }
 
 static bool sent_from_group(struct es_net *es, const struct sk_buff *skb, u8 pf)

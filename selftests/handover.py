@@ -225,6 +225,24 @@ def a_move_that_fails_lets_them_go(c):
     equal((after["unheld"] - before["unheld"], after["refused"] - before["refused"], lost), (0, 0, 0), "packets dropped")
 
 
+def what_is_under_way_leaves(c):
+    """It has its number from an active one, and has not left when the role changes: there is a second processor. Often enough to meet one."""
+    if role_of(c, 1) != "active":
+        may_move(c, 1)
+        c.hands.move(1)
+    flow = Many(c.client, c.INNER, c.lan, c.LAN, MANY)
+    flow.flows()
+    before = stats(c, 1)
+    for _ in range(300):
+        c.hands.tell(1, ESPSYNC_CMD_DEMOTE)
+        c.hands.tell(1, ESPSYNC_CMD_PROMOTE)
+        time.sleep(0.003)
+    after = stats(c, 1)
+    flow.stop()
+    note(f"{before} {after}")
+    equal((after["unheld"] - before["unheld"], after["refused"] - before["refused"]), (0, 0), "packets dropped")
+
+
 def nobody_is_promoted_and_they_are_dropped(c):
     """After 100 ms, and counted: neither encrypted by a standby nor kept."""
     flow = Flow(c.client, c.INNER, c.lan, c.LAN)
@@ -298,5 +316,5 @@ def a_route_that_goes_meanwhile(c):
         conn.close()
 
 
-main([a_planned_move_loses_no_more, so_at_ten_thousand_a_second, a_move_that_fails_lets_them_go, nobody_is_promoted_and_they_are_dropped, big_ones_are_cut,
+main([a_planned_move_loses_no_more, so_at_ten_thousand_a_second, a_move_that_fails_lets_them_go, what_is_under_way_leaves, nobody_is_promoted_and_they_are_dropped, big_ones_are_cut,
       a_route_that_goes_meanwhile], setup)
