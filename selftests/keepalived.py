@@ -165,6 +165,13 @@ def ready(c, n, seconds=20):
         raise AssertionError(f"gw{n} ready within {seconds} s: {c.espsync(n, 'ready', ok=None)}") from None
 
 
+def end_keepalived(c):
+    """Whatever cases were run: its child would outlive a killed parent."""
+    for vrrp in c.vrrp.values():
+        if vrrp.station.running("keepalived"):
+            vrrp.stop()
+
+
 def setup():
     module()
     c = IkeCluster(module=True)
@@ -178,6 +185,7 @@ def setup():
         until(lambda: all(c.peer_state(n) == "up" for n in c.gw), 10, "both peers up")
         c.watch = Watch(c)
         defer(c.watch.stop)
+        defer(end_keepalived, c)
         c.vrrp[1].start()
         until(lambda: role(c, 1) == "active", 10, "gw1 active")
         c.vrrp[2].start()
@@ -353,9 +361,6 @@ def never_two_were_active(c):
     note(f"{c.watch.samples} samples of both roles")
     equal(c.watch.both, [], "samples in which both were active")
     check(c.watch.samples > 200, "enough samples")
-    for vrrp in c.vrrp.values():    # its child would outlive a killed parent
-        if vrrp.station.running("keepalived"):
-            vrrp.stop()
 
 
 main([vrrp_is_cut_and_heals, a_returning_node_with_the_higher_priority_takes_nothing, keepalived_is_killed, the_only_standby_dies,
