@@ -93,6 +93,12 @@ def may_move(c, to):
     until(lambda: c.show(to, "groups")[0]["in"], 10, f"node {to} is in")
 
 
+def back_to_node_1(c):
+    if role_of(c, 1) != "active":
+        may_move(c, 1)
+        c.hands.move(1)
+
+
 def setup():
     c = Cluster()
     c.t = c.tunnel(esn=True, window=1024)
@@ -227,9 +233,7 @@ def a_move_that_fails_lets_them_go(c):
 
 def what_is_under_way_leaves(c):
     """It has its number from an active one, and has not left when the role changes: there is a second processor. Often enough to meet one."""
-    if role_of(c, 1) != "active":
-        may_move(c, 1)
-        c.hands.move(1)
+    back_to_node_1(c)
     flow = Many(c.client, c.INNER, c.lan, c.LAN, MANY)
     flow.flows()
     before = stats(c, 1)
@@ -288,9 +292,7 @@ def big_ones_are_cut(c):
 
 def a_route_that_goes_meanwhile(c):
     """A socket of the gateway itself lends its packets their route. It takes another one while they wait, and they still have theirs."""
-    if role_of(c, 1) != "active":
-        may_move(c, 1)
-        c.hands.move(1)
+    back_to_node_1(c)
     near = "10.1.0.11"      # within the policies
     with c.client.socket(socket.AF_INET, socket.SOCK_STREAM) as listener, c.gw1.socket(socket.AF_INET, socket.SOCK_STREAM) as s:
         listener.bind((c.INNER, 7200))
@@ -316,5 +318,5 @@ def a_route_that_goes_meanwhile(c):
         conn.close()
 
 
-main([a_planned_move_loses_no_more, so_at_ten_thousand_a_second, a_move_that_fails_lets_them_go, what_is_under_way_leaves, nobody_is_promoted_and_they_are_dropped, big_ones_are_cut,
-      a_route_that_goes_meanwhile], setup)
+main([a_planned_move_loses_no_more, so_at_ten_thousand_a_second, a_move_that_fails_lets_them_go, what_is_under_way_leaves,
+      nobody_is_promoted_and_they_are_dropped, big_ones_are_cut, a_route_that_goes_meanwhile], setup)
