@@ -22,6 +22,7 @@ from esptest import *
 from esptest_ike import TOP, IkeCluster, example, replace
 
 WITHIN = 5
+TAKES_OVER = "no heartbeat received, taking all segments"
 
 # 0.1 in the example. A guest that shares its processors may be stopped for longer than three adverts of that.
 ADVERT_INT = os.environ.get("ADVERT_INT", "0.5")
@@ -344,8 +345,10 @@ def watchdog(c):
     n = settled(c)
     active, passive = c.ike[n], c.ike[3 - n]
     before = active.ike("ESTABLISHED")
+    heard = passive.text("charon.log").count(TAKES_OVER)
     time.sleep(15)
     equal(passive.ike("PASSIVE"), before, "the passive charon's IKE SAs after 15 s")
+    equal(passive.text("charon.log").count(TAKES_OVER), heard, "times that it took over for want of a heartbeat")
     said = len(c.outer.ike(37, requests=True))
     passive.end("charon", signal.SIGTERM)
     check(c.road.ping() == 3, "echos after the passive charon was stopped")

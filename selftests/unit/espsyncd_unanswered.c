@@ -119,6 +119,13 @@ static bool of_what_is_told_later_nobody_knows(void)
 	ktap_expect(ha_parse(&m, w.b, w.n) == HA_OK && journal_apply(journal, &m, w.b, w.n) == JOURNAL_TAKEN);
 	journal_inherit(journal, clock_ms);
 	ktap_expect(!asks(1, 4));
+	/* Nor of what was never said but told. */
+	journal_free(journal);
+	journal = journal_alloc();
+	for (struct wire *s = (struct wire[]){ ike_add(1, 0), ike_update(1, "office", 1), w, { .n = 0 } }; s->n; s++)
+		ktap_expect(ha_parse(&m, s->b, s->n) == HA_OK && journal_apply(journal, &m, s->b, s->n) == JOURNAL_TAKEN);
+	journal_inherit(journal, 1000);
+	ktap_expect(!asks(1, 4));
 	return true;
 }
 
