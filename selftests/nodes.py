@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # DESC: more than two nodes: crashes one after the other, leaving, coming back, one more that joins
 # WHERE: uml-fast qemu
-# SETS: timeout=300
+# SETS: timeout=300 named
 """
 nodes - invariants I1 and I4 with four nodes and more (design 4.3: ranks, slots, rejoin).
 

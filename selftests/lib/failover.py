@@ -212,6 +212,15 @@ def take_over(c, node):
     return doubtful
 
 
+def crash_and_take_over(c):
+    """The dead node, and how many SAs are in doubt."""
+    died = c.active
+    c.crash(died)
+    doubtful = take_over(c, 3 - died)
+    c.active = 3 - died
+    return died, doubtful
+
+
 def return_zombie(c, node):
     """It hears the higher epoch and is standby before the outside hears it again; then its own VRRP takes its address away."""
     c.revive(node, ("sync",))
