@@ -57,7 +57,8 @@ class UnitGateway(Gateway):
                 "keepalived.service.d /etc/systemd/system; cp /usr/local/share/espsync/examples/swanctl/*.conf /etc/swanctl/conf.d")
         self.put("/etc/strongswan.d/espsync.conf", strongswan_example(self.number))
         self.put("/etc/keepalived/keepalived.conf", self.keepalived_conf(helper=True))
-        self.put("/etc/systemd/system.conf", "[Manager]\nDefaultTimeoutStartSec=120s\n")
+        self.put("/etc/systemd/system.conf", "[Manager]\nDefaultTimeoutStartSec=120s\n"
+                 "DefaultStartLimitIntervalSec=120s\n")      # an emulated machine does not start five times within the default, 10 s
         # systemd answers only those who are root in its own namespaces.
         for name in ("systemctl", "journalctl"):
             self.put(f"/usr/local/bin/{name}", f'#!/bin/sh\nexec nsenter -t "$(pgrep -o -x systemd)" -p -m -C /usr/bin/{name} "$@"\n', 0o755)
