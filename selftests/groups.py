@@ -174,19 +174,29 @@ def definitions_differ(c):
 
 
 def stands_still(seconds):
-    """No thread of the channels runs meanwhile, on no CPU: something goes before them."""
-    end, busy = time.monotonic() + seconds, []
+    """No thread of the channels runs meanwhile, on no CPU: something goes before them, and begins everywhere at once."""
+    (go, begin), (waiting, waits) = os.pipe(), os.pipe()
+    busy = []
     for cpu in os.sched_getaffinity(0):
         pid = os.fork()
         if not pid:
+            os.close(begin)
             os.sched_setaffinity(0, {cpu})
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
+            os.write(waits, b".")
+            os.read(go, 1)
+            end = time.monotonic() + seconds
             while time.monotonic() < end:
                 pass
             os._exit(0)
         busy.append(pid)
+    for _ in busy:
+        os.read(waiting, 1)
+    os.close(begin)
     for pid in busy:
         os.waitpid(pid, 0)
+    for fd in (go, waiting, waits):
+        os.close(fd)
 
 
 def a_gap_keeps_sas_where_they_are(c):
