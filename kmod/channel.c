@@ -649,8 +649,11 @@ static void free_all(struct es_net *es)
 	es_sa_table_free(es);
 	kfree(es->buf);
 	kfree(es->draft);
+	kfree(es->helper.drift);
 	es->buf = NULL;
 	es->draft = NULL;
+	es->helper.drift = NULL;
+	es->helper.n_drift = 0;
 }
 
 static int run_thread(struct es_net *es)

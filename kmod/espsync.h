@@ -616,6 +616,9 @@ struct es_config {
 	u32 evict_ms;
 };
 
+#define ES_MAX_DRIFT	32u
+#define ES_DRIFT_LEN	256
+
 /**
  * struct es_helper - espsyncd's newest report; es->lock
  * @at_us: clock; 0: never since the channel was made
@@ -624,6 +627,8 @@ struct es_config {
  * @missing: of these, those that it lacks
  * @reason: enum espsync_reason that it gives, 0 none
  * @text: its sentence
+ * @drift: further sentences, each with ESPSYNC_REASON_DRIFT
+ * @n_drift: how many
  */
 struct es_helper {
 	u64 at_us;
@@ -632,6 +637,8 @@ struct es_helper {
 	u32 missing;
 	u8 reason;
 	char text[128];
+	char (*drift)[ES_DRIFT_LEN];
+	unsigned int n_drift;
 };
 
 /**

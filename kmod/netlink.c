@@ -25,6 +25,7 @@
 #include "sa.h"
 
 #define ES_FLUSH_MS	1000
+#define ES_READY_BYTES	16384	/* of a message of reasons: what libnl has room for at once */
 
 static const struct nla_policy channel_policy[ESPSYNC_A_CHANNEL_MAX + 1] = {
 	[ESPSYNC_A_CHANNEL_NODE] = NLA_POLICY_MIN(NLA_U8, 1),
@@ -100,6 +101,7 @@ static const struct nla_policy helper_policy[ESPSYNC_A_HELPER_MAX + 1] = {
 	[ESPSYNC_A_HELPER_MISSING] = { .type = NLA_U32 },
 	[ESPSYNC_A_HELPER_REASON] = NLA_POLICY_RANGE(NLA_U8, ESPSYNC_REASON_IKE_MISSING, ESPSYNC_REASON_DRIFT),
 	[ESPSYNC_A_HELPER_TEXT] = { .type = NLA_NUL_STRING, .len = 127 },
+	[ESPSYNC_A_HELPER_DRIFT] = { .type = NLA_NUL_STRING, .len = ES_DRIFT_LEN - 1 },
 };
 
 static const struct nla_policy key_policy[ESPSYNC_A_KEY_MAX + 1] = {
@@ -798,6 +800,24 @@ static int stats_get(struct sk_buff *req, struct genl_info *info)
 	return skb ? reply_send(info, skb, hdr, err) : err;
 }
 
+/* Memory that is short costs sentences, not the heartbeat. */
+static void take_drift(struct es_helper *h, const struct nlattr *nest)
+{
+	const struct nlattr *a;
+	unsigned int n = 0;
+	int rem;
+
+	nla_for_each_nested(a, nest, rem)
+		n += nla_type(a) == ESPSYNC_A_HELPER_DRIFT;
+	n = min(n, ES_MAX_DRIFT);
+	h->drift = n ? kcalloc(n, ES_DRIFT_LEN, GFP_KERNEL) : NULL;
+	if (!h->drift)
+		return;
+	nla_for_each_nested(a, nest, rem)
+		if (nla_type(a) == ESPSYNC_A_HELPER_DRIFT && h->n_drift < n)
+			nla_strscpy(h->drift[h->n_drift++], a, ES_DRIFT_LEN);
+}
+
 static int helper_report(struct sk_buff *req, struct genl_info *info)
 {
 	struct nlattr *tb[ESPSYNC_A_HELPER_MAX + 1];
@@ -811,6 +831,7 @@ static int helper_report(struct sk_buff *req, struct genl_info *info)
 	if (!es)
 		return -ENOTCONN;
 	h = &es->helper;
+	kfree(h->drift);
 	memset(h, 0, sizeof(*h));
 	h->at_us = es->clock_us;
 	if (tb[ESPSYNC_A_HELPER_KNOWN])
@@ -823,6 +844,8 @@ static int helper_report(struct sk_buff *req, struct genl_info *info)
 		h->reason = nla_get_u8(tb[ESPSYNC_A_HELPER_REASON]);
 		nla_strscpy(h->text, tb[ESPSYNC_A_HELPER_TEXT], sizeof(h->text));
 	}
+	if (tb[ESPSYNC_A_HELPER_DRIFT])
+		take_drift(h, info->attrs[ESPSYNC_A_HELPER]);
 	mutex_unlock(&es->lock);
 	return 0;
 }
@@ -969,7 +992,14 @@ static int reasons(struct es_net *es, struct netlink_callback *cb, struct nlattr
 	return es_ready(es, g, attrs[ESPSYNC_A_LOCAL], r);
 }
 
-/* Few and short: they fit one message, and are one moment's truth. */
+/* The usual page is too little if nodes differ in much. */
+static int ready_start(struct netlink_callback *cb)
+{
+	cb->min_dump_alloc = ES_READY_BYTES;
+	return 0;
+}
+
+/* They fit one message, and are one moment's truth. */
 static int ready_dump(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	const struct genl_dumpit_info *info = genl_dumpit_info(cb);
@@ -1000,6 +1030,14 @@ static int ready_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	.dumpit = (_dump),			\
 }
 
+#define ES_OP_START(_cmd, _do, _dump, _start) {	\
+	.cmd = ESPSYNC_CMD_##_cmd,		\
+	.flags = GENL_UNS_ADMIN_PERM,		\
+	.doit = (_do),				\
+	.start = (_start),			\
+	.dumpit = (_dump),			\
+}
+
 #define ES_OP(_cmd, _do, _dump) ES_OP_PERM(_cmd, _do, _dump, GENL_UNS_ADMIN_PERM)
 
 static const struct genl_ops es_ops[] = {
@@ -1015,7 +1053,7 @@ static const struct genl_ops es_ops[] = {
 	ES_OP(GROUP_DEL, group_del, NULL),
 	ES_OP(PROMOTE, role_set, NULL),
 	ES_OP(DEMOTE, role_set, NULL),
-	ES_OP(READY, NULL, ready_dump),
+	ES_OP_START(READY, NULL, ready_dump, ready_start),
 	ES_OP(SA_GET, sa_get, sa_dump),
 	ES_OP(SA_PUT, sa_put, NULL),
 	ES_OP(SA_EXPECT, sa_expect, NULL),

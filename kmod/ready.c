@@ -55,19 +55,28 @@ static bool on_its_own(const struct es_group *g)
 	return g->role == ESPSYNC_ROLE_ACTIVE || !owner || !es_peer_heard(owner);
 }
 
-/* A text with nothing missing is about the peers' helpers: no reason for a node that is asked about itself and has nobody to wait for. */
+/*
+ * A text with nothing missing is about the peers' helpers, and what differs is about the peers: no reasons for a node that is asked about itself and
+ * has nobody to wait for.
+ */
 static void helper(const struct es_group *g, struct list *l, bool local)
 {
+	bool alone = local && on_its_own(g);
 	struct es_net *es = g->es;
 	const struct es_helper *h = &es->helper;
+	unsigned int i;
 
 	if (!h->at_us)
 		return;		/* this cluster has none: SAs made by hand, or another daemon */
-	if (es->clock_us - h->at_us > ES_HELPER_US)
+	if (es->clock_us - h->at_us > ES_HELPER_US) {
 		add(l, ESPSYNC_REASON_HELPER_SILENT, 0, 0, 0, "espsyncd here has not reported for 3 s: systemctl status espsyncd");
-	else if (h->missing || (*h->text && !(local && on_its_own(g))))
+		return;
+	}
+	if (h->missing || (*h->text && !alone))
 		add(l, *h->text ? h->reason : ESPSYNC_REASON_IKE_MISSING, 0, h->missing, 0,
 		    *h->text ? h->text : "charon here lacks IKE SAs that the cluster has: look at espsyncd's log");
+	for (i = 0; i < h->n_drift && !alone; i++)
+		add(l, ESPSYNC_REASON_DRIFT, 0, 0, 0, h->drift[i]);
 }
 
 /**

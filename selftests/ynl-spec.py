@@ -189,8 +189,8 @@ def what_the_module_takes(spec):
 
 
 def operations(spec):
-    ops = re.findall(r"\tES_OP(_PERM)?\((\w+), (\w+), (\w+)", text_of("kmod/netlink.c"))
-    module = {cmd: (do != "NULL", dump != "NULL", "admin-perm" if perm else "uns-admin-perm") for perm, cmd, do, dump in ops}
+    ops = re.findall(r"\tES_OP(_PERM|_START)?\((\w+), (\w+), (\w+)", text_of("kmod/netlink.c"))
+    module = {cmd: (do != "NULL", dump != "NULL", "admin-perm" if perm == "_PERM" else "uns-admin-perm") for perm, cmd, do, dump in ops}
     listed = {c_name(o["name"]): ("do" in o, "dump" in o, o["flags"][0]) for o in spec["operations"]["list"] if "event" not in o}
     equal(listed, module, "operations (do, dump, permission), spec and module")
 
