@@ -24,6 +24,8 @@ static bool takes_a_configuration(void)
 	ktap_expect(c.node == 1 && c.n_peers == 1 && c.peers[0].node == 2 && c.peers[0].port == 4521 && c.hold_s == 5);
 	ktap_expect(!strcmp(c.instance, "a b") && c.n_addrs == 1 && c.addrs[0].bytes[3] == 1);
 	ktap_expect(c.tunnel_kib == 256 && c.journal_mib == 1024);
+	ktap_expect(!strcmp(c.strongswan, "/etc/strongswan.conf") && !strcmp(c.swanctl, "/etc/swanctl/swanctl.conf"));
+	ktap_expect(config_may_be_ours(&c, "192.0.2.1") && config_may_be_ours(&c, "%any") && !config_may_be_ours(&c, "192.0.2.2"));
 	ktap_expect(!config_parse(&c, "f", GOOD "[limits]\ntunnel_kib = 8\njournal_mib = 1", error) && c.tunnel_kib == 8 && c.journal_mib == 1);
 	return true;
 }

@@ -49,6 +49,8 @@ static const struct key keys[] = {
 	{ "charon", "charon", ADDRESS4, IN(ha_charon), 0, 0 },
 	{ "charon", "fifo", PATH, IN(fifo), 0, 0 },
 	{ "charon", "vici", PATH, IN(vici), 0, 0 },
+	{ "charon", "strongswan", PATH, IN(strongswan), 0, 0 },
+	{ "charon", "swanctl", PATH, IN(swanctl), 0, 0 },
 	{ "charon", "rekey_after_takeover", NUMBER, IN(rekey_per_s), 0, 1000 },
 	{ "group", "addresses", ADDRESSES, IN(addrs), 0, 0 },
 	{ "vrrp", "notify_fifo", PATH, IN(notify_fifo), 0, 0 },
@@ -273,6 +275,8 @@ static void defaults(struct config *c)
 	strcpy(c->key_file, "/etc/espsync/key");
 	strcpy(c->fifo, "/run/charon.ha");
 	strcpy(c->vici, "/run/charon.vici");
+	strcpy(c->strongswan, "/etc/strongswan.conf");
+	strcpy(c->swanctl, "/etc/swanctl/swanctl.conf");
 	strcpy(c->notify_fifo, "/run/espsync/notify");
 	strcpy(c->track_file, "/run/espsync/track");
 	c->buffer_mib = 64;
@@ -351,6 +355,13 @@ bool config_is_ours_text(const struct config *c, const char *text)
 	struct config_addr a;
 
 	return !parse_address(&a, text, false) && config_is_ours(c, a.bytes, a.len);
+}
+
+bool config_may_be_ours(const struct config *c, const char *text)
+{
+	struct config_addr a;
+
+	return parse_address(&a, text, false) || config_is_ours(c, a.bytes, a.len);
 }
 
 int config_parse_key(uint8_t key[32], const char *text, size_t len)

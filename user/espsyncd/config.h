@@ -56,6 +56,8 @@ struct config_peer {
  * @ha_charon: [charon] charon
  * @fifo: [charon] fifo
  * @vici: [charon] vici
+ * @strongswan: [charon] strongswan
+ * @swanctl: [charon] swanctl
  * @rekey_per_s: [charon] rekey_after_takeover
  * @addrs: [group 0] addresses
  * @n_addrs: how many
@@ -81,6 +83,8 @@ struct config {
 	struct config_addr ha_charon;
 	char fifo[CONFIG_PATH];
 	char vici[CONFIG_PATH];
+	char strongswan[CONFIG_PATH];
+	char swanctl[CONFIG_PATH];
 	uint32_t rekey_per_s;
 	struct config_addr addrs[CONFIG_MAX_ADDRS];
 	unsigned int n_addrs;
@@ -108,6 +112,9 @@ int config_parse(struct config *c, const char *file, const char *text, char erro
 /* Is it an address of the group? @len is 4 or 16; @text is as charon writes it. */
 bool config_is_ours(const struct config *c, const uint8_t *bytes, uint8_t len);
 bool config_is_ours_text(const struct config *c, const char *text);
+
+/* The same, or something else than one address: a range, a name, %any. */
+bool config_may_be_ours(const struct config *c, const char *text);
 
 /* 64 hex digits, and blanks around them. Return: 0, or -1 if it is anything else; then @key is not touched. */
 int config_parse_key(uint8_t key[32], const char *text, size_t len);
