@@ -210,12 +210,43 @@ static bool a_small_one_is_listed_for_certain(void)
 	return true;
 }
 
+static char answer[16];
+
+static void answers(void *ctx, const uint8_t *data, size_t len)
+{
+	(void)ctx;
+	snprintf(answer, sizeof(answer), "%.*s", (int)len, (const char *)data);
+}
+
+/* Once, or as events; who asked is handed the message as it is. */
+static bool what_is_not_read_here_is_handed_on(void)
+{
+	struct vici *v = vici_alloc(NULL, "/nowhere");
+	struct bytes message = { 0 };
+
+	ended = 0;
+	v->fd = 1000;
+	bytes_add(&message, "5.9.8", 5);
+	vici_ask(v, "version", NULL, answers, ends, NULL);
+	ktap_expect(asks(v, CMD_REQUEST, "version") && says(v, CMD_RESPONSE, NULL, &message));
+	ktap_expect(!strcmp(answer, "5.9.8") && ended == 1);
+	vici_ask(v, "list-conns", "list-conn", answers, ends, NULL);
+	ktap_expect(asks(v, EVENT_REGISTER, "list-conn") && says(v, EVENT_CONFIRM, NULL, NULL) && asks(v, CMD_REQUEST, "list-conns"));
+	bytes_consume(&message, 2);
+	ktap_expect(says(v, EVENT, "list-conn", &message) && !strcmp(answer, "9.8") && says(v, CMD_RESPONSE, NULL, NULL));
+	ktap_expect(!strcmp(answer, "9.8") && asks(v, EVENT_UNREGISTER, "list-conn") && says(v, EVENT_CONFIRM, NULL, NULL) && ended == 2);
+	bytes_free(&message);
+	vici_free(v);
+	return true;
+}
+
 static const struct ktap_case cases[] = {
 	{ "every CHILD SA is read", every_child_sa_is_read },
 	{ "where the ends are is read", where_the_ends_are_is_read },
 	{ "none is none", none_is_none },
 	{ "what is not listed is counted", what_is_not_listed_is_counted },
 	{ "a small one is listed for certain", a_small_one_is_listed_for_certain },
+	{ "what is not read here is handed on", what_is_not_read_here_is_handed_on },
 };
 
 KTAP_MAIN(cases)

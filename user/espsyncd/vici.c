@@ -45,6 +45,7 @@ struct request {
 	struct bytes args;
 	void (*each_sa)(void *ctx, const struct vici_sa *sa);
 	void (*each_conn)(void *ctx, const char *name);
+	void (*each)(void *ctx, const uint8_t *data, size_t len);
 	void (*done)(void *ctx, bool ok);
 	void *ctx;
 	enum step step;
@@ -264,6 +265,8 @@ static void on_event(struct vici *v, const uint8_t *data, size_t len)
 			r->each_conn(r->ctx, reader.name);
 		return;
 	}
+	if (r->each)
+		r->each(r->ctx, data, len);
 	if (!r->each_sa)
 		return;
 	if (read_sa(&sa, &children, data, len)) {
@@ -320,6 +323,8 @@ static bool on_response(struct vici *v, struct request *r, const uint8_t *data, 
 	if (r->event) {
 		total = read_total(data, len);
 		v->unlisted = total > v->listed ? total - v->listed : 0;
+	} else if (r->each) {
+		r->each(r->ctx, data, len);
 	}
 	finish(v, true);
 	return true;
@@ -481,6 +486,21 @@ void vici_list_conns(struct vici *v, void (*each)(void *ctx, const char *name),
 		return;
 	}
 	r->each_conn = each;
+	r->done = done;
+	r->ctx = ctx;
+	start(v);
+}
+
+void vici_ask(struct vici *v, const char *command, const char *event, void (*each)(void *ctx, const uint8_t *data, size_t len),
+	      void (*done)(void *ctx, bool ok), void *ctx)
+{
+	struct request *r = request_add(v, command, event);
+
+	if (!r) {
+		done(ctx, false);
+		return;
+	}
+	r->each = each;
 	r->done = done;
 	r->ctx = ctx;
 	start(v);

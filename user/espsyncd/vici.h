@@ -41,6 +41,18 @@ unsigned int vici_unlisted(const struct vici *v);
 void vici_list_conns(struct vici *v, void (*each)(void *ctx, const char *name),
 		     void (*done)(void *ctx, bool ok), void *ctx);
 
+/**
+ * vici_ask() - what is not read here
+ * @v: the client
+ * @command: charon's; not copied
+ * @event: the answers come as this event, one by one; NULL: it is answered once. Not copied
+ * @each: called for each answer, with the message
+ * @done: called once, with false if charon did not answer
+ * @ctx: for both
+ */
+void vici_ask(struct vici *v, const char *command, const char *event, void (*each)(void *ctx, const uint8_t *data, size_t len),
+	      void (*done)(void *ctx, bool ok), void *ctx);
+
 /* Ask for a rekeying; what becomes of it shows in charon's messages. */
 void vici_rekey_ike(struct vici *v, uint32_t unique);
 void vici_rekey_child(struct vici *v, uint32_t unique);
