@@ -39,6 +39,9 @@ static ssize_t fake_recv(struct fake *f, void *buf, size_t room);
 #define FAMILY	28
 
 static unsigned int interruptions, seen[4], n_seen;
+static unsigned int reports, drifts;	/* and how many sentences were in the last one */
+static bool older;			/* it does not know the attribute of sentences */
+static char text[128];			/* of the last report */
 
 static struct fake *fake_open(int unused)
 {
@@ -128,6 +131,49 @@ static void group(struct fake *f, const struct nlmsghdr *to)
 	done(f, to, 0);
 }
 
+static void error(struct fake *f, const struct nlmsghdr *to, int err)
+{
+	struct nlmsghdr *nlh = answer(f, to, NLMSG_ERROR, 0, sizeof(struct nlmsgerr));
+
+	((struct nlmsgerr *)mnl_nlmsg_get_payload(nlh))->error = err;
+	queue(f, nlh);
+}
+
+static void take_report(struct fake *f, const struct nlmsghdr *nlh)
+{
+	const struct nlattr *nest, *a;
+
+	reports++;
+	drifts = 0;
+	text[0] = 0;
+	mnl_attr_for_each(nest, nlh, sizeof(struct genlmsghdr)) {
+		mnl_attr_for_each_nested(a, nest) {
+			drifts += mnl_attr_get_type(a) == ESPSYNC_A_HELPER_DRIFT;
+			if (mnl_attr_get_type(a) == ESPSYNC_A_HELPER_TEXT)
+				snprintf(text, sizeof(text), "%s", mnl_attr_get_str(a));
+		}
+	}
+	error(f, nlh, older && drifts ? -EINVAL : 0);
+}
+
+static void reason(struct fake *f, const struct nlmsghdr *to, uint8_t code, const char *sentence)
+{
+	struct nlmsghdr *nlh = answer(f, to, FAMILY, 0, sizeof(struct genlmsghdr));
+	struct nlattr *nest = mnl_attr_nest_start(nlh, ESPSYNC_A_REASON);
+
+	mnl_attr_put_u8(nlh, ESPSYNC_A_REASON_CODE, code);
+	mnl_attr_put_strz(nlh, ESPSYNC_A_REASON_TEXT, sentence);
+	mnl_attr_nest_end(nlh, nest);
+	queue(f, nlh);
+}
+
+static void reasons(struct fake *f, const struct nlmsghdr *to)
+{
+	reason(f, to, ESPSYNC_REASON_NO_PEER, "not this one");
+	reason(f, to, ESPSYNC_REASON_DRIFT, "this one");
+	done(f, to, 0);
+}
+
 static ssize_t fake_send(struct fake *f, const struct nlmsghdr *nlh, size_t len)
 {
 	const struct genlmsghdr *g = mnl_nlmsg_get_payload(nlh);
@@ -138,6 +184,10 @@ static ssize_t fake_send(struct fake *f, const struct nlmsghdr *nlh, size_t len)
 		sas(f, nlh);
 	else if (g->cmd == ESPSYNC_CMD_GROUP_GET)
 		group(f, nlh);
+	else if (g->cmd == ESPSYNC_CMD_HELPER_REPORT)
+		take_report(f, nlh);
+	else if (g->cmd == ESPSYNC_CMD_READY)
+		reasons(f, nlh);
 	return len;
 }
 
@@ -215,10 +265,45 @@ static bool nor_does_one_that_never_ends_spoil_what_follows(void)
 	return true;
 }
 
+/* An older module has room for one. */
+static bool sentences_are_reported_each(void)
+{
+	static const struct lines lines = { .text = { "one", "two" }, .n = 2 };
+	struct kernel_report r = { .known = 1, .lines = &lines };
+	struct kernel *k = fresh(0);
+
+	reports = 0;
+	ktap_expect(!kernel_report(k, &r) && reports == 1 && drifts == 2 && !*text);
+	older = true;
+	ktap_expect(!kernel_report(k, &r) && reports == 3 && !drifts && !strcmp(text, "one"));
+	snprintf(r.text, sizeof(r.text), "charon is not running");
+	ktap_expect(!kernel_report(k, &r) && !drifts && !strcmp(text, "charon is not running"));
+	older = false;
+	kernel_free(k);
+	return true;
+}
+
+static void sentence(void *ctx, const char *s)
+{
+	snprintf(ctx, 64, "%.63s", s);
+}
+
+static bool what_differs_is_read_back(void)
+{
+	struct kernel *k = fresh(0);
+	char said[64] = "";
+
+	ktap_expect(!kernel_drift(k, sentence, said) && !strcmp(said, "this one"));
+	kernel_free(k);
+	return true;
+}
+
 static const struct ktap_case cases[] = {
 	{ "what is stale is found", what_is_stale_is_found },
 	{ "a dump that was changed under is repeated", a_dump_that_was_changed_under_is_repeated },
 	{ "nor does one that never ends spoil what follows", nor_does_one_that_never_ends_spoil_what_follows },
+	{ "sentences are reported each", sentences_are_reported_each },
+	{ "what differs is read back", what_differs_is_read_back },
 };
 
 KTAP_MAIN(cases)

@@ -532,7 +532,7 @@ static bool a_standby_says_what_it_has_refused(void)
 	fresh();
 	ktap_expect(relay_link_frame(it, 0, FRAME_HELLO, hello, sizeof(hello)) && says_state(0, true, true) && has_snapped(0, 77));
 	ticks(1000);
-	ktap_expect(state_len == 24 && get_u32(state + 11) == 1 && get_u32(state + 19) == 0 && state[23] == JOURNAL_ROOM);
+	ktap_expect(state_len == 25 && state[24] == STATE_TAKES_DRIFT && get_u32(state + 11) == 1 && get_u32(state + 19) == 0 && state[23] == JOURNAL_ROOM);
 	warning[0] = 0;
 	while (!warning[0] && seq < 1000) {
 		struct wire w = child(1, HA_CHILD_ADD, seq + 1);
@@ -568,6 +568,21 @@ static bool an_ike_sa_without_room_is_named(void)
 	return true;
 }
 
+/* An older helper ends the connection at a frame that it does not know. */
+static bool only_who_takes_it_is_told_of_configurations(void)
+{
+	uint8_t piece[8] = { 0 }, older[24] = { 0 }, newer[25] = { [1] = 3, [24] = STATE_TAKES_DRIFT };
+
+	fresh();
+	listens = pieces = 0;
+	ktap_expect(!relay_link_frame(it, 0, FRAME_DRIFT, piece, sizeof(piece)) && !pieces);	/* before it said who it is */
+	ktap_expect(meets(0, false) && relay_link_frame(it, 0, FRAME_STATE, older, sizeof(older)) && !listens);
+	ktap_expect(relay_link_frame(it, 0, FRAME_STATE, newer, sizeof(newer)) && listens == 1);
+	ktap_expect(relay_link_frame(it, 0, FRAME_DRIFT, piece, sizeof(piece)) && pieces == 1);
+	ktap_expect(!relay_link_frame(it, 0, FRAME_DRIFT + 1, piece, sizeof(piece)));
+	return true;
+}
+
 static const struct ktap_case cases[] = {
 	{ "a master without a journal believes charon", a_master_without_a_journal_believes_charon },
 	{ "a master without a journal asks for it", a_master_without_a_journal_asks_for_it },
@@ -585,6 +600,7 @@ static const struct ktap_case cases[] = {
 	{ "a peer without room is named", a_peer_without_room_is_named },
 	{ "a standby says what it has refused", a_standby_says_what_it_has_refused },
 	{ "an IKE SA without room is named", an_ike_sa_without_room_is_named },
+	{ "only who takes it is told of configurations", only_who_takes_it_is_told_of_configurations },
 };
 
 KTAP_MAIN(cases)

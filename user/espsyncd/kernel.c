@@ -445,25 +445,72 @@ int kernel_expect(struct kernel *k, const struct ha_addr *dst, uint32_t spi)
 	return family_ask(k, nlh, &want);
 }
 
-int kernel_report(struct kernel *k, const struct kernel_report *r)
+static int report(struct kernel *k, const struct kernel_report *r, const char *text, const struct lines *lines)
 {
 	struct answer want = { .k = k };
 	struct nlmsghdr *nlh;
 	struct nlattr *nest;
+	unsigned int i;
 
-	if (!kernel_attach(k))
-		return -ENOENT;
 	nlh = message(k, k->family, ESPSYNC_CMD_HELPER_REPORT, ESPSYNC_GENL_VERSION);
 	nest = mnl_attr_nest_start(nlh, ESPSYNC_A_HELPER);
 	mnl_attr_put_u32(nlh, ESPSYNC_A_HELPER_KNOWN, r->known);
 	mnl_attr_put_u32(nlh, ESPSYNC_A_HELPER_APPLIED, r->applied);
 	mnl_attr_put_u32(nlh, ESPSYNC_A_HELPER_MISSING, r->missing);
-	if (r->text[0]) {
+	if (*text) {
 		mnl_attr_put_u8(nlh, ESPSYNC_A_HELPER_REASON,
-				r->drift ? ESPSYNC_REASON_DRIFT : ESPSYNC_REASON_IKE_MISSING);
-		mnl_attr_put_strz(nlh, ESPSYNC_A_HELPER_TEXT, r->text);
+				r->drift || text != r->text ? ESPSYNC_REASON_DRIFT : ESPSYNC_REASON_IKE_MISSING);
+		mnl_attr_put_strz(nlh, ESPSYNC_A_HELPER_TEXT, text);
 	}
+	for (i = 0; lines && i < lines->n; i++)
+		mnl_attr_put_strz(nlh, ESPSYNC_A_HELPER_DRIFT, lines->text[i]);
 	mnl_attr_nest_end(nlh, nest);
+	return family_ask(k, nlh, &want);
+}
+
+int kernel_report(struct kernel *k, const struct kernel_report *r)
+{
+	bool more = r->lines && r->lines->n;
+	char first[sizeof(r->text)];
+	int err;
+
+	if (!kernel_attach(k))
+		return -ENOENT;
+	err = report(k, r, r->text, r->lines);
+	if (err != -EINVAL || !more)
+		return err;
+	/* An older module takes one sentence. */
+	snprintf(first, sizeof(first), "%.*s", (int)sizeof(first) - 1, r->lines->text[0]);
+	return report(k, r, *r->text ? r->text : first, NULL);
+}
+
+struct drift_search {
+	bool drift;
+	void (*found)(void *ctx, const char *text);
+	void *ctx;
+};
+
+/* Of one reason after another; its word comes before its text. */
+static void read_reason(const struct nlattr *a, void *data)
+{
+	struct drift_search *s = data;
+
+	if (mnl_attr_get_type(a) == ESPSYNC_A_REASON_CODE)
+		s->drift = mnl_attr_get_u8(a) == ESPSYNC_REASON_DRIFT;
+	else if (mnl_attr_get_type(a) == ESPSYNC_A_REASON_TEXT && s->drift)
+		s->found(s->ctx, mnl_attr_get_str(a));
+}
+
+int kernel_drift(struct kernel *k, void (*found)(void *ctx, const char *text), void *ctx)
+{
+	struct drift_search s = { .found = found, .ctx = ctx };
+	struct answer want = { .k = k, .nest = ESPSYNC_A_REASON, .read = read_reason, .data = &s };
+	struct nlmsghdr *nlh;
+
+	if (!kernel_attach(k))
+		return -ENOENT;
+	nlh = message(k, k->family, ESPSYNC_CMD_READY, ESPSYNC_GENL_VERSION);
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	return family_ask(k, nlh, &want);
 }
 

@@ -15,6 +15,7 @@
 #include <linux/espsync.h>
 
 #include "codec.h"
+#include "lines.h"
 
 /**
  * struct kernel_ops - what the module tells
@@ -55,6 +56,7 @@ const char *kernel_why(const struct kernel *k);
  * @missing: of these, not there
  * @drift: the reason is that nodes differ, not that SAs are missing
  * @text: why not all is well, or ""
+ * @lines: more of it, each about how nodes differ, or NULL
  */
 struct kernel_report {
 	uint32_t known;
@@ -62,8 +64,12 @@ struct kernel_report {
 	uint32_t missing;
 	bool drift;
 	char text[128];
+	const struct lines *lines;
 };
 
 int kernel_report(struct kernel *k, const struct kernel_report *r);
+
+/* What espsync ready gives as reason `drift` in this moment, whoever reported it. */
+int kernel_drift(struct kernel *k, void (*found)(void *ctx, const char *text), void *ctx);
 
 #endif /* ESPSYNCD_KERNEL_H */

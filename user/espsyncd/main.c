@@ -19,7 +19,9 @@
 #include "audit.h"
 #include "bytes.h"
 #include "charon.h"
+#include "check.h"
 #include "config.h"
+#include "drift.h"
 #include "files.h"
 #include "kernel.h"
 #include "link.h"
@@ -53,6 +55,7 @@ struct daemon {
 	struct retransmit *retransmit;
 	struct vici_events *events;
 	struct audit *audit;
+	struct drift *drift;
 	struct roles *roles;
 	struct event *signals[2];
 };
@@ -93,6 +96,7 @@ static void on_restarted(void *ctx, const char *why, bool anew)
 	if (anew) {
 		rekey_forget(d->rekey);
 		relay_charon_restarted(d->relay);
+		drift_restarted(d->drift);
 	}
 	roles_charon_restarted(d->roles);
 	sync_request(d->sync);
@@ -265,6 +269,7 @@ static bool open_parts(struct daemon *d, const uint8_t key[32])
 	d->retransmit = retransmit_alloc(d->base, &d->config, d->ch, d->relay);
 	d->events = vici_events_alloc(d->base, d->config.vici, on_updated, d);
 	d->audit = audit_alloc(d->base, &d->config, d->vici, d->relay, d->rekey);
+	d->drift = drift_alloc(d->base, &d->config, d->vici, d->links);
 	d->segment = segment_alloc(d->base, d->config.fifo, d->ch, on_settled, d);
 	d->sync = sync_alloc(d->base, &d->config, d->ch, d->vici, &sync_ops, d);
 	return true;
@@ -275,11 +280,11 @@ static void wire_parts(struct daemon *d)
 {
 	struct relay_parts relay = {
 		.c = &d->config, .ch = d->ch, .links = d->links, .kernel = d->kernel, .sync = d->sync,
-		.retransmit = d->retransmit,
+		.retransmit = d->retransmit, .drift = d->drift,
 	};
 	struct roles_parts roles = {
 		.ch = d->ch, .kernel = d->kernel, .relay = d->relay, .segment = d->segment, .sync = d->sync,
-		.vrrp = d->vrrp, .rekey = d->rekey, .audit = d->audit,
+		.vrrp = d->vrrp, .rekey = d->rekey, .audit = d->audit, .drift = d->drift,
 	};
 	static const int signals[2] = { SIGTERM, SIGINT };
 	int i;
@@ -307,6 +312,7 @@ static void stop(struct daemon *d)
 	sync_free(d->sync);
 	segment_free(d->segment);
 	audit_free(d->audit);
+	drift_free(d->drift);
 	rekey_free(d->rekey);
 	retransmit_free(d->retransmit);
 	vici_events_free(d->events);
@@ -351,7 +357,7 @@ static int usage(void)
 	fputs("usage: espsyncd [-c FILE] [-f] [-t] [-V]\n"
 	      "  -c FILE  configuration (" CONFIG_FILE ")\n"
 	      "  -f       stay in the foreground, log to stderr\n"
-	      "  -t       check the configuration and exit\n"
+	      "  -t       check the configuration, print what of strongSwan's is not carried or not alike, and exit\n"
 	      "  -V       show the version\n", stderr);
 	return 2;
 }
@@ -391,6 +397,7 @@ int main(int argc, char **argv)
 	}
 	if (check) {
 		explicit_bzero(key, sizeof(key));
+		check_print(&c);
 		return 0;
 	}
 	return run(&c, key, foreground);

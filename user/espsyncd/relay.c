@@ -403,6 +403,7 @@ void relay_tell_state(struct relay *r, unsigned int peer)
 	bytes_add_u32(&b, sync_missing(r->p.sync, &why));
 	bytes_add_u32(&b, journal_children(j));
 	bytes_add_u8(&b, r->peers[peer].too_large ? JOURNAL_FULL : journal_refused(j));
+	bytes_add_u8(&b, STATE_TAKES_DRIFT);
 	link_send(r->p.links, peer, FRAME_STATE, bytes_at(&b), bytes_left(&b), NULL, 0);
 	bytes_free(&b);
 }
@@ -422,6 +423,7 @@ static bool on_state(struct relay *r, unsigned int peer, const uint8_t *data, si
 	p->state.missing = get_u32(data + 15);
 	p->state.children = len < 24 ? 0 : get_u32(data + 19);
 	p->state.refused = len < 24 ? JOURNAL_ROOM : data[23];
+	p->state.takes = len < 25 ? 0 : data[24];
 	p->heard_state = true;
 	if (r->source == (int)peer && r->source_epoch == p->state.epoch && p->state.valid)
 		r->valid = true;
@@ -430,6 +432,8 @@ static bool on_state(struct relay *r, unsigned int peer, const uint8_t *data, si
 		fetch(r);
 	relay_subscribe(r, peer);
 	relay_pump(r, peer);
+	if (p->state.takes & STATE_TAKES_DRIFT)
+		drift_listens(r->p.drift, peer);
 	return true;
 }
 
@@ -469,6 +473,7 @@ void relay_link_down(struct relay *r, unsigned int peer)
 	memset(&p->state, 0, sizeof(p->state));
 	ledger_free(p->incoming);
 	p->incoming = NULL;
+	drift_peer_down(r->p.drift, peer);
 }
 
 bool relay_link_frame(struct relay *r, unsigned int peer, uint8_t type, const uint8_t *data, size_t len)
@@ -488,6 +493,8 @@ bool relay_link_frame(struct relay *r, unsigned int peer, uint8_t type, const ui
 		return len == 16 && relay_on_ack(r, peer, get_u64(data), get_u64(data + 8));
 	case FRAME_FETCH:
 		return relay_on_fetch(r, peer);
+	case FRAME_DRIFT:
+		return drift_frame(r->p.drift, peer, data, len);
 	default:
 		return relay_on_journal(r, peer, type, data, len);
 	}
@@ -496,6 +503,7 @@ bool relay_link_frame(struct relay *r, unsigned int peer, uint8_t type, const ui
 void relay_link_writable(struct relay *r, unsigned int peer)
 {
 	relay_pump(r, peer);
+	drift_writable(r->p.drift, peer);
 }
 
 bool relay_is_auditable(const struct relay *r)

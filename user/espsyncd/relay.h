@@ -22,6 +22,7 @@
 
 #include "charon.h"
 #include "config.h"
+#include "drift.h"
 #include "journal.h"
 #include "kernel.h"
 #include "link.h"
@@ -39,6 +40,7 @@ struct relay;
  * @kernel: the module
  * @sync: fills charon from the journal
  * @retransmit: knows which requests may not have been answered
+ * @drift: takes the frames that are about configurations
  */
 struct relay_parts {
 	const struct config *c;
@@ -47,6 +49,7 @@ struct relay_parts {
 	struct kernel *kernel;
 	struct sync *sync;
 	struct retransmit *retransmit;
+	struct drift *drift;
 };
 
 struct relay *relay_alloc(struct event_base *base, const struct config *c);

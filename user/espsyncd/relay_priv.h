@@ -7,6 +7,7 @@
 #define ESPSYNCD_RELAY_PRIV_H
 
 #include "bytes.h"
+#include "drift.h"
 #include "relay.h"
 #include "stream.h"
 #include "transaction.h"
@@ -26,7 +27,10 @@ enum frame {
 	FRAME_GIVE_BEGIN,	/* valid u8 */
 	FRAME_GIVE_MESSAGE,	/* message */
 	FRAME_GIVE_END,		/* number of messages u32 */
+	FRAME_DRIFT = DRIFT_FRAME,	/* only to those whose state says STATE_TAKES_DRIFT: older ones end the connection at a frame they do not know */
 };
+
+#define STATE_TAKES_DRIFT	1
 
 /**
  * struct peer_state - what a helper says of itself
@@ -38,6 +42,7 @@ enum frame {
  * @missing: of these, not in its charon
  * @children: CHILD SAs; this and what follows an older one does not say
  * @refused: its journal has refused something for want of that room: enum journal_room
+ * @takes: frames that it knows of beyond those of the first version: STATE_TAKES_...
  */
 struct peer_state {
 	bool active;
@@ -48,6 +53,7 @@ struct peer_state {
 	uint32_t missing;
 	uint32_t children;
 	uint8_t refused;
+	uint8_t takes;
 };
 
 /**

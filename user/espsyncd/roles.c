@@ -326,6 +326,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		report.missing += unknown;
 		snprintf(report.text, sizeof(report.text), "%s", why);
 	}
+	report.lines = drift_lines(r->p.drift);
 	kernel_report(r->p.kernel, &report);
 }
 

@@ -17,6 +17,7 @@
 #include "audit.h"
 #include "charon.h"
 #include "config.h"
+#include "drift.h"
 #include "kernel.h"
 #include "rekey.h"
 #include "relay.h"
@@ -36,6 +37,7 @@ struct roles;
  * @vrrp: keepalived
  * @rekey: what is overdue after a takeover
  * @audit: what the journal lacks
+ * @drift: what is not alike, or not carried
  */
 struct roles_parts {
 	struct charon *ch;
@@ -46,6 +48,7 @@ struct roles_parts {
 	struct vrrp *vrrp;
 	struct rekey *rekey;
 	struct audit *audit;
+	struct drift *drift;
 };
 
 struct roles *roles_alloc(struct event_base *base);

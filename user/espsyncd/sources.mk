@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What espsyncd is made of, for ../Makefile.
-espsyncd-src := audit.c bytes.c carried.c charon.c codec.c config.c differ.c digest.c facts.c files.c ikehdr.c journal.c kernel.c lines.c link.c log.c main.c rekey.c relay.c relay_room.c \
-	relay_send.c relay_take.c retransmit.c roam.c roles.c sd.c segment.c settings.c stream.c sync.c transaction.c unanswered.c vici.c vici_events.c vici_msg.c vici_sas.c vrrp.c \
-	vrrp_line.c xfrm.c
+espsyncd-src := audit.c bytes.c carried.c charon.c check.c codec.c config.c differ.c digest.c drift.c facts.c files.c ikehdr.c journal.c \
+	kernel.c lines.c link.c log.c main.c rekey.c relay.c relay_room.c relay_send.c relay_take.c retransmit.c roam.c roles.c sd.c segment.c settings.c \
+	stream.c survey.c sync.c transaction.c unanswered.c vici.c vici_events.c vici_msg.c vici_sas.c vrrp.c vrrp_line.c xfrm.c
 espsyncd-pkgs := libmnl gnutls libevent_core
