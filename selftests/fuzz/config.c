@@ -46,6 +46,7 @@ static bool write_down(const struct config *c)
 	for (unsigned int i = 0; i < c->n_peers; i++)
 		line("[peer %u]\naddress=%s\nport=%u\n", c->peers[i].node, addr(&c->peers[i].addr), c->peers[i].port);
 	line("[charon]\nhelper=%s\n", addr(&c->ha_helper));
+	line("strongswan=%s\nswanctl=%s\n", c->strongswan, c->swanctl);
 	line("charon=%s\nfifo=%s\nvici=%s\nrekey_after_takeover=%u\n[group 0]\naddresses=", addr(&c->ha_charon), c->fifo, c->vici, c->rekey_per_s);
 	start = len;
 	for (unsigned int i = 0; i < c->n_addrs; i++)
@@ -78,6 +79,7 @@ static void judge(const struct config *c)
 	must(within(c->n_peers, 1, CONFIG_MAX_PEERS) && within(c->n_addrs, 1, CONFIG_MAX_ADDRS));
 	must(c->ha_helper.len == 4 && c->ha_charon.len == 4);
 	must(ends(c->key_file, CONFIG_PATH) && ends(c->fifo, CONFIG_PATH) && ends(c->vici, CONFIG_PATH));
+	must(ends(c->strongswan, CONFIG_PATH) && ends(c->swanctl, CONFIG_PATH));
 	must(ends(c->notify_fifo, CONFIG_PATH) && ends(c->track_file, CONFIG_PATH) && ends(c->instance, CONFIG_NAME));
 	for (unsigned int i = 0; i < c->n_peers; i++) {
 		must(within(c->peers[i].node, 1, 255) && c->peers[i].node != c->node && within(c->peers[i].port, 1, 65535));

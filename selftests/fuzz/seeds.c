@@ -314,6 +314,38 @@ static void of_vici(void)
 	save("vici", "answers", &s);
 }
 
+/* ---- configurations: of two nodes; a connection as charon tells it, and as its file says it ---- */
+
+static void of_digest(void)
+{
+	static const char one[] = "\0\0\0strongSwan\0" "5.9.8\0\1office\0\0\0\0\1office\0\0version\0IKEv2\0\1office\0net\0\0\0\1office\0net\0rekey_time\0" "3600\0"
+		"\2office\0\0\0\0\2office\0\0proposals\0aes128-sha256\0";
+	static const char two[] = "\0\0\0charon\0\0\0\0\0charon.x\0y\0\0\0\0strongSwan\0" "6.1.0\0\1home\0\0\0\0\1office\0\0\0\0\1office\0\0version\0IKEv1\0"
+		"\2office\0\0\0\0\2office\0\0mobike\0no\0";
+	struct seed s = { 0 };
+
+	add16(&s, sizeof(one) - 1);
+	add(&s, one, sizeof(one) - 1);
+	add(&s, two, sizeof(two) - 1);
+	save("digest", "two", &s);
+}
+
+static void of_facts(void)
+{
+	static const char answer[] = "\1\6office\4\13local_addrs\5\0\11" "192.0.2.1\6\3\7version\0\5IKEv2\1\10" "children\1\3net\3\12rekey_time\0\4" "3600"
+		"\4\10local-ts\5\0\13" "10.1.0.0/24\6\2\2\2";
+	static const char file[] = "base {\n\tversion = 2\n\tpools = p, q # of all\n}\nconnections {\n\toffice : base {\n\t\tlocal_addrs = 192.0.2.1\n"
+		"\t\tmobike = no\n\t\tchildren {\n\t\t\tnet {\n\t\t\t\tesp_proposals = \"aes128 \\\"\\n\"\n\t\t\t}\n\t\t}\n\t}\n}\n"
+		"secrets {\n\tike {\n\t\tsecret = x\n\t}\n}\ninclude conf.d/*.conf\ncharon {\n\treplay_window = 64\n\tplugins {\n\t\tha {\n"
+		"\t\t\tmonitor = yes\n\t\t}\n\t}\n}\n";
+	struct seed s = { 0 };
+
+	add16(&s, sizeof(answer) - 1);
+	add(&s, answer, sizeof(answer) - 1);
+	add(&s, file, sizeof(file) - 1);
+	save("facts", "office", &s);
+}
+
 static void of_vrrp(void)
 {
 	static const char lines[] = "\1\5INSTANCE \"espsync\" BACKUP 100\nINSTANCE \"espsync\" MASTER 100\nGROUP \"espsync\" FAULT 0\n"
@@ -358,6 +390,8 @@ int main(int argc, char **argv)
 	of_link();
 	of_relay();
 	of_vici();
+	of_digest();
+	of_facts();
 	of_vrrp();
 	of_ikehdr();
 	return 0;
