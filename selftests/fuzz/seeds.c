@@ -336,8 +336,8 @@ static void of_facts(void)
 		"\4\10local-ts\5\0\13" "10.1.0.0/24\6\2\2\2";
 	static const char file[] = "base {\n\tversion = 2\n\tpools = p, q # of all\n}\nconnections {\n\toffice : base {\n\t\tlocal_addrs = 192.0.2.1\n"
 		"\t\tmobike = no\n\t\tchildren {\n\t\t\tnet {\n\t\t\t\tesp_proposals = \"aes128 \\\"\\n\"\n\t\t\t}\n\t\t}\n\t}\n}\n"
-		"secrets {\n\tike {\n\t\tsecret = x\n\t}\n}\ninclude conf.d/*.conf\ncharon {\n\treplay_window = 64\n\tplugins {\n\t\tha {\n"
-		"\t\t\tmonitor = yes\n\t\t}\n\t}\n}\n";
+		"secrets {\n\tike {\n\t\tsecret = x\n\t}\n}\ninclude conf.d/*.conf\ncharon {\n\treplay_window = 64\n\tplugins {\n ha {\n"
+		"monitor = yes\n\t\t}\n\t}\n}\n";
 	struct seed s = { 0 };
 
 	add16(&s, sizeof(answer) - 1);

@@ -290,7 +290,8 @@ class Gateway(Charon):
         return example("swanctl/road-warrior.conf")
 
     def helper_conf(self):
-        return replace(helper_example(self.number), (r"\nkey_file = \S+", f"\nkey_file = {self.key}"))
+        return replace(helper_example(self.number), (r"\nkey_file = \S+", f"\nkey_file = {self.key}"),
+                       (r"\n#strongswan = \S+", f"\nstrongswan = {self.dir}/strongswan.conf"), (r"\n#swanctl = \S+", f"\nswanctl = {self.dir}/swanctl.conf"))
 
     @staticmethod
     def unit_says(unit, name):
