@@ -645,15 +645,15 @@ static void free_all(struct es_net *es)
 	list_for_each_entry_safe(p, next, &es->peers, list)
 		es_peer_del(es, p);
 	close_sockets(es);
+	kfree(es->helper.drift);
+	es->helper.drift = NULL;
+	es->helper.n_drift = 0;
 	es_keys_wipe(&es->keys);
 	es_sa_table_free(es);
 	kfree(es->buf);
 	kfree(es->draft);
-	kfree(es->helper.drift);
 	es->buf = NULL;
 	es->draft = NULL;
-	es->helper.drift = NULL;
-	es->helper.n_drift = 0;
 }
 
 static int run_thread(struct es_net *es)
