@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* relay_room: what the journal has no room for, in words. See relay.h. */
-#include <arpa/inet.h>
 #include <stdio.h>
 
 #include "log.h"
 #include "relay_priv.h"
+#include "vici_sas.h"
 
 #define SAY_MS	10000	/* a far end may make SAs faster than anybody reads */
 
@@ -14,18 +14,11 @@ static const char *key(unsigned int room)
 	return room == JOURNAL_TUNNEL_FULL ? "tunnel_kib" : "journal_mib";
 }
 
-static const char *text(const struct ha_addr *a, char buf[INET6_ADDRSTRLEN])
-{
-	if (!a->len || !inet_ntop(a->len == 4 ? AF_INET : AF_INET6, a->bytes, buf, INET6_ADDRSTRLEN))
-		return "unknown";
-	return buf;
-}
-
 void relay_refused(struct ledger *l, const struct ha_msg *m)
 {
 	const struct journal_sa *sa = journal_find(l->journal, &m->id);
 	struct relay *r = l->r;
-	char far[INET6_ADDRSTRLEN];
+	char far[VICI_ADDR_TEXT];
 
 	if (m->type != HA_CHILD_ADD && !m->name[0])
 		return;			/* the message that names its connection is refused, too, or was not */
@@ -35,10 +28,10 @@ void relay_refused(struct ledger *l, const struct ha_msg *m)
 	}
 	if (m->type == HA_CHILD_ADD && sa)
 		log_warn("no room in the journal for a CHILD SA of connection %.64s, far end %s: not carried (raise %s; %u more since the last such line)",
-			 journal_name(sa), text(&sa->remote, far), key(journal_room(l->journal, sa)), r->unsaid);
+			 journal_name(sa), vici_addr_text(&sa->remote, far), key(journal_room(l->journal, sa)), r->unsaid);
 	else
 		log_warn("no room in the journal for an IKE SA of connection %.64s, far end %s: not carried (raise %s; %u more since the last such line)",
-			 m->name, text(&m->remote, far), key(JOURNAL_FULL), r->unsaid);
+			 m->name, vici_addr_text(&m->remote, far), key(JOURNAL_FULL), r->unsaid);
 	r->said_room_ms = now_ms();
 	r->unsaid = 0;
 }
@@ -63,9 +56,9 @@ bool relay_report_room_of(const struct relay *r, unsigned int peer, struct kerne
 void relay_report_room(const struct relay *r, struct kernel_report *report)
 {
 	const struct journal_sa *sa = r->active ? journal_crowded(r->ledger->journal) : NULL;
-	char far[INET6_ADDRSTRLEN];
+	char far[VICI_ADDR_TEXT];
 
 	if (sa)
 		snprintf(report->text, sizeof(report->text), "no room in the journal (raise %.11s): CHILD SAs of %.24s with %.39s",
-			 key(sa->crowded), journal_name(sa), text(&sa->remote, far));
+			 key(sa->crowded), journal_name(sa), vici_addr_text(&sa->remote, far));
 }

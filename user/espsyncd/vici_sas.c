@@ -63,6 +63,15 @@ bool vici_may_omit(const struct journal_sa *sa)
 	return sa->crowded || journal_chain_size(sa) > FITS;
 }
 
+const char *vici_addr_text(const struct ha_addr *a, char text[VICI_ADDR_TEXT])
+{
+	static const char unknown[] = "unknown";
+
+	if (!a->len || !inet_ntop(a->len == 4 ? AF_INET : AF_INET6, a->bytes, text, VICI_ADDR_TEXT))
+		memcpy(text, unknown, sizeof(unknown));
+	return text;
+}
+
 static bool read_addr(struct ha_addr *a, const char *text, uint16_t port)
 {
 	memset(a, 0, sizeof(*a));

@@ -13,6 +13,8 @@
 #include "bytes.h"
 #include "journal.h"
 
+#define VICI_ADDR_TEXT	46	/* an IPv6 address, and NUL */
+
 /**
  * struct vici_child - a CHILD SA as charon lists it
  * @unique: charon's number for it
@@ -81,6 +83,9 @@ const struct vici_sa *vici_sas_find(const struct bytes *sas, const struct ike_id
  * Return: false if it is so small that its message fits, however long names and selectors are as text
  */
 bool vici_may_omit(const struct journal_sa *sa);
+
+/* As charon writes it; "unknown" if it is absent. Return: @text */
+const char *vici_addr_text(const struct ha_addr *a, char text[VICI_ADDR_TEXT]);
 
 /* Where an IKE SA's ends are. Return: false if charon did not say it. */
 bool vici_ends(struct ha_addr *local, struct ha_addr *remote, const struct vici_sa *listed);
