@@ -645,9 +645,9 @@ static void free_all(struct es_net *es)
 	list_for_each_entry_safe(p, next, &es->peers, list)
 		es_peer_del(es, p);
 	close_sockets(es);
-	kfree(es->helper.drift);
-	es->helper.drift = NULL;
-	es->helper.n_drift = 0;
+	kfree(es->helper.said);
+	es->helper.said = NULL;
+	es->helper.n_said = 0;
 	es_keys_wipe(&es->keys);
 	es_sa_table_free(es);
 	kfree(es->buf);

@@ -616,8 +616,18 @@ struct es_config {
 	u32 evict_ms;
 };
 
-#define ES_MAX_DRIFT	32u
-#define ES_DRIFT_LEN	256
+#define ES_MAX_SAID	40u
+#define ES_SAID_LEN	256
+
+/**
+ * struct es_said - a sentence of espsyncd that is a reason of its own
+ * @reason: enum espsync_reason
+ * @text: it
+ */
+struct es_said {
+	u8 reason;
+	char text[ES_SAID_LEN];
+};
 
 /**
  * struct es_helper - espsyncd's newest report; es->lock
@@ -627,8 +637,8 @@ struct es_config {
  * @missing: of these, those that it lacks
  * @reason: enum espsync_reason that it gives, 0 none
  * @text: its sentence
- * @drift: further sentences, each with ESPSYNC_REASON_DRIFT
- * @n_drift: how many
+ * @said: further sentences
+ * @n_said: how many
  */
 struct es_helper {
 	u64 at_us;
@@ -637,8 +647,8 @@ struct es_helper {
 	u32 missing;
 	u8 reason;
 	char text[128];
-	char (*drift)[ES_DRIFT_LEN];
-	unsigned int n_drift;
+	struct es_said *said;
+	unsigned int n_said;
 };
 
 /**

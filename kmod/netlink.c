@@ -101,7 +101,8 @@ static const struct nla_policy helper_policy[ESPSYNC_A_HELPER_MAX + 1] = {
 	[ESPSYNC_A_HELPER_MISSING] = { .type = NLA_U32 },
 	[ESPSYNC_A_HELPER_REASON] = NLA_POLICY_RANGE(NLA_U8, ESPSYNC_REASON_IKE_MISSING, ESPSYNC_REASON_DRIFT),
 	[ESPSYNC_A_HELPER_TEXT] = { .type = NLA_NUL_STRING, .len = 127 },
-	[ESPSYNC_A_HELPER_DRIFT] = { .type = NLA_NUL_STRING, .len = ES_DRIFT_LEN - 1 },
+	[ESPSYNC_A_HELPER_DRIFT] = { .type = NLA_NUL_STRING, .len = ES_SAID_LEN - 1 },
+	[ESPSYNC_A_HELPER_TUNNEL] = { .type = NLA_NUL_STRING, .len = 127 },
 };
 
 static const struct nla_policy key_policy[ESPSYNC_A_KEY_MAX + 1] = {
@@ -800,22 +801,39 @@ static int stats_get(struct sk_buff *req, struct genl_info *info)
 	return skb ? reply_send(info, skb, hdr, err) : err;
 }
 
+static u8 reason_said_by(const struct nlattr *a)
+{
+	switch (nla_type(a)) {
+	case ESPSYNC_A_HELPER_DRIFT:
+		return ESPSYNC_REASON_DRIFT;
+	case ESPSYNC_A_HELPER_TUNNEL:
+		return ESPSYNC_REASON_SA_UNPROTECTED;
+	default:
+		return 0;
+	}
+}
+
 /* Memory that is short costs sentences, not the heartbeat. */
-static void take_drift(struct es_helper *h, const struct nlattr *nest)
+static void take_said(struct es_helper *h, const struct nlattr *nest)
 {
 	const struct nlattr *a;
 	unsigned int n = 0;
 	int rem;
 
 	nla_for_each_nested(a, nest, rem)
-		n += nla_type(a) == ESPSYNC_A_HELPER_DRIFT;
-	n = min(n, ES_MAX_DRIFT);
-	h->drift = n ? kcalloc(n, ES_DRIFT_LEN, GFP_KERNEL) : NULL;
-	if (!h->drift)
+		n += !!reason_said_by(a);
+	n = min(n, ES_MAX_SAID);
+	h->said = n ? kcalloc(n, sizeof(*h->said), GFP_KERNEL) : NULL;
+	if (!h->said)
 		return;
-	nla_for_each_nested(a, nest, rem)
-		if (nla_type(a) == ESPSYNC_A_HELPER_DRIFT && h->n_drift < n)
-			nla_strscpy(h->drift[h->n_drift++], a, ES_DRIFT_LEN);
+	nla_for_each_nested(a, nest, rem) {
+		u8 reason = reason_said_by(a);
+
+		if (!reason || h->n_said == n)
+			continue;
+		h->said[h->n_said].reason = reason;
+		nla_strscpy(h->said[h->n_said++].text, a, ES_SAID_LEN);
+	}
 }
 
 static int helper_report(struct sk_buff *req, struct genl_info *info)
@@ -831,7 +849,7 @@ static int helper_report(struct sk_buff *req, struct genl_info *info)
 	if (!es)
 		return -ENOTCONN;
 	h = &es->helper;
-	kfree(h->drift);
+	kfree(h->said);
 	memset(h, 0, sizeof(*h));
 	h->at_us = es->clock_us;
 	if (tb[ESPSYNC_A_HELPER_KNOWN])
@@ -844,8 +862,7 @@ static int helper_report(struct sk_buff *req, struct genl_info *info)
 		h->reason = nla_get_u8(tb[ESPSYNC_A_HELPER_REASON]);
 		nla_strscpy(h->text, tb[ESPSYNC_A_HELPER_TEXT], sizeof(h->text));
 	}
-	if (tb[ESPSYNC_A_HELPER_DRIFT])
-		take_drift(h, info->attrs[ESPSYNC_A_HELPER]);
+	take_said(h, info->attrs[ESPSYNC_A_HELPER]);
 	mutex_unlock(&es->lock);
 	return 0;
 }

@@ -56,8 +56,8 @@ static bool on_its_own(const struct es_group *g)
 }
 
 /*
- * A text with nothing missing is about the peers' helpers, and what differs is about the peers: no reasons for a node that is asked about itself and
- * has nobody to wait for.
+ * A text with nothing missing is about the peers' helpers, and what differs or is not protected is about the peers: no reasons for a node that is
+ * asked about itself and has nobody to wait for.
  */
 static void helper(const struct es_group *g, struct list *l, bool local)
 {
@@ -75,8 +75,8 @@ static void helper(const struct es_group *g, struct list *l, bool local)
 	if (h->missing || (*h->text && !alone))
 		add(l, *h->text ? h->reason : ESPSYNC_REASON_IKE_MISSING, 0, h->missing, 0,
 		    *h->text ? h->text : "charon here lacks IKE SAs that the cluster has: look at espsyncd's log");
-	for (i = 0; i < h->n_drift && !alone; i++)
-		add(l, ESPSYNC_REASON_DRIFT, 0, 0, 0, h->drift[i]);
+	for (i = 0; i < h->n_said && !alone; i++)
+		add(l, h->said[i].reason, 0, 0, 0, h->said[i].text);
 }
 
 /**

@@ -28,8 +28,8 @@ from grouped import Grouped, inner, vip
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TRACING = "/sys/kernel/tracing/instances/espsync-ready"
 ESPSYNC_CMD_HELPER_REPORT, ESPSYNC_A_HELPER, ESPSYNC_REASON_DRIFT = 18, 7, 9
-KNOWN, APPLIED, MISSING, REASON, TEXT, DRIFT = 1, 2, 3, 4, 5, 6
-MAX_DRIFT = 32
+KNOWN, APPLIED, MISSING, REASON, TEXT, DRIFT, TUNNEL = 1, 2, 3, 4, 5, 6, 7
+MAX_SAID = 40
 RATES = {0: 60, 1: 180}         # packets a second into each group's tunnel
 
 
@@ -401,7 +401,7 @@ def report(c, node, **what):
     attrs = [(kind, struct.pack(form, what[name])) for name, (kind, form) in numbers.items() if name in what]
     if "text" in what:
         attrs.append((TEXT, what["text"].encode() + b"\0"))
-    attrs += [(DRIFT, s.encode() + b"\0") for s in what.get("drift", ())]
+    attrs += [(kind, s.encode() + b"\0") for name, kind in (("tunnels", TUNNEL), ("drift", DRIFT)) for s in what.get(name, ())]
     ask(c.gw[node], ESPSYNC_CMD_HELPER_REPORT, nest(ESPSYNC_A_HELPER, *attrs))
 
 
@@ -434,14 +434,15 @@ def the_helpers_reports(c):
         helpers.what[2] = {"known": 3, "applied": 3, "missing": 1, "reason": ESPSYNC_REASON_DRIFT, "text": "a sentence of the helper itself"}
         equal(says(c, 2, "drift", count=1)["text"], "a sentence of the helper itself", "the text")
         # Each difference is a reason of its own, and all that is kept is said at once, however long.
-        long = [f"{i:03} {'x' * 250}" for i in range(MAX_DRIFT + 3)]
+        long = [f"{i:03} {'x' * 250}" for i in range(MAX_SAID + 3)]
         helpers.what[2] = {**helpers.what[2], "drift": long}
-        until(lambda: [r["text"] for r in why(c, 2) if r["reason"] == "drift"] == [helpers.what[2]["text"], *long[:MAX_DRIFT]], 15, "all that is kept")
-        equal([r["count"] for r in why(c, 2) if r["reason"] == "drift" and r["text"] in long], [None] * MAX_DRIFT, "counts")
-        # One that is active rightly is not told to move by what its peers have otherwise.
-        helpers.what[1] = {**fine, "drift": ["something that the nodes have differently"]}
+        until(lambda: [r["text"] for r in why(c, 2) if r["reason"] == "drift"] == [helpers.what[2]["text"], *long[:MAX_SAID]], 15, "all that is kept")
+        equal([r["count"] for r in why(c, 2) if r["reason"] == "drift" and r["text"] in long], [None] * MAX_SAID, "counts")
+        # One that is active rightly is not told to move by what its peers have otherwise, or do not protect.
+        helpers.what[1] = {**fine, "tunnels": ["a tunnel that a peer does not take"], "drift": ["something that the nodes have differently"]}
+        equal(says(c, 1, "sa-unprotected")["text"], "a tunnel that a peer does not take", "the text")
         says(c, 1, "drift")
-        check("drift" not in [r["reason"] for r in why(c, 1, "--local")], "a difference is no reason against the active node")
+        check(not {r["reason"] for r in why(c, 1, "--local")} & {"drift", "sa-unprotected"}, "they are no reasons against the active node")
         check("drift" in [r["reason"] for r in why(c, 2, "--local")], "but against a standby")
         helpers.what[1] = helpers.what[2] = fine
         c.all_ready()

@@ -4,7 +4,7 @@
  *
  * Job: a module of a few lines behind a socket that is none, which answers as generic netlink does, and once says that what it shows has changed.
  */
-// SOURCES: ../../user/espsyncd/bytes.c
+// SOURCES: ../../user/espsyncd/bytes.c ../../user/espsyncd/unprotected.c
 // LIBS: -lmnl -levent_core
 #include <libmnl/libmnl.h>
 #include <string.h>
@@ -39,9 +39,11 @@ static ssize_t fake_recv(struct fake *f, void *buf, size_t room);
 #define FAMILY	28
 
 static unsigned int interruptions, seen[4], n_seen;
-static unsigned int reports, drifts;	/* and how many sentences were in the last one */
-static bool older;			/* it does not know the attribute of sentences */
-static char text[128];			/* of the last report */
+static unsigned int reports, drifts, tunnels;	/* and how many sentences were in the last one */
+static bool older;				/* it does not know the attributes of sentences */
+static char text[128];				/* of the last report */
+static uint8_t why;
+static int one_sa;				/* its group; -1: in none, -2: there is no such SA, -3: no channel */
 
 static struct fake *fake_open(int unused)
 {
@@ -131,31 +133,6 @@ static void group(struct fake *f, const struct nlmsghdr *to)
 	done(f, to, 0);
 }
 
-static void error(struct fake *f, const struct nlmsghdr *to, int err)
-{
-	struct nlmsghdr *nlh = answer(f, to, NLMSG_ERROR, 0, sizeof(struct nlmsgerr));
-
-	((struct nlmsgerr *)mnl_nlmsg_get_payload(nlh))->error = err;
-	queue(f, nlh);
-}
-
-static void take_report(struct fake *f, const struct nlmsghdr *nlh)
-{
-	const struct nlattr *nest, *a;
-
-	reports++;
-	drifts = 0;
-	text[0] = 0;
-	mnl_attr_for_each(nest, nlh, sizeof(struct genlmsghdr)) {
-		mnl_attr_for_each_nested(a, nest) {
-			drifts += mnl_attr_get_type(a) == ESPSYNC_A_HELPER_DRIFT;
-			if (mnl_attr_get_type(a) == ESPSYNC_A_HELPER_TEXT)
-				snprintf(text, sizeof(text), "%s", mnl_attr_get_str(a));
-		}
-	}
-	error(f, nlh, older && drifts ? -EINVAL : 0);
-}
-
 static void reason(struct fake *f, const struct nlmsghdr *to, uint8_t code, const char *sentence)
 {
 	struct nlmsghdr *nlh = answer(f, to, FAMILY, 0, sizeof(struct genlmsghdr));
@@ -174,12 +151,62 @@ static void reasons(struct fake *f, const struct nlmsghdr *to)
 	done(f, to, 0);
 }
 
+static void acknowledge(struct fake *f, const struct nlmsghdr *to, int error)
+{
+	struct nlmsghdr *nlh = answer(f, to, NLMSG_ERROR, 0, sizeof(struct nlmsgerr));
+	struct nlmsgerr err = { .error = error };
+
+	nlh->nlmsg_flags = NLM_F_CAPPED;
+	memcpy(mnl_nlmsg_get_payload(nlh), &err, sizeof(err));
+	queue(f, nlh);
+}
+
+static void one(struct fake *f, const struct nlmsghdr *to)
+{
+	struct nlmsghdr *nlh;
+	struct nlattr *nest;
+
+	if (one_sa >= -1) {
+		nlh = answer(f, to, FAMILY, 0, sizeof(struct genlmsghdr));
+		nest = mnl_attr_nest_start(nlh, ESPSYNC_A_SA);
+		mnl_attr_put_u8(nlh, ESPSYNC_A_SA_PROTO, IPPROTO_ESP);
+		if (one_sa >= 0)
+			mnl_attr_put_u32(nlh, ESPSYNC_A_SA_GROUP, one_sa);
+		mnl_attr_nest_end(nlh, nest);
+		queue(f, nlh);
+	}
+	acknowledge(f, to, one_sa == -2 ? -ENOENT : one_sa == -3 ? -ENOTCONN : 0);
+}
+
+static void take_report(struct fake *f, const struct nlmsghdr *to)
+{
+	const struct nlattr *nest, *a;
+
+	reports++;
+	drifts = 0;
+	tunnels = 0;
+	text[0] = 0;
+	mnl_attr_for_each(nest, to, sizeof(struct genlmsghdr)) {
+		mnl_attr_for_each_nested(a, nest) {
+			drifts += mnl_attr_get_type(a) == ESPSYNC_A_HELPER_DRIFT;
+			tunnels += mnl_attr_get_type(a) == ESPSYNC_A_HELPER_TUNNEL && !strcmp(mnl_attr_get_str(a), "office");
+			if (mnl_attr_get_type(a) == ESPSYNC_A_HELPER_TEXT)
+				snprintf(text, sizeof(text), "%s", mnl_attr_get_str(a));
+			if (mnl_attr_get_type(a) == ESPSYNC_A_HELPER_REASON)
+				why = mnl_attr_get_u8(a);
+		}
+	}
+	acknowledge(f, to, older && (drifts || tunnels) ? -EINVAL : 0);
+}
+
 static ssize_t fake_send(struct fake *f, const struct nlmsghdr *nlh, size_t len)
 {
 	const struct genlmsghdr *g = mnl_nlmsg_get_payload(nlh);
 
 	if (nlh->nlmsg_type == GENL_ID_CTRL)
 		family(f, nlh);
+	else if (g->cmd == ESPSYNC_CMD_SA_GET && !(nlh->nlmsg_flags & NLM_F_DUMP))
+		one(f, nlh);
 	else if (g->cmd == ESPSYNC_CMD_SA_GET)
 		sas(f, nlh);
 	else if (g->cmd == ESPSYNC_CMD_GROUP_GET)
@@ -275,7 +302,9 @@ static bool sentences_are_reported_each(void)
 	reports = 0;
 	ktap_expect(!kernel_report(k, &r) && reports == 1 && drifts == 2 && !*text);
 	older = true;
-	ktap_expect(!kernel_report(k, &r) && reports == 3 && !drifts && !strcmp(text, "one"));
+	ktap_expect(!kernel_report(k, &r) && reports == 3 && !drifts && !strcmp(text, "one") && why == ESPSYNC_REASON_DRIFT);
+	unprotected_add(&r.unprotected, "office");
+	ktap_expect(!kernel_report(k, &r) && !tunnels && !strcmp(text, "office") && why == ESPSYNC_REASON_IKE_MISSING);
 	snprintf(r.text, sizeof(r.text), "charon is not running");
 	ktap_expect(!kernel_report(k, &r) && !drifts && !strcmp(text, "charon is not running"));
 	older = false;
@@ -298,12 +327,43 @@ static bool what_differs_is_read_back(void)
 	return true;
 }
 
+/* What the module does not follow, or counts to another group, is not this helper's to touch. */
+static bool an_sa_of_another_group_is_not_ours(void)
+{
+	static const struct ha_addr dst = { .len = 4, .bytes = { 192, 0, 2, 1 } };
+	struct kernel *k = fresh(0);
+	int n;
+
+	for (n = -3; n <= 2; n++) {
+		one_sa = n;
+		ktap_expect(kernel_serves(k, &dst, 7, IPPROTO_ESP) == (n == 0 || n == -3));
+	}
+	kernel_free(k);
+	return true;
+}
+
+static bool tunnels_are_named_one_by_one(void)
+{
+	static struct kernel_report r;
+	struct kernel *k = fresh(0);
+	unsigned int i;
+
+	for (i = 0; i <= 12; i++) {
+		ktap_expect(!kernel_report(k, &r) && tunnels == (i < 8 ? i : 8));
+		unprotected_add(&r.unprotected, "office");
+	}
+	kernel_free(k);
+	return true;
+}
+
 static const struct ktap_case cases[] = {
 	{ "what is stale is found", what_is_stale_is_found },
 	{ "a dump that was changed under is repeated", a_dump_that_was_changed_under_is_repeated },
 	{ "nor does one that never ends spoil what follows", nor_does_one_that_never_ends_spoil_what_follows },
 	{ "sentences are reported each", sentences_are_reported_each },
 	{ "what differs is read back", what_differs_is_read_back },
+	{ "an SA of another group is not ours", an_sa_of_another_group_is_not_ours },
+	{ "tunnels are named one by one", tunnels_are_named_one_by_one },
 };
 
 KTAP_MAIN(cases)

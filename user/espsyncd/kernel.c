@@ -428,24 +428,48 @@ int kernel_stale(struct kernel *k, void (*found)(void *ctx, uint32_t spi), void 
 	return err;
 }
 
+static struct nlmsghdr *sa_message(struct kernel *k, uint8_t cmd, const struct ha_addr *dst, uint32_t spi, uint8_t proto)
+{
+	struct nlmsghdr *nlh = message(k, k->family, cmd, ESPSYNC_GENL_VERSION);
+	struct nlattr *nest = mnl_attr_nest_start(nlh, ESPSYNC_A_SA);
+
+	mnl_attr_put(nlh, ESPSYNC_A_SA_DST, dst->len, dst->bytes);
+	mnl_attr_put_u32(nlh, ESPSYNC_A_SA_SPI, htonl(spi));
+	mnl_attr_put_u8(nlh, ESPSYNC_A_SA_PROTO, proto);
+	mnl_attr_nest_end(nlh, nest);
+	return nlh;
+}
+
 int kernel_expect(struct kernel *k, const struct ha_addr *dst, uint32_t spi)
 {
 	struct answer want = { .k = k };
-	struct nlmsghdr *nlh;
-	struct nlattr *nest;
 
 	if (!dst->len || !kernel_attach(k))
 		return -ENOENT;
-	nlh = message(k, k->family, ESPSYNC_CMD_SA_EXPECT, ESPSYNC_GENL_VERSION);
-	nest = mnl_attr_nest_start(nlh, ESPSYNC_A_SA);
-	mnl_attr_put(nlh, ESPSYNC_A_SA_DST, dst->len, dst->bytes);
-	mnl_attr_put_u32(nlh, ESPSYNC_A_SA_SPI, htonl(spi));
-	mnl_attr_put_u8(nlh, ESPSYNC_A_SA_PROTO, IPPROTO_ESP);
-	mnl_attr_nest_end(nlh, nest);
-	return family_ask(k, nlh, &want);
+	return family_ask(k, sa_message(k, ESPSYNC_CMD_SA_EXPECT, dst, spi, IPPROTO_ESP), &want);
 }
 
-static int report(struct kernel *k, const struct kernel_report *r, const char *text, const struct lines *lines)
+static void read_sa_group(const struct nlattr *a, void *data)
+{
+	uint32_t *group = data;
+
+	if (mnl_attr_get_type(a) == ESPSYNC_A_SA_GROUP)
+		*group = mnl_attr_get_u32(a);
+}
+
+bool kernel_serves(struct kernel *k, const struct ha_addr *dst, uint32_t spi, uint8_t proto)
+{
+	uint32_t group = UINT32_MAX;
+	struct answer want = { .k = k, .nest = ESPSYNC_A_SA, .read = read_sa_group, .data = &group };
+	int err;
+
+	if (!kernel_attach(k))
+		return true;
+	err = family_ask(k, sa_message(k, ESPSYNC_CMD_SA_GET, dst, spi, proto), &want);
+	return err == -ENOENT || err == -ENOTCONN || (!err && group == GROUP);
+}
+
+static int report(struct kernel *k, const struct kernel_report *r)
 {
 	struct answer want = { .k = k };
 	struct nlmsghdr *nlh;
@@ -457,31 +481,45 @@ static int report(struct kernel *k, const struct kernel_report *r, const char *t
 	mnl_attr_put_u32(nlh, ESPSYNC_A_HELPER_KNOWN, r->known);
 	mnl_attr_put_u32(nlh, ESPSYNC_A_HELPER_APPLIED, r->applied);
 	mnl_attr_put_u32(nlh, ESPSYNC_A_HELPER_MISSING, r->missing);
-	if (*text) {
+	if (r->text[0]) {
 		mnl_attr_put_u8(nlh, ESPSYNC_A_HELPER_REASON,
-				r->drift || text != r->text ? ESPSYNC_REASON_DRIFT : ESPSYNC_REASON_IKE_MISSING);
-		mnl_attr_put_strz(nlh, ESPSYNC_A_HELPER_TEXT, text);
+				r->drift ? ESPSYNC_REASON_DRIFT : ESPSYNC_REASON_IKE_MISSING);
+		mnl_attr_put_strz(nlh, ESPSYNC_A_HELPER_TEXT, r->text);
 	}
-	for (i = 0; lines && i < lines->n; i++)
-		mnl_attr_put_strz(nlh, ESPSYNC_A_HELPER_DRIFT, lines->text[i]);
+	for (i = 0; i < unprotected_shown(&r->unprotected); i++)
+		mnl_attr_put_strz(nlh, ESPSYNC_A_HELPER_TUNNEL, r->unprotected.text[i]);
+	for (i = 0; r->lines && i < r->lines->n; i++)
+		mnl_attr_put_strz(nlh, ESPSYNC_A_HELPER_DRIFT, r->lines->text[i]);
 	mnl_attr_nest_end(nlh, nest);
 	return family_ask(k, nlh, &want);
 }
 
+/* An older module takes one sentence. Return: false if there is no other one */
+static bool keep_one(struct kernel_report *r)
+{
+	const char *tunnel = unprotected_shown(&r->unprotected) ? r->unprotected.text[0] : NULL;
+	const char *line = r->lines && r->lines->n ? r->lines->text[0] : NULL;
+
+	if (!tunnel && !line)
+		return false;
+	if (!r->text[0]) {
+		snprintf(r->text, sizeof(r->text), "%.*s", (int)sizeof(r->text) - 1, tunnel ? tunnel : line);
+		r->drift = !tunnel;
+	}
+	r->unprotected.n = 0;
+	r->lines = NULL;
+	return true;
+}
+
 int kernel_report(struct kernel *k, const struct kernel_report *r)
 {
-	bool more = r->lines && r->lines->n;
-	char first[sizeof(r->text)];
+	struct kernel_report one = *r;
 	int err;
 
 	if (!kernel_attach(k))
 		return -ENOENT;
-	err = report(k, r, r->text, r->lines);
-	if (err != -EINVAL || !more)
-		return err;
-	/* An older module takes one sentence. */
-	snprintf(first, sizeof(first), "%.*s", (int)sizeof(first) - 1, r->lines->text[0]);
-	return report(k, r, *r->text ? r->text : first, NULL);
+	err = report(k, r);
+	return err == -EINVAL && keep_one(&one) ? report(k, &one) : err;
 }
 
 struct drift_search {

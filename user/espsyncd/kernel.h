@@ -16,6 +16,7 @@
 
 #include "codec.h"
 #include "lines.h"
+#include "unprotected.h"
 
 /**
  * struct kernel_ops - what the module tells
@@ -47,6 +48,8 @@ int kernel_role(struct kernel *k, enum espsync_role *role);
 /* Each SA whose number is in doubt. */
 int kernel_stale(struct kernel *k, void (*found)(void *ctx, uint32_t spi), void *ctx);
 int kernel_expect(struct kernel *k, const struct ha_addr *dst, uint32_t spi);
+/* Is an SA up to the group that this version serves? So it is where there is no module, or no channel. */
+bool kernel_serves(struct kernel *k, const struct ha_addr *dst, uint32_t spi, uint8_t proto);
 const char *kernel_why(const struct kernel *k);
 
 /**
@@ -57,6 +60,7 @@ const char *kernel_why(const struct kernel *k);
  * @drift: the reason is that nodes differ, not that SAs are missing
  * @text: why not all is well, or ""
  * @lines: more of it, each about how nodes differ, or NULL
+ * @unprotected: tunnels that a failover would lose
  */
 struct kernel_report {
 	uint32_t known;
@@ -65,6 +69,7 @@ struct kernel_report {
 	bool drift;
 	char text[128];
 	const struct lines *lines;
+	struct unprotected unprotected;
 };
 
 int kernel_report(struct kernel *k, const struct kernel_report *r);
