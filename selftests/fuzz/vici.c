@@ -54,9 +54,9 @@ static void each_sa(void *ctx, const struct vici_sa *sa)
 	must(memchr(sa->local, 0, sizeof(sa->local)));
 }
 
-static void each_conn(void *ctx, const char *name)
+static void each_conn(void *ctx, const char *name, uint64_t sum)
 {
-	(void)ctx;
+	(void)ctx, (void)sum;
 	must(strlen(name) < VICI_NAME);
 }
 

@@ -5,11 +5,12 @@
  * Job: one list and one journal after another, each with the exact messages that must go to charon, and whether the kernel is emptied.
  */
 // SOURCES: ../../user/espsyncd/sync.c ../../user/espsyncd/codec.c ../../user/espsyncd/bytes.c ../../user/espsyncd/journal.c ../../user/espsyncd/config.c
-// SOURCES: ../../user/espsyncd/vici_sas.c
+// SOURCES: ../../user/espsyncd/vici_sas.c ../../user/espsyncd/fill.c ../../user/espsyncd/states.c ../../user/espsyncd/suspects.c ../../user/espsyncd/unprotected.c
 #include <stdlib.h>
 
 #include "../../user/espsyncd/sync.h"
 #include "../../user/espsyncd/xfrm.h"
+#include "../../user/espsyncd/xfrm_list.h"
 #include "../fuzz/noevents.h"
 #include "espsyncd_charon.h"
 #include "espsyncd_messages.h"
@@ -29,6 +30,14 @@ static struct vici_sa listed[4];
 static unsigned int n_listed, n_children, n_unlisted;
 static const char *far_end;	/* as charon lists it, if it does */
 static void (*during_listing)(void);
+static uint64_t loaded;	/* a sum of what charon has loaded */
+static const char *conn;
+
+/* What the kernel has: both SAs of each CHILD SA that is listed, but for this inbound one, and this one more. */
+static uint32_t not_in_kernel, only_in_kernel;
+static bool kernel_answers, kernel_waits;
+static void (*kernel_done)(void *ctx, const struct bytes *states);
+static unsigned int dumps;
 
 static void lists(uint8_t n, const char *state, unsigned int count, const uint32_t *spis)
 {
@@ -43,15 +52,15 @@ static void lists(uint8_t n, const char *state, unsigned int count, const uint32
 	sa->id = name(n);
 	sa->children = &children[n_children];
 	for (; sa->n_children < count; sa->n_children++)
-		children[n_children++] = (struct vici_child){ .spi_in = spis[sa->n_children], .installed = true };
+		children[n_children++] = (struct vici_child){ .spi_in = spis[sa->n_children], .spi_out = spis[sa->n_children] + 1, .installed = true };
 }
 
 /* ---- what sync calls ---- */
 
-void vici_list_conns(struct vici *v, void (*each)(void *ctx, const char *conn), void (*done)(void *ctx, bool ok), void *ctx)
+void vici_list_conns(struct vici *v, void (*each)(void *ctx, const char *conn, uint64_t sum), void (*done)(void *ctx, bool ok), void *ctx)
 {
 	(void)v;
-	each(ctx, "office");
+	each(ctx, conn, loaded);
 	done(ctx, true);
 }
 
@@ -80,6 +89,66 @@ int xfrm_flush(const struct config *c)
 	return flushes++;
 }
 
+struct xfrm_list *xfrm_list_alloc(struct event_base *base, const struct config *c)
+{
+	(void)base, (void)c;
+	return NULL;
+}
+
+void xfrm_list_free(struct xfrm_list *l)
+{
+	(void)l;
+}
+
+static void has_state(struct bytes *states, uint32_t spi, uint8_t net)
+{
+	struct state s = { .dst = { 4, { net == 192 ? 192 : 198, net == 192 ? 0 : 51, net == 192 ? 2 : 100, 1 } }, .spi = spi, .proto = 50 };
+
+	if (spi && spi != not_in_kernel)
+		states_add(states, &s);
+}
+
+static void kernel_tells(void (*done)(void *ctx, const struct bytes *states), void *ctx)
+{
+	struct bytes states = { 0 };
+	unsigned int i, c;
+
+	for (i = 0; i < n_listed; i++) {
+		for (c = 0; c < listed[i].n_children; c++) {
+			has_state(&states, listed[i].children[c].spi_in, 192);
+			has_state(&states, listed[i].children[c].spi_out, 198);
+		}
+	}
+	has_state(&states, only_in_kernel, 192);
+	states_sort(&states);
+	done(ctx, kernel_answers ? &states : NULL);
+	bytes_free(&states);
+}
+
+void xfrm_list_states(struct xfrm_list *l, void (*done)(void *ctx, const struct bytes *states), void *ctx)
+{
+	(void)l;
+	dumps++;
+	kernel_done = done;
+	if (!kernel_waits)
+		kernel_tells(done, ctx);
+}
+
+static bool theirs;
+
+/* S:9 (a state is removed) */
+static bool removed(void *ctx, const struct state *state)
+{
+	char one[32];
+
+	(void)ctx;
+	if (theirs)
+		return false;
+	snprintf(one, sizeof(one), "S:%u ", state->spi);
+	strncat(out, one, sizeof(out) - strlen(out) - 1);
+	return true;
+}
+
 static const struct journal *truth(void *ctx)
 {
 	(void)ctx;
@@ -105,7 +174,7 @@ static void is_done(void *ctx)
 	(void)ctx;
 }
 
-static const struct sync_ops ops = { .journal = truth, .inject = injected, .done = is_done };
+static const struct sync_ops ops = { .journal = truth, .inject = injected, .remove = removed, .done = is_done };
 
 /* ---- the cases' words ---- */
 
@@ -127,6 +196,12 @@ static void fresh(void)
 	segment = CHARON_PASSIVE;
 	n_listed = n_children = n_unlisted = flushes = 0;
 	during_listing = NULL;
+	not_in_kernel = only_in_kernel = dumps = 0;
+	kernel_answers = true;
+	kernel_waits = theirs = false;
+	conn = "office";
+	loaded++;
+	warning[0] = 0;
 	far_end = "198.51.100.1";
 	it = sync_alloc(NULL, &config, NULL, NULL, &ops, NULL);
 	/* 1 with CHILD SA 5 */
@@ -283,8 +358,11 @@ static bool one_that_is_too_large_for_the_list_is_left(void)
 	/* It is the only one, and a look for drift. */
 	next_event();
 	ktap_expect(gives("") && !flushes);
-	/* charon is a new one, and has nothing that it does not list. */
+	/* charon is a new one, and has nothing that it does not list: seen twice. */
 	n_unlisted = 0;
+	next_event();
+	is_given();
+	ktap_expect(!flushes);
 	next_event();
 	is_given();
 	ktap_expect(flushes == 1 && begins_with("flush A1 U1 R1 C1:5 C1:6 "));
@@ -331,6 +409,196 @@ static bool one_that_is_not_complete_waits(void)
 	return true;
 }
 
+/* ---- differences that come later ---- */
+
+/* A look for drift, a second after the last one. */
+static bool then_gives(const char *want)
+{
+	clock_ms += 1000;
+	next_event();
+	return gives(want);
+}
+
+/* charon and journal are at one, as a first look has found. */
+static bool at_one(void)
+{
+	fresh();
+	lists(1, "PASSIVE", 1, five);
+	return gives("U1 R1 ") && then_gives("");
+}
+
+static unsigned int missing(void)
+{
+	const char *why;
+
+	return sync_missing(it, &why);
+}
+
+static bool what_charon_loses_is_added_when_it_is_seen_twice(void)
+{
+	ktap_expect(at_one());
+	listed[0].n_children = 0;
+	ktap_expect(then_gives("") && !missing() && then_gives("C1:5 ") && missing() == 1);
+	listed[0].n_children = 1;
+	ktap_expect(then_gives("") && !missing());
+	/* All of it, which looks as if charon had just started; the kernel is emptied too, but not at once. */
+	n_listed = 0;
+	ktap_expect(then_gives("") && !flushes && then_gives("flush A1 U1 R1 C1:5 "));
+	n_listed = 1;
+	ktap_expect(then_gives(""));
+	return true;
+}
+
+static bool an_ike_sa_that_charon_has_alone_goes_when_it_is_seen_twice(void)
+{
+	ktap_expect(at_one());
+	lists(2, "PASSIVE", 0, NULL);
+	ktap_expect(then_gives("") && then_gives("D2 "));
+	n_listed = 1;
+	ktap_expect(then_gives(""));
+	return true;
+}
+
+/* The other half is there still: added over that, none of it would be. */
+static bool what_the_kernel_loses_is_built_anew(void)
+{
+	ktap_expect(at_one());
+	not_in_kernel = 5;
+	ktap_expect(then_gives("") && then_gives("X1:5 C1:5 ") && missing() == 1);
+	not_in_kernel = 0;
+	ktap_expect(then_gives("") && !missing());
+	not_in_kernel = 6;		/* the outbound one */
+	ktap_expect(then_gives("") && then_gives("X1:5 C1:5 "));
+	return true;
+}
+
+/* Its keys come from an IKE SA that is gone. */
+static bool what_the_kernel_loses_of_an_ancestor_takes_the_chain(void)
+{
+	ktap_expect(at_one());
+	said(ike_add(3, 1));
+	said(ike_delete(1));
+	said(ike_update(3, "office", 1));
+	listed[0].id = name(3);
+	not_in_kernel = 5;
+	ktap_expect(then_gives("") && then_gives("D3 A1 U1 C1:5 A3 D1 U3 "));
+	return true;
+}
+
+static bool what_the_kernel_did_not_say_is_believed(void)
+{
+	ktap_expect(at_one());
+	kernel_answers = false;
+	not_in_kernel = 5;
+	only_in_kernel = 99;
+	ktap_expect(dumps && then_gives("") && then_gives("") && !missing());
+	return true;
+}
+
+static bool what_only_the_kernel_has_goes(void)
+{
+	ktap_expect(at_one());
+	only_in_kernel = 99;
+	ktap_expect(then_gives("") && then_gives("S:99 "));
+	only_in_kernel = 0;
+	ktap_expect(then_gives(""));
+	/* Of another group: let be, and nothing to hurry for. */
+	only_in_kernel = 98;
+	theirs = true;
+	ktap_expect(then_gives("") && then_gives("") && then_gives("") && !sync_unprotected(it)->n);
+	/* What is too large for the list is in the kernel, too. */
+	theirs = false;
+	n_unlisted = 1;
+	only_in_kernel = 97;
+	ktap_expect(then_gives("") && then_gives("") && then_gives(""));
+	return true;
+}
+
+static unsigned int tries(unsigned int looks)
+{
+	unsigned int n = 0;
+
+	while (looks--) {
+		clock_ms += 1000;
+		next_event();
+		is_given();
+		n += strstr(out, "C1:5 ") != NULL;
+	}
+	return n;
+}
+
+/* Whatever it is that charon or the kernel minds. */
+static bool what_mending_does_not_help_is_named(void)
+{
+	ktap_expect(at_one());
+	listed[0].n_children = 0;
+	ktap_expect(tries(30) == 3 && missing() == 1 && sync_unprotected(it)->n == 1);
+	ktap_expect(!strcmp(sync_unprotected(it)->text[0],
+			    "office, 198.51.100.1, CHILD SA 00000005: charon does not take it: look at its log; is swanctl.conf the same?"));
+	ktap_expect(!strncmp(warning, "not protected: connection office, far end 198.51.100.1, CHILD SA 00000005: charon does not take it: ", 99));
+	warning[0] = 0;
+	ktap_expect(!tries(3) && !warning[0]);
+	/* Somebody has loaded other connections: it is tried again. */
+	loaded++;
+	ktap_expect(tries(30) == 3);
+	/* It has come by itself. */
+	listed[0].n_children = 1;
+	ktap_expect(!tries(2) && !sync_unprotected(it)->n && !missing());
+	/* Gone again at once: it has not become well. */
+	not_in_kernel = 5;
+	ktap_expect(tries(30) == 3 && sync_unprotected(it)->n == 1);
+	not_in_kernel = 0;
+	ktap_expect(!tries(2));
+	not_in_kernel = 5;
+	ktap_expect(!tries(10) && sync_unprotected(it)->n == 1);
+	not_in_kernel = 0;
+	ktap_expect(!tries(2));
+	clock_ms += 3600000;
+	ktap_expect(!tries(2));
+	not_in_kernel = 5;
+	ktap_expect(tries(30) == 3);
+	return true;
+}
+
+static bool a_connection_that_is_not_loaded_is_named(void)
+{
+	fresh();
+	conn = "other";
+	ktap_expect(gives("flush ") && missing() == 1 && sync_unprotected(it)->n == 1);
+	ktap_expect(strstr(sync_unprotected(it)->text[0], "office, 198.51.100.1: the connection is not loaded: swanctl --load-all"));
+	conn = "office";
+	ktap_expect(then_gives("flush A1 U1 R1 C1:5 ") && !sync_unprotected(it)->n);
+	return true;
+}
+
+/* What charon was not told meanwhile it is told now; what the kernel lacks is seen twice all the same. */
+static bool a_message_that_is_withheld_proves_nothing_about_the_kernel(void)
+{
+	ktap_expect(at_one());
+	during_listing = an_exchange;
+	not_in_kernel = 5;
+	ktap_expect(then_gives("U1 R1 ") && then_gives("X1:5 C1:5 U1 R1 "));
+	return true;
+}
+
+static bool a_takeover_does_not_wait_for_the_kernel(void)
+{
+	ktap_expect(at_one());
+	during_listing = an_exchange;
+	kernel_waits = true;
+	ktap_expect(then_gives("") && !sync_is_done(it));
+	sync_hurry(it);
+	ktap_expect(!strcmp(out, "U1 R1 ") && sync_is_done(it));
+	out[0] = 0;
+	only_in_kernel = 99;
+	kernel_tells(kernel_done, it);
+	ktap_expect(!out[0] && sync_is_done(it));
+	kernel_waits = false;
+	during_listing = NULL;
+	ktap_expect(then_gives("") && then_gives("S:99 "));
+	return true;
+}
+
 static const struct ktap_case cases[] = {
 	{ "an empty charon gets all", an_empty_charon_gets_all },
 	{ "what is there is left", what_is_there_is_left },
@@ -345,6 +613,16 @@ static const struct ktap_case cases[] = {
 	{ "one of two that are too large is missing", one_of_two_that_are_too_large_is_missing },
 	{ "one whose far end moved is built anew", one_whose_far_end_moved_is_built_anew },
 	{ "one that is not complete waits", one_that_is_not_complete_waits },
+	{ "what charon loses is added when it is seen twice", what_charon_loses_is_added_when_it_is_seen_twice },
+	{ "an IKE SA that charon has alone goes when it is seen twice", an_ike_sa_that_charon_has_alone_goes_when_it_is_seen_twice },
+	{ "what the kernel loses is built anew", what_the_kernel_loses_is_built_anew },
+	{ "what the kernel loses of an ancestor takes the chain", what_the_kernel_loses_of_an_ancestor_takes_the_chain },
+	{ "what the kernel did not say is believed", what_the_kernel_did_not_say_is_believed },
+	{ "what only the kernel has goes", what_only_the_kernel_has_goes },
+	{ "what mending does not help is named", what_mending_does_not_help_is_named },
+	{ "a connection that is not loaded is named", a_connection_that_is_not_loaded_is_named },
+	{ "a message that is withheld proves nothing about the kernel", a_message_that_is_withheld_proves_nothing_about_the_kernel },
+	{ "a takeover does not wait for the kernel", a_takeover_does_not_wait_for_the_kernel },
 };
 
 KTAP_MAIN(cases)

@@ -36,6 +36,7 @@
 #include "vici.h"
 #include "vici_events.h"
 #include "vrrp.h"
+#include "xfrm.h"
 
 #define CONFIG_FILE	"/etc/espsync/espsyncd.conf"
 #define FLUSH_MS	2000	/* for the records that peers have not got yet; from a peer that is slower they come back as rekeyings */
@@ -206,6 +207,16 @@ static void on_inject(void *ctx, const struct ha_msg *m, const uint8_t *data, si
 	relay_inject(d->relay, m, data, len);
 }
 
+static bool on_remove(void *ctx, const struct state *state)
+{
+	struct daemon *d = ctx;
+
+	if (!kernel_serves(d->kernel, &state->dst, state->spi, state->proto))
+		return false;
+	xfrm_remove(state);
+	return true;
+}
+
 static void on_sync_done(void *ctx)
 {
 	struct daemon *d = ctx;
@@ -216,6 +227,7 @@ static void on_sync_done(void *ctx)
 static const struct sync_ops sync_ops = {
 	.journal = on_journal,
 	.inject = on_inject,
+	.remove = on_remove,
 	.done = on_sync_done,
 };
 

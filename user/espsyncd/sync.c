@@ -5,25 +5,23 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "fill.h"
 #include "log.h"
 #include "sync.h"
-#include "xfrm.h"
+#include "xfrm_list.h"
 
 #define STEP_MS		20
 #define RETRY_MS	300	/* charon is not answering, or has no connections yet */
 #define CHECK_MS	10000	/* a look for drift */
-#define RECHECK_MS	1000	/* after something was injected */
+#define RECHECK_MS	1000	/* after something was found, be it mended or not */
+#define GAP_MS		900	/* what charon has processed shows at once: at the next look */
 #define COMPLAIN_MS	10000
 
-enum state {
+enum phase {
 	WAITING,	/* for charon to be there, and to have processed what it was given */
-	LISTING,	/* connections, then IKE SAs */
+	LISTING,	/* connections, then IKE SAs, then the kernel's SAs */
 	FILLING,	/* the difference is being injected */
 	DONE,
-};
-
-struct conn_name {
-	char name[HA_NAME_MAX];
 };
 
 struct sync {
@@ -33,18 +31,26 @@ struct sync {
 	const struct sync_ops *ops;
 	void *ctx;
 	struct event *timer;
-	enum state state;
+	enum phase state;
 	bool check;		/* only looking for drift: charon was in sync before */
 	bool withheld;		/* live messages were, since listing began */
+	bool hurry;		/* a takeover waits: what the kernel has is not asked for */
+	bool dumping;		/* the kernel is being asked */
 	unsigned int round;	/* answers to an earlier round's questions are void */
 	unsigned int asked;	/* the round that vici is answering */
-	struct bytes conns;	/* struct conn_name, sorted */
+	struct xfrm_list *xfrm;
+	struct bytes conns;	/* names of FILL_CONN bytes, sorted */
 	struct bytes sas;	/* struct vici_sa, sorted */
+	struct suspects suspects;
+	struct unprotected unprotected;
 	unsigned int unlisted;	/* charon has so many more */
-	unsigned int omitted;	/* of what is not listed these may be among them */
+	bool was_new;
+	bool soon;		/* there is something to look at again */
+	uint64_t loaded;	/* a sum of what charon has loaded: with other connections it may take what it did not */
+	uint64_t loading;
 	unsigned int missing;
 	unsigned int injected;
-	char why[160];
+	char why[FILL_WHY];
 	uint64_t complained_ms;
 };
 
@@ -80,233 +86,49 @@ static void retry(struct sync *s, const char *why)
 	arm(s, RETRY_MS);
 }
 
-static const struct vici_sa *sa_array(const struct sync *s, size_t *n)
-{
-	*n = bytes_left(&s->sas) / sizeof(struct vici_sa);
-	return (const struct vici_sa *)bytes_at(&s->sas);
-}
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(a, b);
-}
-
-static bool conn_loaded(const struct sync *s, const char *name)
-{
-	return bsearch(name, bytes_at(&s->conns), bytes_left(&s->conns) / sizeof(struct conn_name), sizeof(struct conn_name), by_name);
-}
-
-static void inject(struct sync *s, const uint8_t *data, size_t len)
-{
-	struct ha_msg m;
-
-	s->injected++;
-	if (ha_parse(&m, data, len) == HA_OK)
-		s->ops->inject(s->ctx, &m, data, len);
-}
-
-static void on_replay(void *ctx, const struct ha_msg *m, const uint8_t *data, size_t len)
-{
-	struct sync *s = ctx;
-
-	s->injected++;
-	s->ops->inject(s->ctx, m, data, len);
-}
-
-static void inject_ike_delete(struct sync *s, const struct ike_id *id)
-{
-	uint8_t made[HA_MAX_MADE];
-
-	inject(s, made, ha_make_ike_delete(made, charon_version(s->ch), id));
-}
-
-static const struct vici_child *listed_child(const struct vici_sa *sa, uint32_t spi_in)
-{
-	unsigned int i;
-
-	for (i = 0; i < sa->n_children; i++) {
-		if (sa->children[i].spi_in == spi_in)
-			return &sa->children[i];
-	}
-	return NULL;
-}
-
-/* CHILD SAs that charon lacks can be added, if they were made under the IKE SA as it is now: the keys depend on that. */
-static bool add_children(struct sync *s, const struct journal_sa *sa, const struct vici_sa *listed)
-{
-	const struct journal_sa *old;
-	const struct journal_child *c;
-
-	for (old = sa->prev; old; old = old->prev) {
-		TAILQ_FOREACH(c, &old->children, link) {
-			if (!listed_child(listed, c->spi_in))
-				return false;
-		}
-	}
-	TAILQ_FOREACH(c, &sa->children, link) {
-		if (!listed_child(listed, c->spi_in))
-			inject(s, c->raw.data, c->raw.len);
-	}
-	return true;
-}
-
-static void remove_children(struct sync *s, struct journal_sa *sa, const struct vici_sa *listed)
-{
-	uint8_t made[HA_MAX_MADE];
-	unsigned int i;
-
-	for (i = 0; i < listed->n_children; i++) {
-		uint32_t spi = listed->children[i].spi_in;
-
-		if (!journal_child_find(sa, spi, NULL))
-			inject(s, made, ha_make_child_delete(made, charon_version(s->ch), &sa->id, spi));
-	}
-}
-
-static bool may_be_omitted(const struct sync *s, const struct journal_sa *sa)
-{
-	return s->unlisted && vici_may_omit(sa) && !vici_sas_find(&s->sas, &sa->id);
-}
-
-static unsigned int count_omitted(const struct sync *s, const struct journal *j)
-{
-	const struct journal_sa *sa = NULL;
-	unsigned int n = 0;
-
-	while (s->unlisted && (sa = journal_next(j, sa)))
-		n += may_be_omitted(s, sa);
-	return n;
-}
-
-/* Replaying begins with the oldest: what charon has of the chain would be there twice, and a CHILD SA that is added twice is gone. */
-static void remove_chain(struct sync *s, const struct journal_sa *sa)
-{
-	bool omitted = may_be_omitted(s, sa);
-
-	for (; sa; sa = sa->prev) {
-		if (omitted || vici_sas_find(&s->sas, &sa->id))
-			inject_ike_delete(s, &sa->id);
-	}
-}
-
-/* What a mere look for drift has not withheld is left be. */
-static void refresh(struct sync *s, const struct journal_sa *sa)
-{
-	if (!s->check || s->withheld)
-		journal_refresh(sa, on_replay, s);
-}
-
-/* One IKE SA that lives, against what charon lists. */
-static void fill_one(struct sync *s, struct journal_sa *sa)
-{
-	const struct vici_sa *listed = vici_sas_find(&s->sas, &sa->id);
-	bool broken = listed && (!strcmp(listed->state, "CONNECTING") || vici_moved(sa, listed));
-	unsigned int before = s->injected;
-
-	if (!conn_loaded(s, journal_name(sa))) {
-		s->missing++;
-		snprintf(s->why, sizeof(s->why), "connection %.64s is not loaded here", journal_name(sa));
-		return;
-	}
-	/* One of them may be missing, but which cannot be known: then all are told anew. */
-	if (may_be_omitted(s, sa) && s->omitted <= s->unlisted) {
-		refresh(s, sa);
-		return;
-	}
-	if (listed && !broken) {
-		remove_children(s, sa, listed);
-		if (add_children(s, sa, listed)) {
-			s->missing += s->injected != before;
-			refresh(s, sa);
-			return;
-		}
-	}
-	remove_chain(s, sa);
-	journal_replay(sa, on_replay, s);
-	s->missing++;
-}
-
-static void remove_strangers(struct sync *s, const struct journal *j)
-{
-	const struct vici_sa *sa;
-	size_t n;
-
-	for (sa = sa_array(s, &n); n--; sa++) {
-		if (config_is_ours_text(s->c, sa->local) && !journal_find(j, &sa->id))
-			inject_ike_delete(s, &sa->id);
-	}
-}
-
-/* It was started anew: whatever it lists, clients have begun since. */
-static bool charon_is_new(const struct sync *s)
-{
-	const struct vici_sa *sa;
-	size_t n;
-
-	if (s->omitted)
-		return false;	/* what it does not list it has from us: a new one has nothing so large */
-	for (sa = sa_array(s, &n); n--; sa++) {
-		if (config_is_ours_text(s->c, sa->local) && !strcmp(sa->state, "PASSIVE"))
-			return false;
-	}
-	return true;
-}
-
-/*
- * A new charon owns nothing of what is in the kernel, and cannot add what is there. What clients have begun meanwhile goes too; the journal has
- * it, if it is complete.
- */
-static void flush_if_new(struct sync *s, const struct journal *j)
-{
-	const struct vici_sa *sa;
-	size_t n;
-	int r;
-
-	if (!journal_count(j) || !charon_is_new(s))
-		return;
-	for (sa = sa_array(s, &n); n--; sa++) {
-		if (config_is_ours_text(s->c, sa->local))
-			inject_ike_delete(s, &sa->id);
-	}
-	vici_sas_free(&s->sas);
-	r = xfrm_flush(s->c);
-	if (r < 0)
-		log_warn("cannot remove what a former charon left in the kernel: %s", strerror(-r));
-	else if (r)
-		log_info("removed %d states and policies that a former charon left in the kernel", r);
-}
-
 static void finish(struct sync *s)
 {
 	bool check = s->check;
 
 	s->state = DONE;
 	s->check = false;
-	arm(s, s->injected ? RECHECK_MS : CHECK_MS);
+	arm(s, s->soon ? RECHECK_MS : CHECK_MS);
 	if (s->injected && !check)
 		log_info("charon was given %u messages for %u IKE SAs", s->injected,
 			 count(s));
 	s->ops->done(s->ctx);
 }
 
-static void fill(struct sync *s)
+/* A mere look for drift has told charon all: what differs has to be seen twice, and what does not is left be. */
+static void compare(struct sync *s, const struct journal *j, const struct bytes *states)
+{
+	bool at_once = !s->check || s->withheld;
+	struct fill f = {
+		.c = s->c, .j = j, .version = charon_version(s->ch), .conns = &s->conns, .sas = &s->sas, .states = states,
+		.unlisted = s->unlisted, .at_once = at_once, .refresh = at_once, .was_new = &s->was_new, .suspects = &s->suspects,
+		.inject = s->ops->inject, .remove = s->ops->remove, .ctx = s->ctx, .unprotected = &s->unprotected, .why = s->why,
+	};
+
+	fill(&f);
+	s->missing = f.missing;
+	s->injected = f.injected;
+	s->soon = f.soon;
+}
+
+static void fill_charon(struct sync *s, const struct bytes *states)
 {
 	const struct journal *j = s->ops->journal(s->ctx);
-	struct journal_sa *sa = NULL;
 
 	s->missing = 0;
 	s->injected = 0;
+	s->soon = false;
 	s->why[0] = 0;
+	s->unprotected.n = 0;
 	s->state = FILLING;
-	if (!j || charon_segment(s->ch) == CHARON_ACTIVE) {
-		finish(s);
-		return;
-	}
-	s->omitted = count_omitted(s, j);
-	flush_if_new(s, j);
-	remove_strangers(s, j);
-	while ((sa = journal_next(j, sa)))
-		fill_one(s, sa);
+	if (j && charon_segment(s->ch) != CHARON_ACTIVE)
+		compare(s, j, states);
+	else
+		suspects_forget(&s->suspects);
 	if (charon_idle(s->ch))
 		finish(s);
 	else
@@ -329,28 +151,53 @@ static void on_sa(void *ctx, const struct vici_sa *sa)
 	vici_sas_add(&s->sas, sa);
 }
 
-static void on_sas_done(void *ctx, bool ok)
+static void on_states(void *ctx, const struct bytes *states)
 {
 	struct sync *s = ctx;
+
+	s->dumping = false;
 	if (is_void(s))
 		return;
 	s->asked = 0;
+	fill_charon(s, states);
+}
+
+static void on_sas_done(void *ctx, bool ok)
+{
+	struct sync *s = ctx;
+
+	if (is_void(s))
+		return;
 	if (!ok) {
+		s->asked = 0;
 		retry(s, "charon does not answer over vici");
 		return;
 	}
 	vici_sas_sort(&s->sas);
 	s->unlisted = vici_unlisted(s->vici);
-	fill(s);
+	if (s->check && !s->hurry) {
+		s->dumping = true;
+		xfrm_list_states(s->xfrm, on_states, s);
+		return;
+	}
+	/* Somebody waits for this; the next look has what the kernel says. */
+	s->asked = 0;
+	fill_charon(s, NULL);
 }
 
-static void on_conn(void *ctx, const char *name)
+static void on_conn(void *ctx, const char *name, uint64_t sum)
 {
-	struct conn_name c = { 0 };
 	struct sync *s = ctx;
+	char c[FILL_CONN] = "";
 
-	snprintf(c.name, sizeof(c.name), "%s", name);
-	bytes_add(&s->conns, &c, sizeof(c));
+	snprintf(c, sizeof(c), "%s", name);
+	bytes_add(&s->conns, c, sizeof(c));
+	s->loading += sum;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(a, b);
 }
 
 static void on_conns_done(void *ctx, bool ok)
@@ -359,8 +206,12 @@ static void on_conns_done(void *ctx, bool ok)
 
 	if (is_void(s))
 		return;
+	if (ok && s->loading != s->loaded)
+		suspects_forget(&s->suspects);
+	if (ok)
+		s->loaded = s->loading;
 	if (ok && bytes_left(&s->conns)) {
-		qsort(s->conns.data + s->conns.off, bytes_left(&s->conns) / sizeof(struct conn_name), sizeof(struct conn_name), by_name);
+		qsort(s->conns.data + s->conns.off, bytes_left(&s->conns) / FILL_CONN, FILL_CONN, by_name);
 		vici_list_sas(s->vici, on_sa, on_sas_done, s);
 		return;
 	}
@@ -378,9 +229,20 @@ static void start_listing(struct sync *s)
 	s->asked = s->round;
 	s->withheld = false;
 	s->injected = 0;
+	s->soon = false;
+	s->loading = 0;
 	bytes_free(&s->conns);
 	vici_sas_free(&s->sas);
 	vici_list_conns(s->vici, on_conn, on_conns_done, s);
+}
+
+static void begin(struct sync *s)
+{
+	s->round++;
+	s->state = WAITING;
+	s->check = false;
+	s->hurry = false;
+	arm(s, 0);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -409,7 +271,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 			arm(s, STEP_MS);
 		break;
 	case DONE:
-		sync_request(s);
+		begin(s);
 		s->check = true;
 		break;
 	}
@@ -417,18 +279,21 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 void sync_request(struct sync *s)
 {
-	s->round++;
-	s->state = WAITING;
-	s->check = false;
-	arm(s, 0);
+	suspects_forget(&s->suspects);
+	begin(s);
 }
 
 void sync_hurry(struct sync *s)
 {
-	if (!s->check || s->withheld || s->state == DONE)
+	if (!s->check || s->state == DONE)
 		return;
-	s->round++;
-	finish(s);
+	s->hurry = true;
+	if (!s->withheld) {
+		s->round++;
+		finish(s);
+	} else if (s->state == LISTING && s->dumping) {
+		fill_charon(s, NULL);
+	}
 }
 
 bool sync_takes_live(struct sync *s)
@@ -452,6 +317,11 @@ unsigned int sync_missing(const struct sync *s, const char **why)
 	return s->missing;
 }
 
+const struct unprotected *sync_unprotected(const struct sync *s)
+{
+	return &s->unprotected;
+}
+
 struct sync *sync_alloc(struct event_base *base, const struct config *c, struct charon *ch, struct vici *v,
 			const struct sync_ops *ops, void *ctx)
 {
@@ -463,6 +333,8 @@ struct sync *sync_alloc(struct event_base *base, const struct config *c, struct 
 	s->ops = ops;
 	s->ctx = ctx;
 	s->round = 1;
+	s->suspects.gap_ms = GAP_MS;
+	s->xfrm = xfrm_list_alloc(base, c);
 	s->timer = evtimer_new(base, on_timer, s);
 	arm(s, 0);
 	return s;
@@ -471,6 +343,8 @@ struct sync *sync_alloc(struct event_base *base, const struct config *c, struct 
 void sync_free(struct sync *s)
 {
 	event_free(s->timer);
+	xfrm_list_free(s->xfrm);
+	suspects_forget(&s->suspects);
 	bytes_free(&s->conns);
 	vici_sas_free(&s->sas);
 	secret_free(s, sizeof(*s));

@@ -44,7 +44,7 @@ struct request {
 	const char *event;		/* answers come as this event, or NULL */
 	struct bytes args;
 	void (*each_sa)(void *ctx, const struct vici_sa *sa);
-	void (*each_conn)(void *ctx, const char *name);
+	void (*each_conn)(void *ctx, const char *name, uint64_t sum);
 	void (*each)(void *ctx, const uint8_t *data, size_t len);
 	void (*done)(void *ctx, bool ok);
 	void *ctx;
@@ -246,6 +246,16 @@ static bool read_sa(struct vici_sa *sa, struct bytes *children, const uint8_t *d
 	return sa->name[0];
 }
 
+/* FNV-1a: whether a text is another than before, not whether somebody made it look so. */
+static uint64_t sum_of(const uint8_t *data, size_t len)
+{
+	uint64_t sum = 0xcbf29ce484222325;
+
+	for (; len--; data++)
+		sum = (sum ^ *data) * 0x100000001b3;
+	return sum;
+}
+
 static void on_event(struct vici *v, const uint8_t *data, size_t len)
 {
 	struct request *r = TAILQ_FIRST(&v->queue);
@@ -262,7 +272,7 @@ static void on_event(struct vici *v, const uint8_t *data, size_t len)
 	if (r->each_conn) {
 		vici_read(&reader, data, len);
 		if (vici_next(&reader) == VICI_SECTION_START)
-			r->each_conn(r->ctx, reader.name);
+			r->each_conn(r->ctx, reader.name, sum_of(data, len));
 		return;
 	}
 	if (r->each)
@@ -476,7 +486,7 @@ unsigned int vici_unlisted(const struct vici *v)
 	return v->unlisted;
 }
 
-void vici_list_conns(struct vici *v, void (*each)(void *ctx, const char *name),
+void vici_list_conns(struct vici *v, void (*each)(void *ctx, const char *name, uint64_t sum),
 		     void (*done)(void *ctx, bool ok), void *ctx)
 {
 	struct request *r = request_add(v, "list-conns", "list-conn");

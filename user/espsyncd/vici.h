@@ -37,8 +37,8 @@ void vici_list_sa(struct vici *v, uint32_t unique, void (*each)(void *ctx, const
 /* How many IKE SAs charon had when it had listed them last, beyond those that it did list: see vici_may_omit(). */
 unsigned int vici_unlisted(const struct vici *v);
 
-/* The same as vici_list_sas() for connections, by name. */
-void vici_list_conns(struct vici *v, void (*each)(void *ctx, const char *name),
+/* The same as vici_list_sas() for connections, by name; @sum is another one when anything of the connection is. */
+void vici_list_conns(struct vici *v, void (*each)(void *ctx, const char *name, uint64_t sum),
 		     void (*done)(void *ctx, bool ok), void *ctx);
 
 /**

@@ -182,6 +182,24 @@ int xfrm_flush(const struct config *c)
 	return err ? err : n;
 }
 
+bool xfrm_remove(const struct state *state)
+{
+	struct mnl_socket *nl = mnl_socket_open2(NETLINK_XFRM, SOCK_CLOEXEC);
+	struct victim v = { .mark = { state->mark, state->mask }, .if_id = state->if_id };
+	bool removed = false;
+
+	if (!nl)
+		return false;
+	memcpy(&v.id.state.daddr, state->dst.bytes, state->dst.len);
+	v.id.state.spi = htonl(state->spi);
+	v.id.state.family = state->dst.len == 4 ? AF_INET : AF_INET6;
+	v.id.state.proto = state->proto;
+	if (!mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID))
+		removed = remove_one(nl, XFRM_MSG_DELSA, &v);
+	mnl_socket_close(nl);
+	return removed;
+}
+
 /* The newest number that was accepted, in whichever shape. */
 static int on_numbers(const struct nlmsghdr *nlh, void *data)
 {

@@ -2,7 +2,7 @@
 /*
  * xfrm: what the kernel has of a charon, also of one that died.
  *
- * Room: removing the states and policies of the cluster's addresses, whether an SA is used, and keeping the sync link out of tunnels.
+ * Room: removing the states and policies of the cluster's addresses, all or one, whether an SA is used, and keeping the sync link out of tunnels.
  * charon removes nothing at its start, and installing over what is left would destroy half of it.
  */
 #ifndef ESPSYNCD_XFRM_H
@@ -13,6 +13,7 @@
 
 #include "codec.h"
 #include "config.h"
+#include "states.h"
 
 /**
  * xfrm_flush() - remove states to or from, and policies with templates of, the cluster's addresses
@@ -30,6 +31,9 @@ int xfrm_flush(const struct config *c);
  * Return: false also if the kernel does not have it
  */
 bool xfrm_in_use(const struct ha_addr *dst, uint32_t spi);
+
+/* That one goes, if it is still there. Return: true if it has gone. */
+bool xfrm_remove(const struct state *state);
 
 /* A socket of that family whose traffic no tunnel takes. Return: 0 or a negative errno. */
 int xfrm_bypass(int fd, int family);
