@@ -5,6 +5,7 @@
  * Job: one relay of three nodes, the other two being this program: frames by hand, and what may be made of the journal then.
  */
 // SOURCES: ../../user/espsyncd/relay.c ../../user/espsyncd/relay_send.c ../../user/espsyncd/relay_take.c ../../user/espsyncd/relay_room.c ../../user/espsyncd/journal.c
+// SOURCES: ../../user/espsyncd/relay_state.c ../../user/espsyncd/agree.c ../../user/espsyncd/unprotected.c ../../user/espsyncd/vici_sas.c
 // SOURCES: ../../user/espsyncd/config.c ../../user/espsyncd/transaction.c ../../user/espsyncd/stream.c ../../user/espsyncd/codec.c ../../user/espsyncd/bytes.c
 #include "../../user/espsyncd/relay_priv.h"
 #include "../fuzz/noevents.h"
@@ -22,7 +23,8 @@ static struct relay *it;
 static unsigned int fetches[2], acks, sync_requests;
 static size_t queued;
 static char told[64];		/* to charon, a letter each: A(DD) U(PDATE) I, R (message IDs) D(ELETE) C(HILD_ADD) X (CHILD_DELETE) */
-static uint8_t state[64];	/* that was told last */
+static uint8_t state[2048];	/* that was told last */
+static unsigned int subscribes;	/* from the beginning */
 static size_t state_len;
 
 /* ---- what relay calls ---- */
@@ -90,6 +92,7 @@ void link_send(struct links *l, unsigned int peer, uint8_t type, const void *hea
 	(void)l, (void)head_len, (void)body, (void)body_len;
 	fetches[peer] += type == FRAME_FETCH;
 	acks += type == FRAME_ACK;
+	subscribes += type == FRAME_SUBSCRIBE && !get_u64(head);
 	if (type == FRAME_STATE)
 		memcpy(state, head, state_len = head_len);
 }
@@ -101,7 +104,8 @@ static void fresh(void)
 	if (it)
 		relay_free(it);
 	segment = CHARON_PASSIVE;
-	fetches[0] = fetches[1] = acks = sync_requests = 0;
+	fetches[0] = fetches[1] = acks = sync_requests = subscribes = 0;
+	in_charon.n = 0;
 	queued = 0;
 	clock_ms = 1000000;
 	it = relay_alloc(NULL, &config);
@@ -497,6 +501,7 @@ static bool has(unsigned int peer, uint32_t ike, uint32_t children, enum journal
 	bytes_add_u32(&b, 0);
 	bytes_add_u32(&b, children);
 	bytes_add_u8(&b, refused);
+	bytes_add(&b, (const uint8_t[17 + 4]) { 0 }, 17 + 4);
 	bytes_add(&b, "and what one says that is newer still", 37);
 	ok = frame(peer, FRAME_STATE, &b);
 	bytes_free(&b);
@@ -532,7 +537,7 @@ static bool a_standby_says_what_it_has_refused(void)
 	fresh();
 	ktap_expect(relay_link_frame(it, 0, FRAME_HELLO, hello, sizeof(hello)) && says_state(0, true, true) && has_snapped(0, 77));
 	ticks(1000);
-	ktap_expect(state_len == 25 && state[24] == STATE_TAKES_DRIFT && get_u32(state + 11) == 1 && get_u32(state + 19) == 0 && state[23] == JOURNAL_ROOM);
+	ktap_expect(state_len == 45 && state[24] == STATE_TAKES_DRIFT && get_u32(state + 11) == 1 && get_u32(state + 19) == 0 && state[23] == JOURNAL_ROOM);
 	warning[0] = 0;
 	while (!warning[0] && seq < 1000) {
 		struct wire w = child(1, HA_CHILD_ADD, seq + 1);
@@ -571,7 +576,7 @@ static bool an_ike_sa_without_room_is_named(void)
 /* An older helper ends the connection at a frame that it does not know. */
 static bool only_who_takes_it_is_told_of_configurations(void)
 {
-	uint8_t piece[8] = { 0 }, older[24] = { 0 }, newer[25] = { [1] = 3, [24] = STATE_TAKES_DRIFT };
+	uint8_t piece[8] = { 0 }, older[24] = { 0 }, newer[45] = { [1] = 3, [24] = STATE_TAKES_DRIFT };
 
 	fresh();
 	listens = pieces = 0;
@@ -580,6 +585,172 @@ static bool only_who_takes_it_is_told_of_configurations(void)
 	ktap_expect(relay_link_frame(it, 0, FRAME_STATE, newer, sizeof(newer)) && listens == 1);
 	ktap_expect(relay_link_frame(it, 0, FRAME_DRIFT, piece, sizeof(piece)) && pieces == 1);
 	ktap_expect(!relay_link_frame(it, 0, FRAME_DRIFT + 1, piece, sizeof(piece)));
+	return true;
+}
+
+/* ---- what nodes say of themselves ---- */
+
+/* As an active node says it, of its journal at a record of stream 77. */
+static bool says_sum(unsigned int peer, uint64_t seq, uint64_t sum, enum journal_room refused)
+{
+	struct bytes b = { 0 };
+	bool ok;
+
+	bytes_add(&b, (const uint8_t[3]) { 1, 3, 1 }, 3);
+	bytes_add_u64(&b, 77);
+	bytes_add(&b, (const uint8_t[12]) { 0 }, 12);
+	bytes_add_u8(&b, refused);
+	bytes_add_u8(&b, STATE_SAYS_SUM);
+	bytes_add_u64(&b, seq);
+	bytes_add_u64(&b, sum);
+	bytes_add_u32(&b, 0);
+	ok = frame(peer, FRAME_STATE, &b);
+	bytes_free(&b);
+	return ok;
+}
+
+static uint64_t here(void)
+{
+	return agree_sum(relay_journal(it));
+}
+
+static bool becomes_a_standby(void)
+{
+	uint8_t hello[] = { PROTOCOL_VERSION, config.peers[0].node };
+
+	fresh();
+	relay_deactivate(it);
+	return relay_link_frame(it, 0, FRAME_HELLO, hello, sizeof(hello)) && says_state(0, true, true) && has_snapped(0, 77) &&
+		record(0, 77, 1, child(1, HA_CHILD_ADD, 5)) && subscribes == 1;
+}
+
+static bool a_journal_that_is_another_is_fetched_anew(void)
+{
+	struct kernel_report report;
+
+	ktap_expect(becomes_a_standby());
+	ktap_expect(says_sum(0, 1, here(), 0) && says_sum(0, 1, here() + 1, 0) && says_sum(0, 1, here(), 0) && says_sum(0, 1, here() + 1, 0));
+	ktap_expect(subscribes == 1);		/* never twice in a row */
+	/* At another record, or where something had no room, it proves nothing. */
+	for (int i = 0; i < 5; i++)
+		ktap_expect(says_sum(0, 2, here() + 1, 0) && says_sum(0, 1, here() + 1, JOURNAL_FULL));
+	ktap_expect(subscribes == 1);
+	warning[0] = 0;
+	ktap_expect(says_sum(0, 1, here() + 1, 0) && subscribes == 2);
+	ktap_expect(says("peer 2: its journal has become another than the one here: asking for all of it"));
+	/* It helps. */
+	ktap_expect(has_snapped(0, 77) && says_sum(0, 0, here(), 0) && !it->agree.asked && !warning[0]);
+	/* It does not: three times are enough. */
+	for (int i = 0; i < 20; i++)
+		ktap_expect(says_sum(0, 0, here() + 1, 0));
+	ktap_expect(subscribes == 5);
+	relay_report(it, &report);
+	ktap_expect(report.unprotected.n == 1 && !strncmp(report.unprotected.text[0], "all: the journal is another than the active node's", 50));
+	ktap_expect(says("peer 2: its journal is another than the one here, also fetched anew"));
+	ktap_expect(says_sum(0, 0, here() + 1, 0) && !warning[0]);
+	ktap_expect(says_sum(0, 0, here(), 0));
+	relay_report(it, &report);
+	ktap_expect(!report.unprotected.n);
+	return true;
+}
+
+/* Names, ends, message IDs, CHILD SAs; not the order in which they came. */
+static bool the_sum_is_of_what_counts(void)
+{
+	struct wire w[] = { ike_add(1, 0), ike_update(1, "office", 1), ike_add(2, 0), ike_update(2, "office", 1), child(1, HA_CHILD_ADD, 5),
+			    mid(1, HA_IKE_MID_RESPONDER, 4), mid(1, HA_IKE_MID_INITIATOR, 4), ike_moved(3, 2, "office", 9) };
+	struct journal *one = journal_alloc(), *two = journal_alloc();
+	static const int other_order[] = { 2, 3, 0, 1, 7, 6, 5, 4 };
+	struct ha_msg m;
+
+	for (unsigned int i = 0; i < sizeof(w) / sizeof(*w); i++) {
+		uint64_t before = agree_sum(one);
+
+		ktap_expect(ha_parse(&m, w[i].b, w[i].n) == HA_OK && journal_apply(one, &m, w[i].b, w[i].n) == JOURNAL_TAKEN);
+		ktap_expect(agree_sum(one) != before);
+	}
+	for (unsigned int i = 0; i < sizeof(w) / sizeof(*w); i++) {
+		const struct wire *o = &w[other_order[i]];
+
+		ktap_expect(agree_sum(one) != agree_sum(two) && ha_parse(&m, o->b, o->n) == HA_OK);
+		journal_apply(two, &m, o->b, o->n);
+	}
+	ktap_expect(agree_sum(one) == agree_sum(two));
+	journal_free(one);
+	journal_free(two);
+	return true;
+}
+
+static bool an_active_node_says_what_its_journal_says_now_and_then(void)
+{
+	becomes_a_source();
+	ktap_expect(meets(0, true));
+	charon_says(ike_add(1, 0));
+	charon_says(ike_update(1, "office", 1));
+	ticks(20000);
+	ktap_expect(state[24] & STATE_SAYS_SUM && get_u64(state + 25) == it->stream.last && get_u64(state + 33) == here());
+	ticks(9000);
+	ktap_expect(!(state[24] & STATE_SAYS_SUM));
+	ticks(1000);
+	ktap_expect(state[24] & STATE_SAYS_SUM);
+	return true;
+}
+
+/* As a standby says it: so many tunnels, of which it names the first ones. */
+static bool names(unsigned int peer, uint32_t n, const char *text, size_t len, size_t cut)
+{
+	struct bytes b = { 0 };
+	bool ok;
+
+	bytes_add(&b, (const uint8_t[41]) { [1] = 3, [2] = 1 }, 41);
+	bytes_add_u32(&b, n);
+	for (uint32_t i = 0; i < n && i < UNPROTECTED_SHOWN; i++) {
+		bytes_add_u8(&b, len);
+		bytes_add(&b, text, len);
+	}
+	b.len -= cut;
+	ok = frame(peer, FRAME_STATE, &b);
+	bytes_free(&b);
+	return ok;
+}
+
+static bool what_a_standby_cannot_protect_is_named(void)
+{
+	struct unprotected own = { .n = 1, .text = { "mine" } };
+	struct kernel_report report;
+
+	becomes_a_source();
+	ktap_expect(meets(0, true) && meets(1, true));
+	relay_unprotected(it, &own);
+	ktap_expect(names(0, 1, "office", 6, 0) && names(1, 1, "a\x1b[31mb\0c", 8, 0));
+	relay_report(it, &report);
+	ktap_expect(report.unprotected.n == 3 && !strcmp(report.unprotected.text[0], "mine") && !strcmp(report.unprotected.text[1], "node 2: office"));
+	ktap_expect(!strcmp(report.unprotected.text[2], "node 3: a?[31mb"));
+	ktap_expect(names(0, 1000, "office", 6, 0));
+	relay_report(it, &report);
+	ktap_expect(report.unprotected.n == 1002 && !strcmp(report.unprotected.text[7], "995 more tunnels are not protected: look at the logs of espsyncd"));
+	/* It says so to its peers, and forgets it with its role. */
+	ticks(1000);
+	ktap_expect(get_u32(state + 41) == 1 && state[45] == 4 && !memcmp(state + 46, "mine", 4) && state_len == 50);
+	relay_deactivate(it);
+	in_charon = (struct unprotected){ .n = 1, .text = { "charon's" } };
+	relay_report(it, &report);
+	ktap_expect(report.unprotected.n == 1 && !strcmp(report.unprotected.text[0], "charon's"));
+	return true;
+}
+
+static bool garbage_about_tunnels_ends_the_connection(void)
+{
+	char text[128];
+
+	memset(text, 'a', sizeof(text));
+	becomes_a_source();
+	ktap_expect(meets(0, true));
+	ktap_expect(names(0, 8, "office", 6, 0) && !names(0, 8, "office", 6, 1) && !names(0, 1, "office", 6, 7) && !names(0, 0, "", 0, 1));
+	ktap_expect(!names(0, UINT32_MAX, "office", 6, 0));
+	for (size_t len = 0; len < 128; len++)
+		ktap_expect(names(0, 1, text, len, 0));
+	ktap_expect(!names(0, 1, text, 128, 0));
 	return true;
 }
 
@@ -601,6 +772,11 @@ static const struct ktap_case cases[] = {
 	{ "a standby says what it has refused", a_standby_says_what_it_has_refused },
 	{ "an IKE SA without room is named", an_ike_sa_without_room_is_named },
 	{ "only who takes it is told of configurations", only_who_takes_it_is_told_of_configurations },
+	{ "a journal that is another is fetched anew", a_journal_that_is_another_is_fetched_anew },
+	{ "the sum is of what counts", the_sum_is_of_what_counts },
+	{ "an active node says what its journal says now and then", an_active_node_says_what_its_journal_says_now_and_then },
+	{ "what a standby cannot protect is named", what_a_standby_cannot_protect_is_named },
+	{ "garbage about tunnels ends the connection", garbage_about_tunnels_ends_the_connection },
 };
 
 KTAP_MAIN(cases)

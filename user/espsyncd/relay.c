@@ -12,6 +12,7 @@
 #define TAKEOVER_FETCH_MS 1000	/* ... while charon is still passive */
 #define MAX_PENDING	(16 << 20)
 #define MAX_BACKLOG	(64 << 20)	/* what charon has not read, beyond a replay of the journal */
+#define SUM_MS		10000		/* a look at all that the journal has */
 #define SILENT_MS	5000		/* charon beats every heartbeat_delay, a second at most */
 
 static bool is_ours(void *ctx, const struct ha_addr *local)
@@ -318,6 +319,7 @@ void relay_activate(struct relay *r, bool adopted)
 	if (!adopted)
 		bytes_free(&r->pending);
 	r->undecided = false;
+	r->unprotected.n = 0;
 	r->active = true;
 	r->inherits = !adopted;
 	r->refused = 0;
@@ -342,6 +344,7 @@ void relay_deactivate(struct relay *r)
 		return;
 	r->active = false;
 	r->complete = false;
+	r->unprotected.n = 0;
 	r->refused = 0;
 	txn_discard(r->ledger->txn);
 	stream_begin(&r->stream, 0);
@@ -391,19 +394,9 @@ bool relay_compatible(struct relay *r, unsigned int peer)
 
 void relay_tell_state(struct relay *r, unsigned int peer)
 {
-	const struct journal *j = r->ledger->journal;
 	struct bytes b = { 0 };
-	const char *why;
 
-	bytes_add_u8(&b, r->active && r->complete);
-	bytes_add_u8(&b, charon_version(r->p.ch));
-	bytes_add_u8(&b, r->valid);
-	bytes_add_u64(&b, r->stream.epoch);
-	bytes_add_u32(&b, journal_count(j));
-	bytes_add_u32(&b, sync_missing(r->p.sync, &why));
-	bytes_add_u32(&b, journal_children(j));
-	bytes_add_u8(&b, r->peers[peer].too_large ? JOURNAL_FULL : journal_refused(j));
-	bytes_add_u8(&b, STATE_TAKES_DRIFT);
+	relay_put_state(r, peer, &b);
 	link_send(r->p.links, peer, FRAME_STATE, bytes_at(&b), bytes_left(&b), NULL, 0);
 	bytes_free(&b);
 }
@@ -413,17 +406,8 @@ static bool on_state(struct relay *r, unsigned int peer, const uint8_t *data, si
 	struct relay_peer *p = &r->peers[peer];
 	bool first = !p->heard_state;
 
-	if (len < 19)
+	if (!relay_get_state(&p->state, data, len))
 		return false;
-	p->state.active = data[0];
-	p->state.version = data[1];
-	p->state.valid = data[2];
-	p->state.epoch = get_u64(data + 3);
-	p->state.known = get_u32(data + 11);
-	p->state.missing = get_u32(data + 15);
-	p->state.children = len < 24 ? 0 : get_u32(data + 19);
-	p->state.refused = len < 24 ? JOURNAL_ROOM : data[23];
-	p->state.takes = len < 25 ? 0 : data[24];
 	p->heard_state = true;
 	if (r->source == (int)peer && r->source_epoch == p->state.epoch && p->state.valid)
 		r->valid = true;
@@ -432,7 +416,8 @@ static bool on_state(struct relay *r, unsigned int peer, const uint8_t *data, si
 		fetch(r);
 	relay_subscribe(r, peer);
 	relay_pump(r, peer);
-	if (p->state.takes & STATE_TAKES_DRIFT)
+	relay_compare(r, peer);
+	if (p->state.flags & STATE_TAKES_DRIFT)
 		drift_listens(r->p.drift, peer);
 	return true;
 }
@@ -521,6 +506,11 @@ void relay_found_whole(struct relay *r)
 	tell_all(r);
 }
 
+void relay_unprotected(struct relay *r, const struct unprotected *u)
+{
+	r->unprotected = *u;
+}
+
 bool relay_is_held(const struct relay *r, const struct ike_id *id)
 {
 	return txn_holds(r->ledger->txn, id);
@@ -561,6 +551,7 @@ void relay_report(const struct relay *r, struct kernel_report *report)
 	report->applied = report->known - (report->missing < report->known ? report->missing : report->known);
 	report_peers(r, report);
 	relay_report_room(r, report);
+	relay_report_unprotected(r, report);
 	if (!charon_present(r->p.ch))
 		snprintf(report->text, sizeof(report->text), "charon is not running");
 	else if (charon_silence_ms(r->p.ch) > SILENT_MS)
@@ -576,7 +567,11 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	r->says_sum = r->active && r->complete && now_ms() - r->sum_ms >= SUM_MS;
 	tell_all(r);
+	if (r->says_sum)
+		r->sum_ms = now_ms();
+	r->says_sum = false;
 	if (!r->active && charon_idle(r->p.ch))
 		relay_ack(r, r->source_seq);
 	n = txn_expire(r->ledger->txn, r->ledger->journal, now_ms());

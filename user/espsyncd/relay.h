@@ -28,6 +28,7 @@
 #include "link.h"
 #include "retransmit.h"
 #include "sync.h"
+#include "unprotected.h"
 #include "vici.h"
 
 struct relay;
@@ -105,6 +106,9 @@ bool relay_is_auditable(const struct relay *r);
  * @r: the relay, active
  */
 void relay_found_whole(struct relay *r);
+
+/* Tunnels of an active node that its charon does not let be protected; taken as they are now. */
+void relay_unprotected(struct relay *r, const struct unprotected *u);
 
 /* IKE SAs that wait for their other messages: they are not missing. */
 bool relay_is_held(const struct relay *r, const struct ike_id *id);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * relay_priv: what relay.c (roles and this node's charon), relay_send.c (the active side), relay_take.c (the standby side) and
- * relay_room.c (what finds no room) share. Nobody else includes it.
+ * relay_priv: what relay.c (roles and this node's charon), relay_send.c (the active side), relay_take.c (the standby side),
+ * relay_room.c (what finds no room) and relay_state.c (what nodes say of themselves) share. Nobody else includes it.
  */
 #ifndef ESPSYNCD_RELAY_PRIV_H
 #define ESPSYNCD_RELAY_PRIV_H
 
+#include "agree.h"
 #include "bytes.h"
 #include "drift.h"
 #include "relay.h"
@@ -31,6 +32,7 @@ enum frame {
 };
 
 #define STATE_TAKES_DRIFT	1
+#define STATE_SAYS_SUM		2
 
 /**
  * struct peer_state - what a helper says of itself
@@ -42,7 +44,10 @@ enum frame {
  * @missing: of these, not in its charon
  * @children: CHILD SAs; this and what follows an older one does not say
  * @refused: its journal has refused something for want of that room: enum journal_room
- * @takes: frames that it knows of beyond those of the first version: STATE_TAKES_...
+ * @flags: STATE_TAKES_DRIFT, STATE_SAYS_SUM; this and what follows a still older one does not say
+ * @seq: the record of its stream at which it is
+ * @sum: what its journal says there, if the flags say so: agree.h
+ * @unprotected: tunnels that its charon or its kernel does not take
  */
 struct peer_state {
 	bool active;
@@ -53,7 +58,10 @@ struct peer_state {
 	uint32_t missing;
 	uint32_t children;
 	uint8_t refused;
-	uint8_t takes;
+	uint8_t flags;
+	uint64_t seq;
+	uint64_t sum;
+	struct unprotected unprotected;
 };
 
 /**
@@ -128,6 +136,11 @@ struct relay_peer {
  * @refused: records refused since the role changed
  * @said_room_ms: when it was logged that something finds no room in the journal
  * @unsaid: how often that was not logged since
+ * @sum_ms: active: when peers were last told what the journal says
+ * @says_sum: active: they are being told
+ * @agree: standby: how often the journal was another than its source's
+ * @disagrees: standby: and that did not change
+ * @unprotected: active: what audit has found
  */
 struct relay {
 	struct relay_parts p;
@@ -152,6 +165,11 @@ struct relay {
 	uint64_t refused;
 	uint64_t said_room_ms;
 	unsigned int unsaid;
+	uint64_t sum_ms;
+	bool says_sum;
+	struct agree agree;
+	bool disagrees;
+	struct unprotected unprotected;
 };
 
 /* relay.c */
@@ -168,6 +186,12 @@ bool relay_compatible(struct relay *r, unsigned int peer);
 void relay_refused(struct ledger *l, const struct ha_msg *m);
 void relay_report_room(const struct relay *r, struct kernel_report *report);
 bool relay_report_room_of(const struct relay *r, unsigned int peer, struct kernel_report *report);
+
+/* relay_state.c */
+void relay_put_state(const struct relay *r, unsigned int peer, struct bytes *b);
+bool relay_get_state(struct peer_state *s, const uint8_t *data, size_t len);
+void relay_compare(struct relay *r, unsigned int peer);
+void relay_report_unprotected(const struct relay *r, struct kernel_report *report);
 
 /* relay_send.c */
 
@@ -187,6 +211,7 @@ bool relay_on_fetch(struct relay *r, unsigned int peer);
 
 /* relay_take.c */
 void relay_subscribe(struct relay *r, unsigned int peer);
+void relay_fetch_anew(struct relay *r, unsigned int peer);
 void relay_forget_source(struct relay *r);
 void relay_ack(struct relay *r, uint64_t seq);
 uint64_t relay_token(const struct relay *r);

@@ -24,12 +24,23 @@ void relay_subscribe(struct relay *r, unsigned int peer)
 	bytes_free(&b);
 }
 
+/* All of it, and no record twice: what is on its way comes before the journal that has it. */
+void relay_fetch_anew(struct relay *r, unsigned int peer)
+{
+	static const uint8_t nowhere[16];
+
+	if (relay_listens(r, peer))
+		link_send(r->p.links, peer, FRAME_SUBSCRIBE, nowhere, sizeof(nowhere), NULL, 0);
+}
+
 void relay_forget_source(struct relay *r)
 {
 	unsigned int i;
 
 	r->source = -1;
 	r->generation++;
+	memset(&r->agree, 0, sizeof(r->agree));
+	r->disagrees = false;
 	for (i = 0; i < CONFIG_MAX_PEERS; i++) {
 		r->peers[i].asked_epoch = 0;
 		ledger_free(r->peers[i].incoming);
