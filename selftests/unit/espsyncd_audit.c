@@ -5,10 +5,11 @@
  * Job: what charon lists and what the journal has, one after another, each looked at twice, for once it may be on its way.
  */
 // SOURCES: ../../user/espsyncd/audit.c ../../user/espsyncd/journal.c ../../user/espsyncd/codec.c ../../user/espsyncd/bytes.c ../../user/espsyncd/config.c ../../user/espsyncd/vici_sas.c
-// SOURCES: ../../user/espsyncd/roam.c
+// SOURCES: ../../user/espsyncd/roam.c ../../user/espsyncd/states.c ../../user/espsyncd/suspects.c ../../user/espsyncd/unprotected.c
 #include <time.h>
 
 #include "../../user/espsyncd/audit.h"
+#include "../../user/espsyncd/xfrm_list.h"
 #include "../fuzz/noevents.h"
 #include "espsyncd_messages.h"
 #include "espsyncd_quiet.h"
@@ -104,10 +105,74 @@ void relay_local_message(struct relay *r, const struct ha_msg *m, const uint8_t 
 	journal_apply(journal, m, data, len);
 }
 
-void rekey_add(struct rekey *r, bool ike, uint32_t unique)
+static uint32_t queue_ms;
+
+uint32_t rekey_add(struct rekey *r, bool ike, uint32_t unique)
 {
 	(void)r, (void)unique;
 	*(ike ? &rekeyed_ike : &rekeyed_child) += 1;
+	return queue_ms;
+}
+
+static struct unprotected told;
+
+void relay_unprotected(struct relay *r, const struct unprotected *u)
+{
+	(void)r;
+	told = *u;
+}
+
+/* What the kernel has: both SAs of each CHILD SA that is listed, but for these, and this one more. */
+static uint32_t lost_in, lost_out, strange;
+static bool theirs;
+
+struct xfrm_list *xfrm_list_alloc(struct event_base *base, const struct config *c)
+{
+	(void)base, (void)c;
+	return NULL;
+}
+
+void xfrm_list_free(struct xfrm_list *l)
+{
+	(void)l;
+}
+
+static void has_state(struct bytes *states, const char *dst, uint32_t spi)
+{
+	struct vici_sa ends = { .local_port = 500, .remote_port = 500 };
+	struct state s = { .spi = spi, .proto = 50 };
+	struct ha_addr unused;
+
+	snprintf(ends.local, sizeof(ends.local), "%s", dst);
+	snprintf(ends.remote, sizeof(ends.remote), "%s", dst);
+	vici_ends(&s.dst, &unused, &ends);
+	s.dst.port = 0;
+	states_add(states, &s);
+}
+
+void xfrm_list_states(struct xfrm_list *l, void (*done)(void *ctx, const struct bytes *states), void *ctx)
+{
+	struct bytes states = { 0 };
+	unsigned int i;
+
+	(void)l;
+	for (i = 0; i < n_child; i++) {
+		if (children[i].spi_in != lost_in)
+			has_state(&states, local, children[i].spi_in);
+		if (children[i].spi_out != lost_out)
+			has_state(&states, remote, children[i].spi_out);
+	}
+	if (strange)
+		has_state(&states, local, strange);
+	states_sort(&states);
+	done(ctx, &states);
+	bytes_free(&states);
+}
+
+bool kernel_serves(struct kernel *k, const struct ha_addr *dst, uint32_t spi, uint8_t proto)
+{
+	(void)k, (void)dst, (void)spi, (void)proto;
+	return !theirs;
 }
 
 /* ---- the cases' words ---- */
@@ -133,9 +198,12 @@ static void fresh(void)
 	journal_free(journal);
 	journal = journal_alloc();
 	journal_limit(journal, &(struct journal_limits){ 2 * JOURNAL_TUNNEL, 8 * JOURNAL_TUNNEL });
-	it = audit_alloc(NULL, &config, NULL, NULL, NULL);
+	it = audit_alloc(NULL, &config, NULL, NULL, NULL, NULL);
 	for (uint32_t spi = 0; spi < 1000; spi++)
-		children[spi] = (struct vici_child){ .unique = spi, .spi_in = spi, .installed = true };
+		children[spi] = (struct vici_child){ .unique = spi, .spi_in = spi, .spi_out = 100000 + spi, .installed = true };
+	lost_in = lost_out = 100000 - 1;
+	strange = queue_ms = 0;
+	theirs = false;
 	n_ike = 1;
 	n_child = n_unlisted = 0;
 	local = "192.0.2.1";
@@ -173,6 +241,9 @@ static bool what_the_journal_lacks_is_rekeyed(void)
 	looks_twice();
 	ktap_expect(rekeyed_ike == 2 && rekeyed_child == 1 && unknown("2 IKE SAs are not in the journal yet") == 2 && !whole);
 	n_ike = 1;
+	looks_twice();
+	ktap_expect(!rekeyed_child && !whole);		/* the far end is being asked */
+	clock_ms += 30000;
 	looks_twice();
 	ktap_expect(rekeyed_child == 1 && !whole);	/* a CHILD SA alone */
 	n_child = 0;
@@ -377,6 +448,102 @@ static bool many_take_no_longer_than_few(void)
 	return true;
 }
 
+/* Looks so long, every five seconds. */
+static void looks_for(unsigned int seconds)
+{
+	rekeyed_ike = rekeyed_child = 0;
+	for (; seconds; seconds -= 5) {
+		clock_ms += 5000;
+		event_calls(-1, 0, it);
+	}
+}
+
+static bool what_is_not_rekeyed_is_named(void)
+{
+	fresh();
+	n_ike = 2;
+	looks_for(60);
+	ktap_expect(rekeyed_ike == 2 && !told.n);
+	looks_for(60);
+	ktap_expect(rekeyed_ike == 1 && told.n == 1);
+	ktap_expect(!strcmp(told.text[0], "office, 198.51.100.1: charon does not rekey the IKE SA (swanctl --terminate --ike-id 2)"));
+	ktap_expect(!strcmp(warning, "not protected: connection office, far end 198.51.100.1: charon does not rekey the IKE SA"));
+	warning[0] = 0;
+	looks_for(60);
+	ktap_expect(!rekeyed_ike && told.n == 1 && !warning[0] && unknown("1 IKE SAs are not in the journal yet") == 1);
+	n_ike = 1;
+	looks_for(5);
+	ktap_expect(!told.n);
+	return true;
+}
+
+/* Of very many each waits for its turn: before that nothing has been tried in vain. */
+static bool who_waits_to_be_rekeyed_is_not_given_up(void)
+{
+	fresh();
+	n_child = 2;
+	queue_ms = 600000;
+	said(child(1, HA_CHILD_ADD, 1));
+	looks_for(600);
+	ktap_expect(rekeyed_child == 1 && !told.n);
+	return true;
+}
+
+static bool what_the_kernel_has_lost_is_rekeyed(void)
+{
+	fresh();
+	n_child = 3;
+	for (uint32_t spi = 0; spi < 3; spi++)
+		said(child(1, HA_CHILD_ADD, spi));
+	looks_twice();
+	ktap_expect(!rekeyed_child);
+	lost_in = 1;
+	looks_for(5);
+	ktap_expect(!rekeyed_child);
+	looks_for(30);
+	ktap_expect(rekeyed_child == 1 && !told.n);
+	looks_for(90);
+	ktap_expect(rekeyed_child == 2 && told.n == 1);
+	ktap_expect(!strcmp(told.text[0], "office, 198.51.100.1, CHILD SA 00000001: the kernel does not have it (swanctl --terminate --child-id 1)"));
+	/* The outbound one, but charon installs that when the far end has replaced the one before. */
+	lost_in = 99999;
+	lost_out = 100002;
+	children[0].installed = false;
+	looks_twice();
+	ktap_expect(!rekeyed_child && !told.n);
+	children[0].installed = true;
+	looks_twice();
+	ktap_expect(rekeyed_child == 1);
+	return true;
+}
+
+static bool what_only_the_kernel_has_is_named_and_left(void)
+{
+	fresh();
+	strange = 0xc0000099;
+	looks_for(5);
+	ktap_expect(!told.n);
+	looks_for(5);
+	ktap_expect(told.n == 1);
+	ktap_expect(!strcmp(told.text[0], "an SA is in the kernel alone: ip xfrm state delete dst 192.0.2.1 proto esp spi 0xc0000099"));
+	looks_for(120);
+	ktap_expect(told.n == 1 && !rekeyed_child && !rekeyed_ike);
+	strange = 0;
+	looks_for(5);
+	ktap_expect(!told.n);
+	strange = 0xc0000098;
+	theirs = true;
+	looks_for(120);
+	ktap_expect(!told.n);
+	/* Nobody knows what charon has not listed. */
+	theirs = false;
+	strange = 0xc0000097;
+	n_unlisted = 1;
+	looks_for(60);
+	ktap_expect(!told.n);
+	return true;
+}
+
 static const struct ktap_case cases[] = {
 	{ "what the journal lacks is rekeyed", what_the_journal_lacks_is_rekeyed },
 	{ "who moves is followed", who_moves_is_followed },
@@ -387,6 +554,10 @@ static const struct ktap_case cases[] = {
 	{ "it is crowded when there are more than have room", it_is_crowded_when_there_are_more_than_have_room },
 	{ "one that is too large for the list stays", one_that_is_too_large_for_the_list_stays },
 	{ "many take no longer than few", many_take_no_longer_than_few },
+	{ "what is not rekeyed is named", what_is_not_rekeyed_is_named },
+	{ "who waits to be rekeyed is not given up", who_waits_to_be_rekeyed_is_not_given_up },
+	{ "what the kernel has lost is rekeyed", what_the_kernel_has_lost_is_rekeyed },
+	{ "what only the kernel has is named and left", what_only_the_kernel_has_is_named_and_left },
 	{ "IKE SAs without room are not rekeyed", ike_sas_without_room_are_not_rekeyed },
 };
 

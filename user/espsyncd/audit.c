@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* audit: does the journal of an active node say what its charon has? See audit.h. */
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,29 +9,34 @@
 #include "bytes.h"
 #include "log.h"
 #include "roam.h"
+#include "suspects.h"
+#include "xfrm_list.h"
 
 #define INTERVAL_MS	5000
+#define GAP_MS		30000	/* a far end is asked, and asked again */
 #define MAX_UPDATED	64
 #define SAY_MS		3600000	/* that one is not listed, which stays so */
 
-/* A difference must be seen twice: once it may be a message that is on its way. */
-enum kind { IKE_NOT_KNOWN, CHILD_NOT_KNOWN, IKE_NOT_THERE, CHILD_NOT_THERE };
-
-struct suspect {
-	enum kind kind;
-	struct ike_id id;
-	uint32_t spi_in;
+enum kind {
+	IKE_NOT_KNOWN,		/* to the journal */
+	CHILD_NOT_KNOWN,
+	IKE_NOT_THERE,		/* in charon */
+	CHILD_NOT_THERE,
+	STATE_NOT_THERE,	/* in the kernel, while charon has it */
+	STATE_STRANGE,		/* only in the kernel */
 };
 
 struct audit {
 	const struct config *c;
 	struct vici *vici;
+	struct kernel *kernel;
 	struct relay *relay;
 	struct rekey *rekey;
 	struct event *timer;
-	struct bytes before;	/* struct suspect, of the last look, sorted */
-	struct bytes now;	/* of this one */
+	struct xfrm_list *xfrm;
+	struct suspects suspects;
 	struct bytes listed;	/* struct vici_sa, sorted */
+	struct unprotected unprotected;
 	unsigned int unlisted;	/* charon has so many more */
 	unsigned int omitted;	/* and these may be among them */
 	uint64_t said_ms;
@@ -42,48 +48,53 @@ struct audit {
 	char why[128];
 };
 
-static int by_all(const void *a, const void *b)
+static enum verdict see(struct audit *a, enum kind kind, const struct ike_id *id, uint32_t spi)
 {
-	const struct suspect *x = a, *y = b;
-	int r = memcmp(x->id.spi_i, y->id.spi_i, sizeof(x->id.spi_i));
-
-	r = r ? r : memcmp(x->id.spi_r, y->id.spi_r, sizeof(x->id.spi_r));
-	r = r ? r : (x->spi_in > y->spi_in) - (x->spi_in < y->spi_in);
-	return r ? r : (int)x->kind - (int)y->kind;
+	return suspects_see(&a->suspects, kind, id, spi, now_ms(), false);
 }
 
-/* There may be as many as IKE SAs: after a takeover without a journal, all of them. */
-static void sort(struct bytes *suspects)
+static bool is_given_up(enum verdict v)
 {
-	if (bytes_left(suspects))
-		qsort(suspects->data + suspects->off, bytes_left(suspects) / sizeof(struct suspect), sizeof(struct suspect), by_all);
+	return v == SUSPECT_GIVE_UP || v == SUSPECT_GIVEN_UP;
 }
 
-/* Return: true if it was suspected before */
-static bool suspect(struct audit *a, enum kind kind, const struct ike_id *id, uint32_t spi_in)
+/* Of an IKE SA, or of one of its CHILD SAs. */
+static void name(struct audit *a, const struct vici_sa *sa, const struct vici_child *c, const char *what, bool first)
 {
-	struct suspect s = { .kind = kind, .id = *id, .spi_in = spi_in };
+	char child[24] = "";
 
-	if (bsearch(&s, bytes_at(&a->before), bytes_left(&a->before) / sizeof(s), sizeof(s), by_all))
-		return true;
-	bytes_add(&a->now, &s, sizeof(s));
-	return false;
+	if (c)
+		snprintf(child, sizeof(child), ", CHILD SA %08x", c->spi_in);
+	unprotected_add(&a->unprotected, "%.24s, %.39s%s: %s (swanctl --terminate --%s-id %u)", sa->name, sa->remote, child, what,
+			c ? "child" : "ike", c ? c->unique : sa->unique);
+	if (first)
+		log_warn("not protected: connection %.64s, far end %.64s%s: %s", sa->name, sa->remote, child, what);
 }
 
 static void rekey_all(struct audit *a, const struct vici_sa *sa)
 {
+	uint32_t ms;
 	unsigned int i;
 
 	log_warn("an IKE SA of connection %.64s is not in the journal: rekeying it", sa->name);
-	rekey_add(a->rekey, true, sa->unique);
+	ms = rekey_add(a->rekey, true, sa->unique);
 	for (i = 0; i < sa->n_children; i++) {
 		if (sa->children[i].installed)
-			rekey_add(a->rekey, false, sa->children[i].unique);
+			ms = rekey_add(a->rekey, false, sa->children[i].unique);
 	}
+	suspects_later(&a->suspects, ms);
+}
+
+static void rekey_child(struct audit *a, const struct vici_child *c, const char *why)
+{
+	log_warn("CHILD SA %08x is %s: rekeying it", c->spi_in, why);
+	suspects_later(&a->suspects, rekey_add(a->rekey, false, c->unique));
 }
 
 static void ike_unknown(struct audit *a, const struct vici_sa *sa)
 {
+	enum verdict v;
+
 	a->unknown++;
 	a->lacking = true;
 	if (journal_room(relay_journal(a->relay), NULL) != JOURNAL_ROOM) {
@@ -92,21 +103,70 @@ static void ike_unknown(struct audit *a, const struct vici_sa *sa)
 		return;
 	}
 	snprintf(a->why, sizeof(a->why), "%u IKE SAs are not in the journal yet", a->unknown);
-	if (suspect(a, IKE_NOT_KNOWN, &sa->id, 0))
+	v = see(a, IKE_NOT_KNOWN, &sa->id, 0);
+	if (v == SUSPECT_MEND)
 		rekey_all(a, sa);
+	else if (is_given_up(v))
+		name(a, sa, NULL, "charon does not rekey the IKE SA", v == SUSPECT_GIVE_UP);
 }
 
 /* Return: what there is no room for, if anything of the journal's IKE SA @known is missing there */
-static enum journal_room child_unknown(struct audit *a, const struct journal_sa *known, const struct vici_child *c)
+static enum journal_room child_unknown(struct audit *a, const struct journal_sa *known, const struct vici_sa *sa, const struct vici_child *c)
 {
 	enum journal_room room = journal_room(relay_journal(a->relay), known);
+	enum verdict v;
 
 	a->lacking = true;
-	if (room == JOURNAL_ROOM && suspect(a, CHILD_NOT_KNOWN, &known->id, c->spi_in)) {
-		log_warn("CHILD SA %08x is not in the journal: rekeying it", c->spi_in);
-		rekey_add(a->rekey, false, c->unique);
-	}
+	if (room != JOURNAL_ROOM)
+		return room;
+	v = see(a, CHILD_NOT_KNOWN, &known->id, c->spi_in);
+	if (v == SUSPECT_MEND)
+		rekey_child(a, c, "not in the journal");
+	else if (is_given_up(v))
+		name(a, sa, c, "charon does not rekey it", v == SUSPECT_GIVE_UP);
 	return room;
+}
+
+/* charon goes on as if it had it, and a far end's packets come to nothing. */
+static void not_in_kernel(struct audit *a, const struct vici_sa *sa, const struct vici_child *c)
+{
+	enum verdict v = see(a, STATE_NOT_THERE, &sa->id, c->spi_in);
+
+	if (v == SUSPECT_MEND)
+		rekey_child(a, c, "not in the kernel");
+	else if (is_given_up(v))
+		name(a, sa, c, "the kernel does not have it", v == SUSPECT_GIVE_UP);
+}
+
+static void check_states(struct audit *a, const struct vici_sa *sa, const struct bytes *states)
+{
+	unsigned int i;
+
+	for (i = 0; i < sa->n_children; i++) {
+		if (!states_have(states, sa, &sa->children[i]))
+			not_in_kernel(a, sa, &sa->children[i]);
+	}
+}
+
+/* It may be somebody's all the same: an active node's SAs are let be. */
+static void on_strange(void *ctx, const struct state *state)
+{
+	static const struct ike_id nobody;
+	char dst[VICI_ADDR_TEXT];
+	struct audit *a = ctx;
+	enum verdict v = see(a, STATE_STRANGE, &nobody, state->spi);
+
+	if (v == SUSPECT_NEW || v == SUSPECT_IGNORED)
+		return;
+	if (v == SUSPECT_MEND && !kernel_serves(a->kernel, &state->dst, state->spi, state->proto)) {
+		suspects_ignore(&a->suspects);
+		return;
+	}
+	vici_addr_text(&state->dst, dst);
+	unprotected_add(&a->unprotected, "an SA is in the kernel alone: ip xfrm state delete dst %s proto %s spi 0x%08x", dst,
+			state->proto == IPPROTO_AH ? "ah" : "esp", state->spi);
+	if (v == SUSPECT_GIVE_UP)
+		log_warn("SA %08x to %s is in the kernel alone: charon does not know it, and no standby has it", state->spi, dst);
 }
 
 /* A client was told of that address, and has moved to it (MOBIKE). */
@@ -117,7 +177,7 @@ static void strayed(struct audit *a, const struct vici_sa *sa)
 }
 
 /* What charon has and the journal has not. */
-static void check_listed(struct audit *a, const struct vici_sa *sa)
+static void check_listed(struct audit *a, const struct vici_sa *sa, const struct bytes *states)
 {
 	struct journal_sa *known = journal_find(relay_journal(a->relay), &sa->id);
 	enum journal_room crowded = JOURNAL_ROOM;
@@ -137,9 +197,10 @@ static void check_listed(struct audit *a, const struct vici_sa *sa)
 	if (known->next)
 		return;		/* it was replaced while charon listed */
 	roam_check(a->relay, known, sa);
+	check_states(a, sa, states);
 	for (i = 0; i < sa->n_children; i++) {
 		if (sa->children[i].installed && !journal_child_find(known, sa->children[i].spi_in, NULL))
-			crowded = child_unknown(a, known, &sa->children[i]);
+			crowded = child_unknown(a, known, sa, &sa->children[i]);
 	}
 	known->crowded = crowded;
 }
@@ -164,6 +225,12 @@ static void tell(struct audit *a, const uint8_t *data, size_t len)
 		relay_local_message(a->relay, &m, data, len);
 }
 
+/* For what is not charon's to do: that helps whenever it is done. */
+static bool stands(struct audit *a, enum kind kind, const struct ike_id *id, uint32_t spi)
+{
+	return see(a, kind, id, spi) != SUSPECT_NEW;
+}
+
 /* One in a look: what charon has forgotten by itself. The walk does not go on behind it. */
 static void check_children(struct audit *a, const struct journal_sa *sa, const struct vici_sa *there)
 {
@@ -173,7 +240,7 @@ static void check_children(struct audit *a, const struct journal_sa *sa, const s
 
 	for (under = sa; under; under = under->prev) {
 		TAILQ_FOREACH(c, &under->children, link) {
-			if (child_listed(there, c->spi_in) || !suspect(a, CHILD_NOT_THERE, &sa->id, c->spi_in))
+			if (child_listed(there, c->spi_in) || !stands(a, CHILD_NOT_THERE, &sa->id, c->spi_in))
 				continue;
 			log_warn("CHILD SA %08x is in the journal alone: forgetting it", c->spi_in);
 			tell(a, made, ha_make_child_delete(made, sa->adds[0].data[0], &sa->id, c->spi_in));
@@ -207,13 +274,13 @@ static void check_known(struct audit *a, const struct journal_sa *sa)
 		keep(a, sa);
 		return;
 	}
-	if (!suspect(a, IKE_NOT_THERE, &sa->id, 0))
+	if (!stands(a, IKE_NOT_THERE, &sa->id, 0))
 		return;
 	log_warn("an IKE SA of connection %.64s is in the journal alone: forgetting it", journal_name(sa));
 	tell(a, made, ha_make_ike_delete(made, sa->adds[0].data[0], &sa->id));
 }
 
-static void compare(struct audit *a)
+static void compare(struct audit *a, const struct bytes *states)
 {
 	const struct vici_sa *sa = (const struct vici_sa *)bytes_at(&a->listed);
 	size_t n = bytes_left(&a->listed) / sizeof(*sa);
@@ -222,10 +289,11 @@ static void compare(struct audit *a)
 
 	a->unknown = 0;
 	a->lacking = false;
-	a->unlisted = vici_unlisted(a->vici);
 	a->omitted = 0;
 	for (; n--; sa++)
-		check_listed(a, sa);
+		check_listed(a, sa, states);
+	if (states && !a->unlisted)
+		states_strange(states, &a->listed, on_strange, a);
 	for (known = journal_next(j, NULL); known; known = next) {
 		next = journal_next(j, known);
 		check_known(a, known);
@@ -249,17 +317,31 @@ static void on_sa(void *ctx, const struct vici_sa *sa)
 	vici_sas_add(&a->listed, sa);
 }
 
+/* A role that has changed meanwhile finds nothing to compare. */
+static void on_states(void *ctx, const struct bytes *states)
+{
+	struct audit *a = ctx;
+
+	a->unprotected.n = 0;
+	if (relay_is_auditable(a->relay)) {
+		compare(a, states);
+		suspects_end(&a->suspects, now_ms());
+		relay_unprotected(a->relay, &a->unprotected);
+	}
+	vici_sas_free(&a->listed);
+	arm(a);
+}
+
 static void on_done(void *ctx, bool ok)
 {
 	struct audit *a = ctx;
 
 	vici_sas_sort(&a->listed);
-	if (ok && relay_is_auditable(a->relay))
-		compare(a);
-	bytes_free(&a->before);
-	sort(&a->now);
-	a->before = a->now;
-	memset(&a->now, 0, sizeof(a->now));
+	a->unlisted = vici_unlisted(a->vici);
+	if (ok) {
+		xfrm_list_states(a->xfrm, on_states, a);
+		return;
+	}
 	vici_sas_free(&a->listed);
 	arm(a);
 }
@@ -275,7 +357,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	a->unknown = 0;
-	bytes_free(&a->before);
+	a->unprotected.n = 0;
+	relay_unprotected(a->relay, &a->unprotected);
+	suspects_forget(&a->suspects);
 	arm(a);
 }
 
@@ -325,15 +409,18 @@ unsigned int audit_unknown(const struct audit *a, const char **why)
 	return a->unknown;
 }
 
-struct audit *audit_alloc(struct event_base *base, const struct config *c, struct vici *v, struct relay *r,
+struct audit *audit_alloc(struct event_base *base, const struct config *c, struct vici *v, struct kernel *k, struct relay *r,
 			  struct rekey *rekey)
 {
 	struct audit *a = secret_alloc(sizeof(*a));
 
 	a->c = c;
 	a->vici = v;
+	a->kernel = k;
 	a->relay = r;
 	a->rekey = rekey;
+	a->suspects.gap_ms = GAP_MS;
+	a->xfrm = xfrm_list_alloc(base, c);
 	a->timer = evtimer_new(base, on_timer, a);
 	arm(a);
 	return a;
@@ -342,8 +429,8 @@ struct audit *audit_alloc(struct event_base *base, const struct config *c, struc
 void audit_free(struct audit *a)
 {
 	event_free(a->timer);
-	bytes_free(&a->before);
-	bytes_free(&a->now);
+	xfrm_list_free(a->xfrm);
+	suspects_forget(&a->suspects);
 	vici_sas_free(&a->listed);
 	secret_free(a, sizeof(*a));
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * audit: does the journal of an active node say what its charon has?
+ * audit: do the journal and the kernel of an active node have what its charon has?
  *
- * Room: comparing the two now and then, and mending. It differs only after a loss: a helper that was killed between hearing and
- * telling, a queue that overflowed, a takeover without a journal. What the journal lacks, charon is asked to rekey, which tells
- * all that the cluster needs; what only the journal has, goes from everybody's. What the journal has no room for is only named:
- * rekeyed it would have none either.
+ * Room: comparing them now and then, and mending. They differ only after a loss: a helper that was killed between hearing and
+ * telling, a queue that overflowed, a takeover without a journal, somebody at work with `ip xfrm`. What the journal or the kernel lacks,
+ * charon is asked to rekey, which tells all that the cluster needs; what only the journal has, goes from everybody's. What only the
+ * kernel has is let be, and named; so is what the journal has no room for, which it would not have for a new one either, and what
+ * does not become well. An active node's charon is told nothing but to rekey.
  */
 #ifndef ESPSYNCD_AUDIT_H
 #define ESPSYNCD_AUDIT_H
@@ -13,13 +14,14 @@
 #include <event2/event.h>
 
 #include "config.h"
+#include "kernel.h"
 #include "rekey.h"
 #include "relay.h"
 #include "vici.h"
 
 struct audit;
 
-struct audit *audit_alloc(struct event_base *base, const struct config *c, struct vici *v, struct relay *r,
+struct audit *audit_alloc(struct event_base *base, const struct config *c, struct vici *v, struct kernel *k, struct relay *r,
 			  struct rekey *rekey);
 void audit_free(struct audit *a);
 

@@ -280,7 +280,7 @@ static bool open_parts(struct daemon *d, const uint8_t key[32])
 	d->rekey = rekey_alloc(d->base, d->vici, d->config.rekey_per_s);
 	d->retransmit = retransmit_alloc(d->base, &d->config, d->ch, d->relay);
 	d->events = vici_events_alloc(d->base, d->config.vici, on_updated, d);
-	d->audit = audit_alloc(d->base, &d->config, d->vici, d->relay, d->rekey);
+	d->audit = audit_alloc(d->base, &d->config, d->vici, d->kernel, d->relay, d->rekey);
 	d->drift = drift_alloc(d->base, &d->config, d->vici, d->links);
 	d->segment = segment_alloc(d->base, d->config.fifo, d->ch, on_settled, d);
 	d->sync = sync_alloc(d->base, &d->config, d->ch, d->vici, &sync_ops, d);

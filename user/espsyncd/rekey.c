@@ -45,29 +45,38 @@ static void arm(struct event *timer, unsigned int ms)
 		event_add(timer, &tv);
 }
 
-static bool queued(const struct rekey *r, const struct job *job)
+/* Return: how many are before it; all, if it is not queued */
+static size_t place_of(const struct rekey *r, const struct job *job)
 {
 	const struct job *j = (const struct job *)bytes_at(&r->jobs);
-	size_t n = bytes_left(&r->jobs) / sizeof(*j);
+	size_t i, n = bytes_left(&r->jobs) / sizeof(*j);
 
-	for (; n--; j++) {
+	for (i = 0; i < n; i++, j++) {
 		if (j->ike == job->ike && j->unique == job->unique)
-			return true;
+			break;
 	}
-	return false;
+	return i;
 }
 
-void rekey_add(struct rekey *r, bool ike, uint32_t unique)
+static size_t n_jobs(const struct rekey *r)
+{
+	return bytes_left(&r->jobs) / sizeof(struct job);
+}
+
+uint32_t rekey_add(struct rekey *r, bool ike, uint32_t unique)
 {
 	struct job job;
+	size_t place;
 
 	memset(&job, 0, sizeof(job));
 	job.ike = ike;
 	job.unique = unique;
-	if (queued(r, &job) || bytes_left(&r->jobs) / sizeof(job) == MAX_JOBS)
-		return;
-	bytes_add(&r->jobs, &job, sizeof(job));
-	arm(r->timer, PACE_MS);
+	place = place_of(r, &job);
+	if (place == n_jobs(r) && place < MAX_JOBS) {
+		bytes_add(&r->jobs, &job, sizeof(job));
+		arm(r->timer, PACE_MS);
+	}
+	return (place + 1) * PACE_MS;
 }
 
 /* One that is only wanted. A list names each once. */
@@ -77,7 +86,7 @@ static void add_wanted(struct rekey *r, uint32_t unique)
 
 	memset(&job, 0, sizeof(job));
 	job.unique = unique;
-	if (queued(r, &job) || bytes_left(&r->all_jobs) / sizeof(job) == MAX_JOBS)
+	if (place_of(r, &job) < n_jobs(r) || bytes_left(&r->all_jobs) / sizeof(job) == MAX_JOBS)
 		return;
 	bytes_add(&r->all_jobs, &job, sizeof(job));
 	arm(r->all_timer, 1000 / r->per_s);

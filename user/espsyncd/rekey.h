@@ -29,8 +29,8 @@ void rekey_taken_over(struct rekey *r);
 /* The CHILD SA that has this SPI, whichever way; once this node is active, if it is not yet. */
 void rekey_spi(struct rekey *r, uint32_t spi);
 
-/* That IKE or CHILD SA, by charon's number. */
-void rekey_add(struct rekey *r, bool ike, uint32_t unique);
+/* That IKE or CHILD SA, by charon's number. Return: in how many milliseconds it will be asked for */
+uint32_t rekey_add(struct rekey *r, bool ike, uint32_t unique);
 
 /* charon is another one: its numbers name other SAs now. */
 void rekey_forget(struct rekey *r);
