@@ -462,9 +462,9 @@ static bool what_is_not_rekeyed_is_named(void)
 {
 	fresh();
 	n_ike = 2;
-	looks_for(60);
+	looks_for(30);
 	ktap_expect(rekeyed_ike == 2 && !told.n);
-	looks_for(60);
+	looks_for(40);
 	ktap_expect(rekeyed_ike == 1 && told.n == 1);
 	ktap_expect(!strcmp(told.text[0], "office, 198.51.100.1: charon does not rekey the IKE SA (swanctl --terminate --ike-id 2)"));
 	ktap_expect(!strcmp(warning, "not protected: connection office, far end 198.51.100.1: charon does not rekey the IKE SA"));
@@ -500,9 +500,9 @@ static bool what_the_kernel_has_lost_is_rekeyed(void)
 	lost_in = 1;
 	looks_for(5);
 	ktap_expect(!rekeyed_child);
-	looks_for(30);
+	looks_for(20);
 	ktap_expect(rekeyed_child == 1 && !told.n);
-	looks_for(90);
+	looks_for(60);
 	ktap_expect(rekeyed_child == 2 && told.n == 1);
 	ktap_expect(!strcmp(told.text[0], "office, 198.51.100.1, CHILD SA 00000001: the kernel does not have it (swanctl --terminate --child-id 1)"));
 	/* The outbound one, but charon installs that when the far end has replaced the one before. */

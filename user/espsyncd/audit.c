@@ -13,7 +13,7 @@
 #include "xfrm_list.h"
 
 #define INTERVAL_MS	5000
-#define GAP_MS		30000	/* a far end is asked, and asked again */
+#define GAP_MS		20000	/* a far end is asked, and asked again */
 #define MAX_UPDATED	64
 #define SAY_MS		3600000	/* that one is not listed, which stays so */
 
