@@ -74,7 +74,6 @@ bool unprotected_get(struct unprotected *u, const uint8_t *data, size_t len)
 			return false;
 		}
 		memcpy(u->text[i], data + at + 1, data[at]);
-		make_printable(u->text[i]);
 		at += 1 + data[at];
 	}
 	u->n = n;

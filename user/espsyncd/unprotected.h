@@ -42,7 +42,7 @@ void unprotected_sum_up(struct unprotected *u);
 void unprotected_put(struct bytes *b, const struct unprotected *u);
 
 /**
- * unprotected_get() - what a peer says
+ * unprotected_get() - what a peer says, as it is: to be shown by unprotected_join() alone
  * @u: filled
  * @data: as unprotected_put() has written it, and maybe more that a newer one says behind it
  * @len: how much
