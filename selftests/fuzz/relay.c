@@ -348,7 +348,7 @@ static void step(struct input *in)
 		break;
 	case 9:
 		clock_ms += (op >> 4 & 7) * 20000;
-		txn_expire(node[who].r->ledger->txn, node[who].r->ledger->journal, clock_ms);
+		event_calls(-1, EV_TIMEOUT, node[who].r);
 		break;
 	case 10:
 		relay_tell_state(node[who].r, US);

@@ -173,13 +173,16 @@ static bool a_takeover_inside_a_rekeying_keeps_the_old(void)
 
 static bool an_old_group_lets_the_deletion_go(void)
 {
+	struct ike_id id, two = name(2);
+
 	fresh(8);
 	establish(1, 5);
 	out[0] = 0;
 	feed_at(ike_add(2, 1), 100);
 	feed_at(ike_delete(1), 100);
-	ktap_expect(txn_expire(txn, journal, 1100) == 0 && came(""));
-	ktap_expect(txn_expire(txn, journal, 1101) == 1 && came("D1 "));
+	ktap_expect(!txn_overdue(txn, 1100, &id));
+	ktap_expect(txn_overdue(txn, 1101, &id) && ike_id_equal(&id, &two) && came(""));
+	ktap_expect(feed(ike_delete(2)) == TXN_DROPPED && came("D1 ") && !txn_overdue(txn, 5000, &id));
 	ktap_expect(journal_count(journal) == 0);
 	return true;
 }

@@ -681,6 +681,31 @@ static bool the_sum_is_of_what_counts(void)
 	return true;
 }
 
+/* The far end has rekeyed, and what became of it nobody said. When that is over is a record as others are. */
+static bool what_is_never_completed_ends_on_all_nodes_at_once(void)
+{
+	struct wire gone = ike_delete(2);
+	const struct record *last;
+
+	becomes_a_source();
+	ktap_expect(meets(0, true));
+	charon_says(ike_add(1, 0));
+	charon_says(ike_update(1, "office", 1));
+	charon_says(ike_add(2, 1));
+	charon_says(ike_delete(1));
+	ticks(60000);
+	ktap_expect(journal_count(relay_journal(it)) == 1 && it->stream.last == 4);
+	ticks(1001);
+	last = stream_get(&it->stream, 5);
+	ktap_expect(journal_count(relay_journal(it)) == 0 && last && last->len == gone.n && !memcmp(last->data, gone.b, gone.n));
+
+	ktap_expect(becomes_a_standby() && record(0, 77, 2, ike_add(2, 1)) && record(0, 77, 3, ike_delete(1)));
+	ticks(600000);
+	ktap_expect(journal_count(relay_journal(it)) == 1 && txn_held(it->ledger->txn) == 1);
+	ktap_expect(record(0, 77, 4, gone) && journal_count(relay_journal(it)) == 0 && !txn_held(it->ledger->txn));
+	return true;
+}
+
 static bool an_active_node_says_what_its_journal_says_now_and_then(void)
 {
 	becomes_a_source();
@@ -774,6 +799,7 @@ static const struct ktap_case cases[] = {
 	{ "only who takes it is told of configurations", only_who_takes_it_is_told_of_configurations },
 	{ "a journal that is another is fetched anew", a_journal_that_is_another_is_fetched_anew },
 	{ "the sum is of what counts", the_sum_is_of_what_counts },
+	{ "what is never completed ends on all nodes at once", what_is_never_completed_ends_on_all_nodes_at_once },
 	{ "an active node says what its journal says now and then", an_active_node_says_what_its_journal_says_now_and_then },
 	{ "what a standby cannot protect is named", what_a_standby_cannot_protect_is_named },
 	{ "garbage about tunnels ends the connection", garbage_about_tunnels_ends_the_connection },

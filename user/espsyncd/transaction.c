@@ -222,16 +222,14 @@ enum txn_result txn_feed(struct txn *t, const struct journal *j, const struct ha
 	return TXN_RELEASED;
 }
 
-unsigned int txn_expire(struct txn *t, const struct journal *j, uint64_t now_ms)
+bool txn_overdue(const struct txn *t, uint64_t now_ms, struct ike_id *id)
 {
-	unsigned int n = 0;
-	struct group *g;
+	const struct group *g = TAILQ_FIRST(&t->groups);
 
-	while ((g = TAILQ_FIRST(&t->groups)) && now_ms - g->since_ms > t->rules.max_age_ms) {
-		group_drop(t, j, g);
-		n++;
-	}
-	return n;
+	if (!g || now_ms - g->since_ms <= t->rules.max_age_ms)
+		return false;
+	*id = g->id;
+	return true;
 }
 
 unsigned int txn_held(const struct txn *t)

@@ -28,7 +28,7 @@ enum txn_result {
 /**
  * struct txn_rules - what the owner decides
  * @max_groups: held at once; beyond, and beyond TXN_GROUP for each, the oldest goes
- * @max_age_ms: a group that is not complete by then goes
+ * @max_age_ms: a group that is not complete by then is overdue
  * @is_ours: does the cluster care for IKE SAs of this local address
  * @emit: takes what goes through
  * @ctx: for @is_ours and @emit
@@ -60,8 +60,8 @@ void txn_free(struct txn *t);
 enum txn_result txn_feed(struct txn *t, const struct journal *j, const struct ha_msg *m, const uint8_t *data,
 			 size_t len, uint64_t now_ms);
 
-/* Groups that are too old go; what they held of other IKE SAs goes through. Return: how many went. */
-unsigned int txn_expire(struct txn *t, const struct journal *j, uint64_t now_ms);
+/* The oldest group, if it is too old: it goes when an IKE_DELETE of its IKE SA is fed, and what it held of another one goes through. */
+bool txn_overdue(const struct txn *t, uint64_t now_ms, struct ike_id *id);
 
 /* All groups go, and nothing goes through: this node takes over. Return: how many. */
 unsigned int txn_discard(struct txn *t);
