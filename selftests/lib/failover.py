@@ -415,7 +415,7 @@ class Player:
             for frame in every[i:i + 200]:
                 self.sock.send(mac + frame[6:])
             sent = min(i + 200, len(every))
-            until(lambda: sum(map(sum, judged().values())) >= sent, 30, f"{sent} played packets judged by node {node}", step=0.2)
+            until(lambda: sum(map(sum, judged().values())) >= sent, 90, f"{sent} played packets judged by node {node}", step=0.2)
         verdicts = judged()
         equal({spi: sum(v) for spi, v in verdicts.items()}, {spi: len(f) for spi, f in frames.items()}, "played packets judged, by SPI")
         return verdicts
@@ -486,8 +486,8 @@ def recorded(c, t, number):
     sent, arrived = Capture(c.client, "out", keep=True), Capture(gw, "out")
     was = state(gw, spi)
     client_sends(c, t, number)
-    until(lambda: len(arrived.esp(spi, out=False)) > number // 2, 10, "the capture follows")
-    until(lambda: len(arrived.esp(spi, out=False)) == state(gw, spi)["packets"] - was["packets"], 10, "all that arrived is accepted")
+    until(lambda: len(arrived.esp(spi, out=False)) > number // 2, 40, "the capture follows")
+    until(lambda: len(arrived.esp(spi, out=False)) == state(gw, spi)["packets"] - was["packets"], 40, "all that arrived is accepted")
     equal(state(gw, spi)["replay"], was["replay"], "refused while recording")
     sent.stop(), arrived.stop()
     equal((sent.dropped, arrived.dropped), (0, 0), "packets that the captures missed")
