@@ -862,7 +862,8 @@ static int helper_report(struct sk_buff *req, struct genl_info *info)
 		h->reason = nla_get_u8(tb[ESPSYNC_A_HELPER_REASON]);
 		nla_strscpy(h->text, tb[ESPSYNC_A_HELPER_TEXT], sizeof(h->text));
 	}
-	take_said(h, info->attrs[ESPSYNC_A_HELPER]);
+	if (info->attrs[ESPSYNC_A_HELPER])
+		take_said(h, info->attrs[ESPSYNC_A_HELPER]);
 	mutex_unlock(&es->lock);
 	return 0;
 }
