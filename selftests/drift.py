@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # DESC: whatever two nodes' strongSwans have differently, and what cannot be carried, is a line of ready and of espsyncd -t, and goes when it is mended
 # WHERE: uml-fast
-# SETS: timeout=400
+# SETS: timeout=400 named
 """
 drift - what `espsync ready` and `espsyncd -t` say of two configurations (README, "Nodes that are not alike").
 

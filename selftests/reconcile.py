@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # DESC: what charon, kernel and journal have is compared every 10 s on both nodes: differences are repaired in silence, or named by `ready` with what to do
 # WHERE: uml-fast
-# SETS: timeout=600
+# SETS: timeout=600 named
 #
 # Somebody takes SAs from a kernel or a charon, adds some, loads another configuration. The clients are the judges of what a repair may
 # do: on a standby nothing that they see, on the active node a rekeying of what it had lost anyway.
