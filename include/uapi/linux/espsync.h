@@ -399,10 +399,7 @@ enum espsync_helper_attr {
 	ESPSYNC_A_HELPER_REASON,	/* u8, enum espsync_reason (IKE_MISSING or DRIFT); only with TEXT */
 	ESPSYNC_A_HELPER_TEXT,		/* string, at most 128: why */
 	ESPSYNC_A_HELPER_DRIFT,		/* string, repeated: at most 256 each; reasons DRIFT besides that of TEXT */
-	/*
-	 * string, repeated: at most 128 each: a tunnel that a failover would lose, why, and what to do. Of DRIFT and TUNNEL together 40 are kept.
-	 */
-	ESPSYNC_A_HELPER_TUNNEL,
+	ESPSYNC_A_HELPER_TUNNEL,	/* string, repeated: at most 128 each: a tunnel that a failover would lose. Of DRIFT and these 40 are kept */
 	__ESPSYNC_A_HELPER_MAX
 };
 
