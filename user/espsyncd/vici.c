@@ -447,37 +447,43 @@ static struct request *request_add(struct vici *v, const char *command, const ch
 	return r;
 }
 
+/* A request of which @done says how it ends, also if there is none. */
+static struct request *listing(struct vici *v, const char *command, const char *event, void (*done)(void *ctx, bool ok), void *ctx)
+{
+	struct request *r = request_add(v, command, event);
+
+	if (r) {
+		r->done = done;
+		r->ctx = ctx;
+	} else {
+		done(ctx, false);
+	}
+	return r;
+}
+
 void vici_list_sas(struct vici *v, void (*each)(void *ctx, const struct vici_sa *sa),
 		   void (*done)(void *ctx, bool ok), void *ctx)
 {
-	struct request *r = request_add(v, "list-sas", "list-sa");
+	struct request *r = listing(v, "list-sas", "list-sa", done, ctx);
 
-	if (!r) {
-		done(ctx, false);
+	if (!r)
 		return;
-	}
 	/* What is checked out by another thread is waited for: a list must be whole. What is too long for charon's message is counted. */
 	r->each_sa = each;
-	r->done = done;
-	r->ctx = ctx;
 	start(v);
 }
 
 void vici_list_sa(struct vici *v, uint32_t unique, void (*each)(void *ctx, const struct vici_sa *sa),
 		  void (*done)(void *ctx, bool ok), void *ctx)
 {
-	struct request *r = request_add(v, "list-sas", "list-sa");
+	struct request *r = listing(v, "list-sas", "list-sa", done, ctx);
 	char number[16];
 
-	if (!r) {
-		done(ctx, false);
+	if (!r)
 		return;
-	}
 	snprintf(number, sizeof(number), "%u", unique);
 	vici_put(&r->args, "ike-id", number);
 	r->each_sa = each;
-	r->done = done;
-	r->ctx = ctx;
 	start(v);
 }
 
@@ -489,30 +495,22 @@ unsigned int vici_unlisted(const struct vici *v)
 void vici_list_conns(struct vici *v, void (*each)(void *ctx, const char *name, uint64_t sum),
 		     void (*done)(void *ctx, bool ok), void *ctx)
 {
-	struct request *r = request_add(v, "list-conns", "list-conn");
+	struct request *r = listing(v, "list-conns", "list-conn", done, ctx);
 
-	if (!r) {
-		done(ctx, false);
+	if (!r)
 		return;
-	}
 	r->each_conn = each;
-	r->done = done;
-	r->ctx = ctx;
 	start(v);
 }
 
 void vici_ask(struct vici *v, const char *command, const char *event, void (*each)(void *ctx, const uint8_t *data, size_t len),
 	      void (*done)(void *ctx, bool ok), void *ctx)
 {
-	struct request *r = request_add(v, command, event);
+	struct request *r = listing(v, command, event, done, ctx);
 
-	if (!r) {
-		done(ctx, false);
+	if (!r)
 		return;
-	}
 	r->each = each;
-	r->done = done;
-	r->ctx = ctx;
 	start(v);
 }
 
