@@ -26,6 +26,12 @@ def module_anew(c, node):
     c.espsync(node, "promote")
 
 
+def all_is_well(c):
+    """Times are those of before, and nothing is in doubt."""
+    set_times(c, detect_ms=2000, evict_ms=1000 * EVICT_S)
+    rekeyed(c)
+
+
 def heard(c, node):
     return int(c.show(node, "peers")[0]["rx_bytes"])
 
@@ -70,8 +76,7 @@ def what_was_under_way_for_long(c):
     taken_back_in_doubt(c, load, watch, owner)
     unimpair(c.br, delayed)
     return_zombie(c, other)
-    set_times(c, detect_ms=2000, evict_ms=1000 * EVICT_S)
-    rekeyed(c)
+    all_is_well(c)
 
 
 def silenced_and_alone(c, owner, zombies=True):
@@ -98,8 +103,7 @@ def a_peer_that_is_taken_away(c):
     c.heal_sync()
     c.espsync(owner, f"peer add {other} {c.SYNC[other]}")
     return_zombie(c, other)
-    set_times(c, detect_ms=2000, evict_ms=1000 * EVICT_S)
-    rekeyed(c)
+    all_is_well(c)
 
 
 def an_owner_that_takes_its_standby_away(c):
@@ -122,8 +126,7 @@ def an_owner_that_takes_its_standby_away(c):
     load.stop()
     c.heal_sync()
     c.espsync(owner, f"peer add {other} {c.SYNC[other]}")
-    set_times(c, detect_ms=2000, evict_ms=1000 * EVICT_S)
-    rekeyed(c)
+    all_is_well(c)
 
 
 def a_standby_that_takes_its_owner_away(c):
@@ -166,8 +169,7 @@ def a_peer_that_lost_its_memory(c):
     until(lambda: c.peer_state(owner) != "down" and c.peer_state(other) != "down", 20, "they hear each other")
     time.sleep(1)       # answers that are of now
     taken_back_in_doubt(c, load, watch, owner)
-    set_times(c, detect_ms=2000, evict_ms=1000 * EVICT_S)
-    rekeyed(c)
+    all_is_well(c)
 
 
 def what_is_in_doubt_is_held(c):
@@ -194,8 +196,7 @@ def what_is_in_doubt_is_held(c):
     c.espsync(heir, "promote")
     c.heal_sync()
     return_zombie(c, owner)
-    set_times(c, detect_ms=2000, evict_ms=1000 * EVICT_S)
-    rekeyed(c)
+    all_is_well(c)
 
 
 # The first builds a namespace anew, which must not be held by anything of the others.
