@@ -3,37 +3,28 @@
 #include <string.h>
 
 #include "agree.h"
+#include "bytes.h"
 
 #define MAX_FETCHES	3
-
-/* FNV-1a: the peer means well, and what is hashed is no secret. */
-static uint64_t mix(uint64_t sum, const void *data, size_t len)
-{
-	const uint8_t *p = data;
-
-	for (; len--; p++)
-		sum = (sum ^ *p) * 0x100000001b3;
-	return sum;
-}
 
 static uint64_t of_message_id(uint64_t sum, const struct journal_raw *r)
 {
 	struct ha_msg m;
 
 	if (!r->len || ha_parse(&m, r->data, r->len) != HA_OK)
-		return mix(sum, "", 1);
-	return mix(sum, &m.mid, sizeof(m.mid));
+		return bytes_sum(sum, "", 1);
+	return bytes_sum(sum, &m.mid, sizeof(m.mid));
 }
 
 static uint64_t of_ike_sa(const struct journal_sa *sa)
 {
-	uint64_t sum = 0xcbf29ce484222325;
+	uint64_t sum = BYTES_SUM_NOTHING;
 
-	sum = mix(sum, sa->id.spi_i, sizeof(sa->id.spi_i));
-	sum = mix(sum, sa->id.spi_r, sizeof(sa->id.spi_r));
-	sum = mix(sum, sa->local.bytes, sizeof(sa->local.bytes));
-	sum = mix(sum, sa->remote.bytes, sizeof(sa->remote.bytes));
-	sum = mix(sum, &sa->remote.port, sizeof(sa->remote.port));
+	sum = bytes_sum(sum, sa->id.spi_i, sizeof(sa->id.spi_i));
+	sum = bytes_sum(sum, sa->id.spi_r, sizeof(sa->id.spi_r));
+	sum = bytes_sum(sum, sa->local.bytes, sizeof(sa->local.bytes));
+	sum = bytes_sum(sum, sa->remote.bytes, sizeof(sa->remote.bytes));
+	sum = bytes_sum(sum, &sa->remote.port, sizeof(sa->remote.port));
 	sum = of_message_id(sum, &sa->mid_i);
 	return of_message_id(sum, &sa->mid_r);
 }
@@ -51,7 +42,7 @@ uint64_t agree_sum(const struct journal *j)
 		sum += tunnel;
 		for (under = sa; under; under = under->prev) {
 			TAILQ_FOREACH(c, &under->children, link)
-				sum += mix(mix(tunnel, &c->spi_in, sizeof(c->spi_in)), &c->spi_out, sizeof(c->spi_out));
+				sum += bytes_sum(bytes_sum(tunnel, &c->spi_in, sizeof(c->spi_in)), &c->spi_out, sizeof(c->spi_out));
 		}
 	}
 	return sum;

@@ -105,6 +105,15 @@ void bytes_free(struct bytes *b)
 	memset(b, 0, sizeof(*b));
 }
 
+uint64_t bytes_sum(uint64_t sum, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+
+	for (; len--; p++)
+		sum = (sum ^ *p) * 0x100000001b3;
+	return sum;
+}
+
 uint16_t get_u16(const uint8_t *p)
 {
 	return p[0] << 8 | p[1];

@@ -80,6 +80,18 @@ static inline const uint8_t *bytes_at(const struct bytes *b)
 	return b->data ? b->data + b->off : nothing;
 }
 
+#define BYTES_SUM_NOTHING	0xcbf29ce484222325	/* what bytes_sum() begins with */
+
+/**
+ * bytes_sum() - whether something is what it was, not whether somebody made it look so (FNV-1a)
+ * @sum: of what comes before it
+ * @data: what
+ * @len: how much
+ *
+ * Return: the sum with it
+ */
+uint64_t bytes_sum(uint64_t sum, const void *data, size_t len);
+
 uint16_t get_u16(const uint8_t *p);
 uint32_t get_u32(const uint8_t *p);
 uint64_t get_u64(const uint8_t *p);

@@ -246,16 +246,6 @@ static bool read_sa(struct vici_sa *sa, struct bytes *children, const uint8_t *d
 	return sa->name[0];
 }
 
-/* FNV-1a: whether a text is another than before, not whether somebody made it look so. */
-static uint64_t sum_of(const uint8_t *data, size_t len)
-{
-	uint64_t sum = 0xcbf29ce484222325;
-
-	for (; len--; data++)
-		sum = (sum ^ *data) * 0x100000001b3;
-	return sum;
-}
-
 static void on_event(struct vici *v, const uint8_t *data, size_t len)
 {
 	struct request *r = TAILQ_FIRST(&v->queue);
@@ -272,7 +262,7 @@ static void on_event(struct vici *v, const uint8_t *data, size_t len)
 	if (r->each_conn) {
 		vici_read(&reader, data, len);
 		if (vici_next(&reader) == VICI_SECTION_START)
-			r->each_conn(r->ctx, reader.name, sum_of(data, len));
+			r->each_conn(r->ctx, reader.name, bytes_sum(BYTES_SUM_NOTHING, data, len));
 		return;
 	}
 	if (r->each)
