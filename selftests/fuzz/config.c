@@ -55,6 +55,11 @@ static bool write_down(const struct config *c)
 	line("\n[vrrp]\nnotify_fifo=%s\ntrack_file=%s\n", c->notify_fifo, c->track_file);
 	if (c->instance[0])
 		line("instance=%s\n", c->instance);
+	for (unsigned int i = 0; i < c->n_initiate; i++) {
+		line("[initiate %s]\n", c->initiate[i].conn);
+		for (unsigned int j = 0; j < c->initiate[i].n_children; j++)
+			line("children=%s\n", c->initiate[i].children[j]);
+	}
 	line("[limits]\nbuffer_mib=%u\nheld_groups=%u\nhold_s=%u\n", c->buffer_mib, c->held_groups, c->hold_s);
 	line("tunnel_kib=%u\njournal_mib=%u\n", c->tunnel_kib, c->journal_mib);
 	return fits;
@@ -87,6 +92,12 @@ static void judge(const struct config *c)
 		for (unsigned int j = 0; j < i; j++)
 			must(c->peers[i].node != c->peers[j].node);
 	}
+	must(c->n_initiate <= CONFIG_MAX_INITIATE);
+	for (unsigned int i = 0; i < c->n_initiate; i++) {
+		must(c->initiate[i].conn[0] && ends(c->initiate[i].conn, CONFIG_NAME) && within(c->initiate[i].n_children, 1, CONFIG_MAX_CHILDREN));
+		for (unsigned int j = 0; j < c->initiate[i].n_children; j++)
+			must(c->initiate[i].children[j][0] && ends(c->initiate[i].children[j], CONFIG_NAME));
+	}
 	for (unsigned int i = 0; i < c->n_addrs; i++)
 		must(config_is_ours(c, c->addrs[i].bytes, c->addrs[i].len) && config_is_ours_text(c, addr(&c->addrs[i])));
 }
@@ -95,6 +106,8 @@ static void forget_lines(struct config *c)
 {
 	for (unsigned int i = 0; i < c->n_peers; i++)
 		c->peers[i].line = 0;
+	for (unsigned int i = 0; i < c->n_initiate; i++)
+		c->initiate[i].line = 0;
 }
 
 static void judge_sentence(const char *error, const char *given)

@@ -30,6 +30,21 @@ static bool takes_a_configuration(void)
 	return true;
 }
 
+static bool takes_what_the_gateway_initiates(void)
+{
+	char error[CONFIG_ERROR];
+	struct config c;
+
+	ktap_expect(!config_parse(&c, "f", GOOD "[initiate a]\nchildren = x, y\nchildren = z\n[initiate b.c]\nchildren = x", error));
+	ktap_expect(c.n_initiate == 2 && !strcmp(c.initiate[0].conn, "a") && !strcmp(c.initiate[1].conn, "b.c"));
+	ktap_expect(c.initiate[0].n_children == 3 && !strcmp(c.initiate[0].children[1], "y") && !strcmp(c.initiate[0].children[2], "z"));
+	ktap_expect(c.initiate[1].n_children == 1 && !strcmp(c.initiate[1].children[0], "x"));
+	ktap_expect(!config_parse(&c, "f", GOOD, error) && !c.n_initiate);
+	return true;
+}
+
+#define NAME_64		"0123456789012345678901234567890123456789012345678901234567890123"
+
 static const struct {
 	const char *text, *sentence;
 } bad[] = {
@@ -54,6 +69,15 @@ static const struct {
 	{ "[charon]\nfifo = run/x", "f:2: fifo must be an absolute path" },
 	{ "[group 0]\naddresses = 1.2.3", "f:2: '1.2.3' is no address" },
 	{ "[charon]\nrekey_after_takeover = 1001", "f:2: rekey_after_takeover is '1001' (give a number from 0 to 1000)" },
+	{ "[initiate]", "f:1: [initiate ] (name one connection of swanctl.conf" },
+	{ "[initiate a b]", "f:1: [initiate a b] (name one connection of swanctl.conf" },
+	{ "[initiate " NAME_64 "]", "(name one connection of swanctl.conf, at most 63 bytes" },
+	{ "[initiate a]\nchildren = x\n[initiate a]", "f:3: [initiate a] was already there in line 1" },
+	{ "[initiate a]\nchildren = a b c d e f g h i", "f:2: at most 8 children" },
+	{ "[initiate a]\nchildren = " NAME_64, "f:2: a child's name has at most 63 bytes here" },
+	{ "[initiate a]\nchild = x", "f:2: [initiate] knows no 'child'" },
+	{ GOOD "[initiate a]\n[initiate b]\nchildren = x", "f:9: [initiate a] has no children" },
+	{ GOOD "[initiate a]\nchildren =", "f:9: [initiate a] has no children" },
 	{ "[limits]\ntunnel_kib = 7", "f:2: tunnel_kib is '7' (give a number from 8 to 65536)" },
 	{ "[vrrp]\ninstance = \"x\"", "f:2: instance must be a name" },
 	{ GOOD "[peer 1]\naddress = 10.99.0.3", "f:9: peer 1 is this node" },
@@ -175,6 +199,7 @@ static bool the_stream_is_bounded(void)
 
 static const struct ktap_case cases[] = {
 	{ "takes a configuration", takes_a_configuration },
+	{ "takes what the gateway initiates", takes_what_the_gateway_initiates },
 	{ "has a sentence for each mistake", has_a_sentence_for_each_mistake },
 	{ "keys are 64 digits", keys_are_64_digits },
 	{ "reads keepalived's lines", reads_keepalived },

@@ -13,14 +13,14 @@
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define LINE		1024
 
-enum kind { NUMBER, PATH, NAME, ADDRESS, ADDRESS4, ADDRESSES };
+enum kind { NUMBER, PATH, NAME, ADDRESS, ADDRESS4, ADDRESSES, CHILDREN };
 
 /**
  * struct key - what a line may say
  * @section: where
  * @name: left of the =
  * @kind: what stands right of it
- * @offset: in struct config, or in struct config_peer for section "peer"
+ * @offset: in struct config; in struct config_peer for section "peer"; unused for section "initiate"
  * @min: of a number
  * @max: of a number
  */
@@ -52,6 +52,7 @@ static const struct key keys[] = {
 	{ "charon", "strongswan", PATH, IN(strongswan), 0, 0 },
 	{ "charon", "swanctl", PATH, IN(swanctl), 0, 0 },
 	{ "charon", "rekey_after_takeover", NUMBER, IN(rekey_per_s), 0, 1000 },
+	{ "initiate", "children", CHILDREN, 0, 0, 0 },
 	{ "group", "addresses", ADDRESSES, IN(addrs), 0, 0 },
 	{ "vrrp", "notify_fifo", PATH, IN(notify_fifo), 0, 0 },
 	{ "vrrp", "instance", NAME, IN(instance), 0, 0 },
@@ -70,6 +71,7 @@ struct reader {
 	unsigned int line;
 	char section[CONFIG_NAME];
 	struct config_peer *peer;
+	struct config_initiate *initiate;
 	uint64_t seen;		/* bit per entry of keys[] */
 	char *error;
 };
@@ -140,6 +142,21 @@ static int parse_addresses(struct reader *r, char *value)
 	return 0;
 }
 
+static int parse_children(struct reader *r, char *value)
+{
+	struct config_initiate *in = r->initiate;
+	char *save, *s;
+
+	for (s = strtok_r(value, " \t,", &save); s; s = strtok_r(NULL, " \t,", &save)) {
+		if (in->n_children == CONFIG_MAX_CHILDREN)
+			return fail(r, "at most %d children of a connection are initiated (remove some)", CONFIG_MAX_CHILDREN);
+		if (strlen(s) >= CONFIG_NAME)
+			return fail(r, "a child's name has at most %d bytes here (shorten it)", CONFIG_NAME - 1);
+		strcpy(in->children[in->n_children++], s);
+	}
+	return 0;
+}
+
 static int set_value(struct reader *r, const struct key *k, void *base, char *value)
 {
 	void *at = (char *)base + k->offset;
@@ -167,6 +184,8 @@ static int set_value(struct reader *r, const struct key *k, void *base, char *va
 		return 0;
 	case ADDRESSES:
 		return parse_addresses(r, value);
+	case CHILDREN:
+		return parse_children(r, value);
 	}
 	return 0;
 }
@@ -202,6 +221,26 @@ static int open_peer(struct reader *r, const char *arg)
 	return 0;
 }
 
+static int open_initiate(struct reader *r, const char *conn)
+{
+	struct config_initiate *in;
+	unsigned int i;
+
+	if (!*conn || strlen(conn) >= CONFIG_NAME || strpbrk(conn, " \t\""))
+		return fail(r, "[initiate %.32s] (name one connection of swanctl.conf, at most %d bytes, without quotes)", conn, CONFIG_NAME - 1);
+	for (i = 0; i < r->c->n_initiate; i++) {
+		if (!strcmp(r->c->initiate[i].conn, conn))
+			return fail(r, "[initiate %.32s] was already there in line %u (name all its children there)", conn, r->c->initiate[i].line);
+	}
+	if (r->c->n_initiate == CONFIG_MAX_INITIATE)
+		return fail(r, "at most %d connections are initiated (remove some)", CONFIG_MAX_INITIATE);
+	in = &r->c->initiate[r->c->n_initiate++];
+	in->line = r->line;
+	strcpy(in->conn, conn);
+	r->initiate = in;
+	return 0;
+}
+
 static int parse_section(struct reader *r, char *s)
 {
 	char *end = strchr(s, ']'), *arg;
@@ -215,11 +254,14 @@ static int parse_section(struct reader *r, char *s)
 		*arg++ = 0;
 	arg = strip(arg);
 	if (strlen(s) >= CONFIG_NAME || !section_known(s))
-		return fail(r, "unknown section [%.32s] (there are node, link, peer N, charon, group 0, vrrp, limits)", s);
+		return fail(r, "unknown section [%.32s] (there are node, link, peer N, charon, initiate CONNECTION, group 0, vrrp, limits)", s);
 	strcpy(r->section, s);
 	r->peer = NULL;
+	r->initiate = NULL;
 	if (!strcmp(s, "peer"))
 		return open_peer(r, arg);
+	if (!strcmp(s, "initiate"))
+		return open_initiate(r, arg);
 	if (!strcmp(s, "group"))
 		return strcmp(arg, "0") ? fail(r, "[group %.32s] (this version has group 0 only)", arg) : 0;
 	if (*arg)
@@ -242,6 +284,8 @@ static int parse_pair(struct reader *r, char *s)
 			continue;
 		if (r->peer)
 			return set_value(r, &keys[i], r->peer, value);
+		if (r->initiate)
+			return set_value(r, &keys[i], r->initiate, value);
 		if (r->seen & 1ULL << i)
 			return fail(r, "%s was already given in [%s] (give it once)", s, r->section);
 		r->seen |= 1ULL << i;
@@ -314,6 +358,11 @@ static int check(struct reader *r)
 			return fail(r, "peer %u's address is not of the same family as [link] local", p->node);
 		if (!p->port)
 			p->port = c->port;
+	}
+	for (i = 0; i < c->n_initiate; i++) {
+		r->line = c->initiate[i].line;
+		if (!c->initiate[i].n_children)
+			return fail(r, "[initiate %.32s] has no children (name those that the gateway is to initiate)", c->initiate[i].conn);
 	}
 	return 0;
 }

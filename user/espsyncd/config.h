@@ -14,6 +14,8 @@
 
 #define CONFIG_MAX_PEERS	15
 #define CONFIG_MAX_ADDRS	64
+#define CONFIG_MAX_INITIATE	256
+#define CONFIG_MAX_CHILDREN	8	/* of each of them */
 #define CONFIG_PATH		108	/* what fits a unix socket's address */
 #define CONFIG_NAME		64
 #define CONFIG_ERROR		256
@@ -43,6 +45,20 @@ struct config_peer {
 };
 
 /**
+ * struct config_initiate - a connection that the active gateway initiates
+ * @line: where it was named
+ * @conn: its name in swanctl.conf
+ * @children: those of its children that are initiated
+ * @n_children: how many
+ */
+struct config_initiate {
+	unsigned int line;
+	char conn[CONFIG_NAME];
+	char children[CONFIG_MAX_CHILDREN][CONFIG_NAME];
+	unsigned int n_children;
+};
+
+/**
  * struct config - all of it; see etc/espsyncd.conf for what each key means
  * @node: [node] number
  * @key_file: [node] key_file
@@ -59,6 +75,8 @@ struct config_peer {
  * @strongswan: [charon] strongswan
  * @swanctl: [charon] swanctl
  * @rekey_per_s: [charon] rekey_after_takeover
+ * @initiate: the [initiate CONNECTION] sections
+ * @n_initiate: how many
  * @addrs: [group 0] addresses
  * @n_addrs: how many
  * @notify_fifo: [vrrp] notify_fifo
@@ -86,6 +104,8 @@ struct config {
 	char strongswan[CONFIG_PATH];
 	char swanctl[CONFIG_PATH];
 	uint32_t rekey_per_s;
+	struct config_initiate initiate[CONFIG_MAX_INITIATE];
+	unsigned int n_initiate;
 	struct config_addr addrs[CONFIG_MAX_ADDRS];
 	unsigned int n_addrs;
 	char notify_fifo[CONFIG_PATH];
