@@ -43,7 +43,7 @@ static ssize_t from_wire(void *buf, size_t room)
 #define send(fd, buf, n, flags)			((void)(fd), (void)(buf), (ssize_t)(n))
 #include "../../user/espsyncd/vici.c"
 
-#define BEGUN 3	/* lists; a rekeying tells nobody that it is over */
+#define BEGUN 5	/* lists, and what is initiated; a rekeying tells nobody that it is over */
 
 static unsigned int ended;
 
@@ -58,6 +58,12 @@ static void each_conn(void *ctx, const char *name, uint64_t sum)
 {
 	(void)ctx, (void)sum;
 	must(strlen(name) < VICI_NAME);
+}
+
+static void each_child(void *ctx, const char *conn, const char *child)
+{
+	(void)ctx;
+	must(strlen(conn) < VICI_NAME && strlen(child) < VICI_NAME);
 }
 
 static void done(void *ctx, bool ok)
@@ -79,6 +85,8 @@ static void answers(const uint8_t *data, size_t size)
 	vici_list_sas(v, each_sa, done, NULL);
 	vici_rekey_ike(v, 7);
 	vici_list_sas(v, each_sa, done, NULL);
+	vici_initiate(v, "a", "b", done, NULL);
+	vici_list_children(v, each_child, done, NULL);
 	for (int i = 0; i < 2000 && (wire.left || ended < BEGUN); i++) {
 		if (v->fd >= 0) {
 			on_readable(v->fd, 0, v);

@@ -174,7 +174,15 @@ static void is_done(void *ctx)
 	(void)ctx;
 }
 
-static const struct sync_ops ops = { .journal = truth, .inject = injected, .remove = removed, .done = is_done };
+static unsigned int begun;	/* by charon itself */
+
+static void is_begun(void *ctx, const struct vici_sa *sa)
+{
+	(void)ctx, (void)sa;
+	begun++;
+}
+
+static const struct sync_ops ops = { .journal = truth, .inject = injected, .remove = removed, .begun = is_begun, .done = is_done };
 
 /* ---- the cases' words ---- */
 
@@ -196,7 +204,7 @@ static void fresh(void)
 	segment = CHARON_PASSIVE;
 	n_listed = n_children = n_unlisted = flushes = 0;
 	during_listing = NULL;
-	not_in_kernel = only_in_kernel = dumps = 0;
+	not_in_kernel = only_in_kernel = dumps = begun = 0;
 	kernel_answers = true;
 	kernel_waits = theirs = false;
 	conn = "office";
@@ -453,9 +461,24 @@ static bool an_ike_sa_that_charon_has_alone_goes_when_it_is_seen_twice(void)
 {
 	ktap_expect(at_one());
 	lists(2, "PASSIVE", 0, NULL);
-	ktap_expect(then_gives("") && then_gives("D2 "));
+	ktap_expect(then_gives("") && !begun && then_gives("D2 ") && begun == 1);
 	n_listed = 1;
 	ktap_expect(then_gives(""));
+	return true;
+}
+
+/* It would make it once it is active. */
+static bool what_charon_is_to_add_by_itself_is_taken_back(void)
+{
+	ktap_expect(at_one());
+	listed[0].adding = true;
+	ktap_expect(then_gives("") && !begun && then_gives("D1 A1 U1 R1 C1:5 ") && begun == 1);
+	listed[0].adding = false;
+	ktap_expect(then_gives("") && !missing() && begun == 1);
+	/* A new one may have begun before it was given anything. */
+	fresh();
+	lists(2, "CONNECTING", 0, NULL);
+	ktap_expect(gives("D2 flush A1 U1 R1 C1:5 ") && begun == 1);
 	return true;
 }
 
@@ -615,6 +638,7 @@ static const struct ktap_case cases[] = {
 	{ "one that is not complete waits", one_that_is_not_complete_waits },
 	{ "what charon loses is added when it is seen twice", what_charon_loses_is_added_when_it_is_seen_twice },
 	{ "an IKE SA that charon has alone goes when it is seen twice", an_ike_sa_that_charon_has_alone_goes_when_it_is_seen_twice },
+	{ "what charon is to add by itself is taken back", what_charon_is_to_add_by_itself_is_taken_back },
 	{ "what the kernel loses is built anew", what_the_kernel_loses_is_built_anew },
 	{ "what the kernel loses of an ancestor takes the chain", what_the_kernel_loses_of_an_ancestor_takes_the_chain },
 	{ "what the kernel did not say is believed", what_the_kernel_did_not_say_is_believed },

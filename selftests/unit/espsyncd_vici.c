@@ -101,6 +101,67 @@ static bool where_the_ends_are_is_read(void)
 	return true;
 }
 
+static void task(struct bytes *b, const char *list, const char *name)
+{
+	bytes_add_u8(b, VICI_LIST_START);
+	bytes_add_u8(b, strlen(list));
+	bytes_add(b, list, strlen(list));
+	bytes_add_u8(b, VICI_LIST_ITEM);
+	bytes_add_u16(b, strlen(name));
+	bytes_add(b, name, strlen(name));
+	bytes_add_u8(b, VICI_LIST_END);
+}
+
+/* Return: is a CHILD SA being made, by that task in that list? */
+static bool is_adding(const char *list, const char *name)
+{
+	struct bytes b = { 0 }, children = { 0 };
+	struct vici_sa sa;
+	bool ok;
+
+	begin_section(&b, "office");
+	task(&b, list, name);
+	end_section(&b);
+	ok = read_sa(&sa, &children, bytes_at(&b), bytes_left(&b));
+	bytes_free(&b);
+	return ok && sa.adding;
+}
+
+static bool what_is_being_made_is_read(void)
+{
+	ktap_expect(is_adding("tasks-active", "CHILD_CREATE") && is_adding("tasks-queued", "CHILD_CREATE"));
+	ktap_expect(!is_adding("tasks-active", "IKE_DPD") && !is_adding("remote-vips", "CHILD_CREATE"));
+	return true;
+}
+
+static bool child_is(const char *state, bool installed, bool leaving)
+{
+	struct bytes b = { 0 }, children = { 0 };
+	struct vici_sa sa;
+	bool ok;
+
+	begin_section(&b, "office");
+	begin_section(&b, "child-sas");
+	begin_section(&b, "net-7");
+	vici_put(&b, "name", "net");
+	vici_put(&b, "state", state);
+	end_section(&b);
+	end_section(&b);
+	end_section(&b);
+	ok = read_sa(&sa, &children, bytes_at(&b), bytes_left(&b)) && sa.n_children == 1 && !strcmp(sa.children[0].name, "net") &&
+		sa.children[0].installed == installed && sa.children[0].leaving == leaving;
+	bytes_free(&b);
+	bytes_free(&children);
+	return ok;
+}
+
+static bool how_a_child_sa_is_is_read(void)
+{
+	ktap_expect(child_is("INSTALLED", true, false) && child_is("REKEYING", false, false) && child_is("INSTALLING", false, false));
+	ktap_expect(child_is("REKEYED", false, true) && child_is("DELETING", false, true) && child_is("DELETED", false, true));
+	return true;
+}
+
 static bool none_is_none(void)
 {
 	struct bytes message = ike_sa_with(0), children = { 0 };
@@ -151,6 +212,79 @@ static bool says(struct vici *v, enum packet type, const char *name, const struc
 	ok = on_packet(v, bytes_at(&b), bytes_left(&b));
 	bytes_free(&b);
 	return ok;
+}
+
+static unsigned int refused;
+
+static void is_begun(void *ctx, bool ok)
+{
+	(void)ctx;
+	ended++;
+	refused += !ok;
+}
+
+/* charon answers @success: what is refused has its words, and the next one is asked over the same connection. */
+static bool begins(const char *success, unsigned int refusals)
+{
+	struct vici *v = vici_alloc(NULL, "/nowhere");
+	struct bytes answer = { 0 };
+	bool ok;
+
+	ended = refused = 0;
+	v->fd = 1000;
+	vici_put(&answer, "success", success);
+	if (refusals)
+		vici_put(&answer, "errmsg", "CHILD_SA config 'net' not found");
+	vici_initiate(v, "office", "net", is_begun, NULL);
+	bytes_free(&v->out);
+	ok = says(v, CMD_RESPONSE, NULL, &answer) && ended == 1 && refused == refusals && v->fd == 1000 &&
+		!strcmp(vici_why(v), refusals ? "CHILD_SA config 'net' not found" : "");
+	bytes_free(&answer);
+	vici_free(v);
+	return ok;
+}
+
+static bool a_refusal_has_its_words(void)
+{
+	ktap_expect(begins("yes", 0) && begins("no", 1));
+	return true;
+}
+
+static char heard_of[64];
+
+static void hears_of(void *ctx, const char *conn, const char *child)
+{
+	(void)ctx;
+	snprintf(heard_of + strlen(heard_of), sizeof(heard_of) - strlen(heard_of), "%s/%s ", conn, child);
+}
+
+static bool children_are_heard_of(void)
+{
+	struct vici *v = vici_alloc(NULL, "/nowhere");
+	struct bytes b = { 0 };
+
+	heard_of[0] = 0;
+	v->fd = 1000;
+	begin_section(&b, "office");
+	begin_section(&b, "local-1");
+	begin_section(&b, "x");
+	end_section(&b);
+	end_section(&b);
+	begin_section(&b, "children");
+	begin_section(&b, "net");
+	vici_put(&b, "mode", "TUNNEL");
+	end_section(&b);
+	begin_section(&b, "net-2");
+	end_section(&b);
+	end_section(&b);
+	end_section(&b);
+	vici_list_children(v, hears_of, ends, NULL);
+	bytes_free(&v->out);
+	ktap_expect(says(v, EVENT_CONFIRM, NULL, NULL) && says(v, EVENT, "list-conn", &b));
+	ktap_expect(!strcmp(heard_of, "office/net office/net-2 "));
+	vici_free(v);
+	bytes_free(&b);
+	return true;
 }
 
 static struct bytes stats(const char *total)
@@ -244,6 +378,10 @@ static const struct ktap_case cases[] = {
 	{ "every CHILD SA is read", every_child_sa_is_read },
 	{ "where the ends are is read", where_the_ends_are_is_read },
 	{ "none is none", none_is_none },
+	{ "what is being made is read", what_is_being_made_is_read },
+	{ "how a CHILD SA is is read", how_a_child_sa_is_is_read },
+	{ "a refusal has its words", a_refusal_has_its_words },
+	{ "children are heard of", children_are_heard_of },
 	{ "what is not listed is counted", what_is_not_listed_is_counted },
 	{ "a small one is listed for certain", a_small_one_is_listed_for_certain },
 	{ "what is not read here is handed on", what_is_not_read_here_is_handed_on },

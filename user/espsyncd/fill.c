@@ -80,6 +80,12 @@ static void inject_child_delete(struct fill *f, const struct ike_id *id, uint32_
 	inject(f, made, ha_make_child_delete(made, f->version, id, spi_in));
 }
 
+static void remove_stranger(struct fill *f, const struct vici_sa *sa)
+{
+	f->begun(f->ctx, sa);
+	inject_ike_delete(f, &sa->id);
+}
+
 static const struct vici_child *listed_child(const struct vici_sa *sa, uint32_t spi_in)
 {
 	unsigned int i;
@@ -164,9 +170,10 @@ static void refresh(struct fill *f, const struct journal_sa *sa)
 		journal_refresh(sa, on_replay, f);
 }
 
+/* What waits in a passive charon to be made would be made once it is active. */
 static bool is_broken(const struct journal_sa *sa, const struct vici_sa *listed)
 {
-	return !strcmp(listed->state, "CONNECTING") || vici_moved(sa, listed);
+	return !strcmp(listed->state, "CONNECTING") || vici_moved(sa, listed) || listed->adding;
 }
 
 /* The first one that is found stands for the IKE SA: mending mends all of it. */
@@ -205,6 +212,8 @@ static void mend(struct fill *f, struct journal_sa *sa, const struct vici_sa *li
 			return;
 		}
 	}
+	if (listed && listed->adding)
+		f->begun(f->ctx, listed);
 	remove_chain(f, sa);
 	journal_replay(sa, on_replay, f);
 }
@@ -271,7 +280,7 @@ static void remove_strangers(struct fill *f)
 			continue;
 		v = see(f, &d, &sa->id);
 		if (v == SUSPECT_MEND)
-			inject_ike_delete(f, &sa->id);
+			remove_stranger(f, sa);
 		else if (v == SUSPECT_GIVE_UP || v == SUSPECT_GIVEN_UP)
 			name(f, &d, v == SUSPECT_GIVE_UP, sa->name, sa->remote);
 	}
@@ -332,7 +341,7 @@ static void flush(struct fill *f)
 
 	for (sa = sa_array(f, &n); n--; sa++) {
 		if (config_is_ours_text(f->c, sa->local))
-			inject_ike_delete(f, &sa->id);
+			remove_stranger(f, sa);
 	}
 	vici_sas_free(f->sas);
 	r = xfrm_flush(f->c);

@@ -36,7 +36,8 @@
  * @suspects: of the looks before
  * @inject: gives charon a message
  * @remove: takes a state from the kernel that charon does not know. Return: whether it was the cluster's
- * @ctx: for @inject and @remove
+ * @begun: charon has an IKE SA that nobody gave it, or is to add a CHILD SA to one, and is told to forget that
+ * @ctx: for @inject, @remove and @begun
  * @injected: messages that charon was given
  * @removed: states that were removed
  * @missing: IKE SAs that charon lacks, in whole or in part
@@ -59,6 +60,7 @@ struct fill {
 	struct suspects *suspects;
 	journal_emit inject;
 	bool (*remove)(void *ctx, const struct state *state);
+	void (*begun)(void *ctx, const struct vici_sa *sa);
 	void *ctx;
 	unsigned int injected;
 	unsigned int removed;

@@ -23,6 +23,7 @@
 #include "config.h"
 #include "drift.h"
 #include "files.h"
+#include "initiate.h"
 #include "kernel.h"
 #include "link.h"
 #include "log.h"
@@ -32,6 +33,7 @@
 #include "roles.h"
 #include "sd.h"
 #include "segment.h"
+#include "start_action.h"
 #include "sync.h"
 #include "vici.h"
 #include "vici_events.h"
@@ -57,6 +59,8 @@ struct daemon {
 	struct vici_events *events;
 	struct audit *audit;
 	struct drift *drift;
+	struct initiate *initiate;
+	struct start_action *start_action;
 	struct roles *roles;
 	struct event *signals[2];
 };
@@ -224,10 +228,19 @@ static void on_sync_done(void *ctx)
 	roles_sync_done(d->roles);
 }
 
+static void on_charon_began(void *ctx, const struct vici_sa *sa)
+{
+	struct daemon *d = ctx;
+
+	if (!initiate_left(d->initiate, sa->name))
+		start_action_seen(d->start_action, sa);
+}
+
 static const struct sync_ops sync_ops = {
 	.journal = on_journal,
 	.inject = on_inject,
 	.remove = on_remove,
+	.begun = on_charon_began,
 	.done = on_sync_done,
 };
 
@@ -236,6 +249,14 @@ static void on_settled(void *ctx, bool active)
 	struct daemon *d = ctx;
 
 	roles_segment_settled(d->roles, active);
+	initiate_look(d->initiate);
+}
+
+static bool on_may_initiate(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	return roles_is_active(d->roles);
 }
 
 static void on_vrrp(void *ctx, enum vrrp_state s)
@@ -282,6 +303,8 @@ static bool open_parts(struct daemon *d, const uint8_t key[32])
 	d->events = vici_events_alloc(d->base, d->config.vici, on_updated, d);
 	d->audit = audit_alloc(d->base, &d->config, d->vici, d->kernel, d->relay, d->rekey);
 	d->drift = drift_alloc(d->base, &d->config, d->vici, d->links);
+	d->initiate = initiate_alloc(d->base, &d->config, d->vici, d->relay, on_may_initiate, d);
+	d->start_action = start_action_alloc(d->base, d->vici);
 	d->segment = segment_alloc(d->base, d->config.fifo, d->ch, on_settled, d);
 	d->sync = sync_alloc(d->base, &d->config, d->ch, d->vici, &sync_ops, d);
 	return true;
@@ -296,7 +319,7 @@ static void wire_parts(struct daemon *d)
 	};
 	struct roles_parts roles = {
 		.ch = d->ch, .kernel = d->kernel, .relay = d->relay, .segment = d->segment, .sync = d->sync,
-		.vrrp = d->vrrp, .rekey = d->rekey, .audit = d->audit, .drift = d->drift,
+		.vrrp = d->vrrp, .rekey = d->rekey, .audit = d->audit, .initiate = d->initiate, .drift = d->drift,
 	};
 	static const int signals[2] = { SIGTERM, SIGINT };
 	int i;
@@ -325,6 +348,8 @@ static void stop(struct daemon *d)
 	segment_free(d->segment);
 	audit_free(d->audit);
 	drift_free(d->drift);
+	initiate_free(d->initiate);
+	start_action_free(d->start_action);
 	rekey_free(d->rekey);
 	retransmit_free(d->retransmit);
 	vici_events_free(d->events);

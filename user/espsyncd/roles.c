@@ -214,6 +214,11 @@ void roles_segment_settled(struct roles *r, bool active)
 	}
 }
 
+bool roles_is_active(const struct roles *r)
+{
+	return r->target == ACTIVE && r->phase == SETTLED && charon_segment(r->p.ch) == CHARON_ACTIVE && sync_is_done(r->p.sync);
+}
+
 void roles_vrrp(struct roles *r, enum vrrp_state s)
 {
 	enum role target = s == VRRP_MASTER ? ACTIVE : STANDBY;
@@ -324,6 +329,10 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	unknown = audit_unknown(r->p.audit, &why);
 	if (unknown) {
 		report.missing += unknown;
+		snprintf(report.text, sizeof(report.text), "%s", why);
+	}
+	if (!*report.text && initiate_not_loaded(r->p.initiate, &why)) {
+		report.drift = true;
 		snprintf(report.text, sizeof(report.text), "%s", why);
 	}
 	report.lines = drift_lines(r->p.drift);

@@ -18,6 +18,7 @@
 #include "charon.h"
 #include "config.h"
 #include "drift.h"
+#include "initiate.h"
 #include "kernel.h"
 #include "rekey.h"
 #include "relay.h"
@@ -37,6 +38,7 @@ struct roles;
  * @vrrp: keepalived
  * @rekey: what is overdue after a takeover
  * @audit: what the journal lacks
+ * @initiate: what could not be initiated here
  * @drift: what is not alike, or not carried
  */
 struct roles_parts {
@@ -48,6 +50,7 @@ struct roles_parts {
 	struct vrrp *vrrp;
 	struct rekey *rekey;
 	struct audit *audit;
+	struct initiate *initiate;
 	struct drift *drift;
 };
 
@@ -60,6 +63,9 @@ void roles_vrrp(struct roles *r, enum vrrp_state s);
 
 /* the module may have changed its role: by hand, or by itself */
 void roles_kernel(struct roles *r);
+
+/* Is this node active, its charon too, with all that it was to be given? */
+bool roles_is_active(const struct roles *r);
 
 /* charon's segment is what was wanted */
 void roles_segment_settled(struct roles *r, bool active);

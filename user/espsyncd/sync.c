@@ -106,7 +106,8 @@ static void compare(struct sync *s, const struct journal *j, const struct bytes 
 	struct fill f = {
 		.c = s->c, .j = j, .version = charon_version(s->ch), .conns = &s->conns, .sas = &s->sas, .states = states,
 		.unlisted = s->unlisted, .at_once = at_once, .refresh = at_once, .was_new = &s->was_new, .suspects = &s->suspects,
-		.inject = s->ops->inject, .remove = s->ops->remove, .ctx = s->ctx, .unprotected = &s->unprotected, .why = s->why,
+		.inject = s->ops->inject, .remove = s->ops->remove, .begun = s->ops->begun, .ctx = s->ctx,
+		.unprotected = &s->unprotected, .why = s->why,
 	};
 
 	fill(&f);

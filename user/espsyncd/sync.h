@@ -25,12 +25,14 @@
  * @journal: the journal as it is now, or NULL if this node has never had one: then charon may know more
  * @inject: give charon a message
  * @remove: take a state from the kernel that charon does not know, if it is the cluster's. Return: whether it is
+ * @begun: a passive charon has an IKE SA that nobody gave it, or is to add a CHILD SA to one; it is told to forget that
  * @done: charon holds what the journal says
  */
 struct sync_ops {
 	const struct journal *(*journal)(void *ctx);
 	journal_emit inject;
 	bool (*remove)(void *ctx, const struct state *state);
+	void (*begun)(void *ctx, const struct vici_sa *sa);
 	void (*done)(void *ctx);
 };
 

@@ -44,11 +44,13 @@ struct request {
 	const char *event;		/* answers come as this event, or NULL */
 	struct bytes args;
 	void (*each_sa)(void *ctx, const struct vici_sa *sa);
-	void (*each_conn)(void *ctx, const char *name, uint64_t sum);
+	void (*each_name)(void *ctx, const char *name, uint64_t sum);
+	void (*each_child)(void *ctx, const char *conn, const char *child);
 	void (*each)(void *ctx, const uint8_t *data, size_t len);
 	void (*done)(void *ctx, bool ok);
 	void *ctx;
 	enum step step;
+	bool refused;			/* charon has answered, with a no */
 };
 
 struct vici {
@@ -62,6 +64,7 @@ struct vici {
 	struct bytes out;
 	unsigned int listed;
 	unsigned int unlisted;	/* of the last list that was whole */
+	char why[128];		/* of what was refused last */
 	unsigned int n;
 	TAILQ_HEAD(, request) queue;	/* the first one is being answered if @fd is open */
 };
@@ -94,6 +97,7 @@ static void finish(struct vici *v, bool ok)
 {
 	struct request *r = TAILQ_FIRST(&v->queue);
 	void (*done)(void *, bool) = r->done;
+	bool did = ok && !r->refused;
 	void *ctx = r->ctx;
 
 	event_del(v->timeout);
@@ -101,7 +105,7 @@ static void finish(struct vici *v, bool ok)
 	if (!ok)
 		disconnect(v);
 	if (done)
-		done(ctx, ok);
+		done(ctx, did);
 	start(v);
 }
 
@@ -199,9 +203,16 @@ static void read_sa_value(struct vici_sa *sa, const char *name, const char *valu
 	}
 }
 
+static bool is_leaving(const char *state)
+{
+	return !strcmp(state, "REKEYED") || !strcmp(state, "DELETING") || !strcmp(state, "DELETED") || !strcmp(state, "DESTROYING");
+}
+
 static void read_child_value(struct vici_child *c, const char *name, const char *value)
 {
-	if (!strcmp(name, "uniqueid")) {
+	if (!strcmp(name, "name")) {
+		snprintf(c->name, sizeof(c->name), "%.79s", value);
+	} else if (!strcmp(name, "uniqueid")) {
 		c->unique = strtoul(value, NULL, 10);
 	} else if (!strcmp(name, "spi-in")) {
 		c->spi_in = parse_hex(value);
@@ -209,6 +220,7 @@ static void read_child_value(struct vici_child *c, const char *name, const char 
 		c->spi_out = parse_hex(value);
 	} else if (!strcmp(name, "state")) {
 		c->installed = !strcmp(value, "INSTALLED");
+		c->leaving = is_leaving(value);
 	} else if (!strcmp(name, "rekey-time")) {
 		c->has_rekey = true;
 		c->rekey_s = strtoll(value, NULL, 10);
@@ -238,12 +250,27 @@ static bool read_sa(struct vici_sa *sa, struct bytes *children, const uint8_t *d
 			bytes_add(children, &blank, sizeof(blank));
 		if (e == VICI_KEY_VALUE && r.depth == 1)
 			read_sa_value(sa, r.name, r.value);
+		if (e == VICI_LIST_ITEM && r.depth == 1 && !strncmp(r.name, "tasks-", 6) && !strcmp(r.value, "CHILD_CREATE"))
+			sa->adding = true;
 		if (e == VICI_KEY_VALUE && r.depth == 3 && !strcmp(r.section[1], "child-sas"))
 			read_child_value(newest(children), r.name, r.value);
 	}
 	sa->n_children = bytes_left(children) / sizeof(blank);
 	sa->children = (struct vici_child *)children->data;
 	return sa->name[0];
+}
+
+/* conn { ... children { child { ... } } } */
+static void read_children(struct request *q, const uint8_t *data, size_t len)
+{
+	struct vici_reader r;
+	enum vici_element e;
+
+	vici_read(&r, data, len);
+	while ((e = vici_next(&r)) > VICI_END) {
+		if (e == VICI_SECTION_START && r.depth == 3 && !strcmp(r.section[1], "children"))
+			q->each_child(q->ctx, r.section[0], r.name);
+	}
 }
 
 static void on_event(struct vici *v, const uint8_t *data, size_t len)
@@ -259,12 +286,14 @@ static void on_event(struct vici *v, const uint8_t *data, size_t len)
 	len -= 1 + data[0];
 	data += 1 + data[0];
 
-	if (r->each_conn) {
+	if (r->each_name) {
 		vici_read(&reader, data, len);
 		if (vici_next(&reader) == VICI_SECTION_START)
-			r->each_conn(r->ctx, reader.name, bytes_sum(BYTES_SUM_NOTHING, data, len));
+			r->each_name(r->ctx, reader.name, bytes_sum(BYTES_SUM_NOTHING, data, len));
 		return;
 	}
+	if (r->each_child)
+		read_children(r, data, len);
 	if (r->each)
 		r->each(r->ctx, data, len);
 	if (!r->each_sa)
@@ -288,6 +317,21 @@ static unsigned int read_total(const uint8_t *data, size_t len)
 			return strtoul(r.value, NULL, 10);
 	}
 	return UINT_MAX;
+}
+
+/* success, and errmsg if it is no */
+static void read_refusal(struct vici *v, struct request *q, const uint8_t *data, size_t len)
+{
+	struct vici_reader r;
+	enum vici_element e;
+
+	vici_read(&r, data, len);
+	while ((e = vici_next(&r)) > VICI_END) {
+		if (e == VICI_KEY_VALUE && !strcmp(r.name, "success"))
+			q->refused = strcmp(r.value, "yes");
+		else if (e == VICI_KEY_VALUE && !strcmp(r.name, "errmsg"))
+			snprintf(v->why, sizeof(v->why), "%.127s", r.value);
+	}
 }
 
 /* Return: false if there was nothing to confirm. */
@@ -325,6 +369,8 @@ static bool on_response(struct vici *v, struct request *r, const uint8_t *data, 
 		v->unlisted = total > v->listed ? total - v->listed : 0;
 	} else if (r->each) {
 		r->each(r->ctx, data, len);
+	} else {
+		read_refusal(v, r, data, len);
 	}
 	finish(v, true);
 	return true;
@@ -489,7 +535,7 @@ void vici_list_conns(struct vici *v, void (*each)(void *ctx, const char *name, u
 
 	if (!r)
 		return;
-	r->each_conn = each;
+	r->each_name = each;
 	start(v);
 }
 
@@ -502,6 +548,46 @@ void vici_ask(struct vici *v, const char *command, const char *event, void (*eac
 		return;
 	r->each = each;
 	start(v);
+}
+
+void vici_list_children(struct vici *v, void (*each)(void *ctx, const char *conn, const char *child),
+			void (*done)(void *ctx, bool ok), void *ctx)
+{
+	struct request *r = listing(v, "list-conns", "list-conn", done, ctx);
+
+	if (!r)
+		return;
+	r->each_child = each;
+	start(v);
+}
+
+void vici_list_traps(struct vici *v, void (*each)(void *ctx, const char *name, uint64_t sum),
+		     void (*done)(void *ctx, bool ok), void *ctx)
+{
+	struct request *r = listing(v, "list-policies", "list-policy", done, ctx);
+
+	if (!r)
+		return;
+	vici_put(&r->args, "trap", "yes");
+	r->each_name = each;
+	start(v);
+}
+
+void vici_initiate(struct vici *v, const char *conn, const char *child, void (*done)(void *ctx, bool ok), void *ctx)
+{
+	struct request *r = listing(v, "initiate", NULL, done, ctx);
+
+	if (!r)
+		return;
+	vici_put(&r->args, "ike", conn);
+	vici_put(&r->args, "child", child);
+	vici_put(&r->args, "timeout", "-1");	/* charon answers before it begins */
+	start(v);
+}
+
+const char *vici_why(const struct vici *v)
+{
+	return v->why;
 }
 
 static void rekey(struct vici *v, const char *key, uint32_t unique)

@@ -41,6 +41,27 @@ unsigned int vici_unlisted(const struct vici *v);
 void vici_list_conns(struct vici *v, void (*each)(void *ctx, const char *name, uint64_t sum),
 		     void (*done)(void *ctx, bool ok), void *ctx);
 
+/* The children of all connections, by their names. */
+void vici_list_children(struct vici *v, void (*each)(void *ctx, const char *conn, const char *child),
+			void (*done)(void *ctx, bool ok), void *ctx);
+
+/* ... and for what charon traps: CONNECTION/CHILD, or how else this release names it. */
+void vici_list_traps(struct vici *v, void (*each)(void *ctx, const char *name, uint64_t sum),
+		     void (*done)(void *ctx, bool ok), void *ctx);
+
+/**
+ * vici_initiate() - begin a CHILD SA, and the IKE SA if there is none
+ * @v: the client
+ * @conn: connection
+ * @child: of its children
+ * @done: called once: false if charon refuses (vici_why()) or did not answer. What becomes of it shows in later lists
+ * @ctx: for @done
+ */
+void vici_initiate(struct vici *v, const char *conn, const char *child, void (*done)(void *ctx, bool ok), void *ctx);
+
+/* charon's own words for what it refused last, "" if it has not answered. */
+const char *vici_why(const struct vici *v);
+
 /**
  * vici_ask() - what is not read here
  * @v: the client

@@ -14,21 +14,26 @@
 #include "journal.h"
 
 #define VICI_ADDR_TEXT	46	/* an IPv6 address, and NUL */
+#define VICI_CHILD_NAME	80	/* cut to this: longer than one that espsyncd.conf may name */
 
 /**
  * struct vici_child - a CHILD SA as charon lists it
+ * @name: in the configuration
  * @unique: charon's number for it
  * @spi_in: host order
  * @spi_out: host order
  * @installed: neither replaced nor being made or deleted
+ * @leaving: replaced, or being deleted
  * @has_rekey: @rekey_s is known
  * @rekey_s: seconds until it is to be rekeyed, negative if that is past
  */
 struct vici_child {
+	char name[VICI_CHILD_NAME];
 	uint32_t unique;
 	uint32_t spi_in;
 	uint32_t spi_out;
 	bool installed;
+	bool leaving;
 	bool has_rekey;
 	int64_t rekey_s;
 };
@@ -44,6 +49,7 @@ struct vici_child {
  * @remote: the far end's address, as text
  * @remote_port: of IKE there
  * @nat: enum ha_nat
+ * @adding: a CHILD SA is being made, or is to be, that is not listed yet
  * @has_rekey: @rekey_s is known
  * @rekey_s: seconds until it is to be rekeyed
  * @n_children: how many
@@ -59,6 +65,7 @@ struct vici_sa {
 	char remote[64];
 	uint16_t remote_port;
 	uint32_t nat;
+	bool adding;
 	bool has_rekey;
 	int64_t rekey_s;
 	unsigned int n_children;
