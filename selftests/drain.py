@@ -126,6 +126,7 @@ def the_cluster_forgets_who_left(c):
 def the_next_owner_knows_who_supports_it(c):
     """It is mirrored with the IKE SA: who has taken over can go on with it."""
     c.power_on(1)
+    c.ike[1].said("peer 2's journal has 1 IKE SAs")
     c.road.swanctl("--terminate --ike home")
     c.road.connect()
     c.wait_mirrored(active=2, ikes=2)
