@@ -206,6 +206,7 @@ def what_charon_does_not_know_is_named(c):
 def charons_own_start_action_is_seen(c):
     node, since = 3 - c.active, time.time()
     gw = c.ike[node]
+    check("by itself" not in gw.log(), f"{gw} blames nobody")
     for action, sentence in (("start", "charon began connection branch by itself"), ("trap", r"charon traps packets itself: 2 policies, one of them of \S*net")):
         gw.own = {name: f"start_action = {action}" for name in CHILDREN}
         gw.write("swanctl.conf", gw.swanctl_conf())

@@ -3,6 +3,7 @@
  * espsyncd_attempt.c - user/espsyncd's attempt: what is initiated when, and what is said of it.
  */
 // SOURCES: ../../user/espsyncd/attempt.c
+#include <stdio.h>
 #include <string.h>
 
 #include "../../user/espsyncd/attempt.h"
@@ -24,7 +25,7 @@ static struct vici_sa ike_sa(const char *state, bool answered)
 {
 	struct vici_sa sa = { .name = "branch", .id = { .initiator = 1, .spi_i = { 1 } } };
 
-	strcpy(sa.state, state);
+	snprintf(sa.state, sizeof(sa.state), "%s", state);
 	sa.id.spi_r[7] = answered;
 	return sa;
 }
@@ -44,7 +45,7 @@ static enum attempt_word look_child(uint64_t ms, const char *name, bool leaving)
 	struct vici_sa sa = ike_sa("ESTABLISHED", true);
 	struct vici_child c = { .leaving = leaving };
 
-	strcpy(c.name, name);
+	snprintf(c.name, sizeof(c.name), "%s", name);
 	sa.n_children = 1;
 	sa.children = &c;
 	return look(ms, &sa);
@@ -56,7 +57,7 @@ static bool what_is_not_there_is_begun(void)
 
 	fresh();
 	ktap_expect(look(0, NULL) == ATTEMPT_GO);
-	strcpy(other.name, "branch-2");
+	snprintf(other.name, sizeof(other.name), "branch-2");
 	ktap_expect(look(0, &other) == ATTEMPT_GO);
 	ktap_expect(look_child(0, "network", false) == ATTEMPT_GO);
 	ktap_expect(look_child(0, "net", true) == ATTEMPT_GO);

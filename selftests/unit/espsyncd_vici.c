@@ -155,7 +155,7 @@ static bool child_is(const char *state, bool installed, bool leaving)
 	return ok;
 }
 
-static bool how_a_child_sa_is_is_read(void)
+static bool the_state_of_a_child_sa_is_read(void)
 {
 	ktap_expect(child_is("INSTALLED", true, false) && child_is("REKEYING", false, false) && child_is("INSTALLING", false, false));
 	ktap_expect(child_is("REKEYED", false, true) && child_is("DELETING", false, true) && child_is("DELETED", false, true));
@@ -379,7 +379,7 @@ static const struct ktap_case cases[] = {
 	{ "where the ends are is read", where_the_ends_are_is_read },
 	{ "none is none", none_is_none },
 	{ "what is being made is read", what_is_being_made_is_read },
-	{ "how a CHILD SA is is read", how_a_child_sa_is_is_read },
+	{ "the state of a CHILD SA is read", the_state_of_a_child_sa_is_read },
 	{ "a refusal has its words", a_refusal_has_its_words },
 	{ "children are heard of", children_are_heard_of },
 	{ "what is not listed is counted", what_is_not_listed_is_counted },
