@@ -142,9 +142,8 @@ static int parse_addresses(struct reader *r, char *value)
 	return 0;
 }
 
-static int parse_children(struct reader *r, char *value)
+static int parse_children(struct reader *r, struct config_initiate *in, char *value)
 {
-	struct config_initiate *in = r->initiate;
 	char *save, *s;
 
 	for (s = strtok_r(value, " \t,", &save); s; s = strtok_r(NULL, " \t,", &save)) {
@@ -185,7 +184,7 @@ static int set_value(struct reader *r, const struct key *k, void *base, char *va
 	case ADDRESSES:
 		return parse_addresses(r, value);
 	case CHILDREN:
-		return parse_children(r, value);
+		return parse_children(r, base, value);
 	}
 	return 0;
 }
