@@ -50,7 +50,7 @@ static const struct {
 	{ "if_id_in", is_unique, "if_id_in = %unique is another one on each node: give a number" },
 	{ "if_id_out", is_unique, "if_id_out = %unique is another one on each node: give a number" },
 	{ "updown", is_set, "updown scripts are run neither on a standby nor at a takeover: make static what it does, and remove it" },
-	{ "start_action", is_not_none, "start_action would make a standby initiate or trap: set it to none" },
+	{ "start_action", is_not_none, "start_action would make a standby initiate or trap: set it to none ([initiate] in espsyncd.conf is for that)" },
 	{ "mediation", is_not_no, "mediation is not carried: set it to no" },
 };
 

@@ -2,8 +2,8 @@
 /*
  * start_action: does this node's charon begin connections by itself?
  *
- * Room: seeing it and saying so. charon does not tell what a connection's start_action is; what follows from it shows: an IKE SA that a
- * passive charon has begun, and policies that trap packets.
+ * Room: seeing it and saying so. What a connection's start_action is charon does not tell, and a file that says it need not be what charon
+ * has loaded; what follows from it shows: an IKE SA that a passive charon has begun, and policies that trap packets.
  */
 #ifndef ESPSYNCD_START_ACTION_H
 #define ESPSYNCD_START_ACTION_H
