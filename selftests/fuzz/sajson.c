@@ -88,7 +88,7 @@ static void read_again(const struct sa_counters *sa)
 
 static void judge(const struct sa_counters *sa)
 {
-	must(sa->has & SA_HAS_DST && sa->has & SA_HAS_SPI && sa->spi && sa->proto == 50);
+	must(sa->has & SA_HAS_DST && sa->has & SA_HAS_SPI && sa->spi && (sa->proto == 50 || sa->proto == 51));
 	must(sa->dst.len == 4 || sa->dst.len == 16);
 	must(sa->bitmap_len <= SAJSON_BITMAP_BYTES && sa->window <= SAJSON_BITMAP_BYTES * 8);
 	must(!(sa->has & SA_HAS_BITMAP) || sa->has & SA_HAS_SEQ);

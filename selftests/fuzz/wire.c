@@ -10,7 +10,8 @@
 #include "wire.h"
 
 #define WORDS	(ES_WINDOW_MAX / 32)
-#define HEAD	39	/* bytes of this version's head; the last but one says how many more there are */
+#define HEAD	44	/* bytes of this version's head */
+#define MORE	38	/* where it says how many of them older versions do not know */
 
 /* An SA's replay state of each shape. */
 static u32 seq, seq_hi, ring[WORDS];
@@ -91,7 +92,7 @@ static void records(struct es_cursor *c, const struct es_wire_head *h)
 	memset(&joined, 0, sizeof(joined));
 	while ((got = es_wire_get_rec(c, &rec)) > ES_WIRE_NO_MORE) {
 		must(c->p > from && c->p <= c->end && rec.type != ES_WIRE_END);
-		must((got == ES_WIRE_RECORD) == (rec.type <= ES_WIRE_UNKNOWN));
+		must((got == ES_WIRE_RECORD) == (rec.type <= ES_WIRE_PACKET));
 		if (got == ES_WIRE_RECORD)
 			written_back(es_wire_put_rec, &rec, from, (size_t)(c->p - from));
 		if (rec.type == ES_WIRE_IN)
@@ -111,7 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bool good = es_wire_get_head(&c, &h);
 
 	must(!good || h.ngroups <= ES_WIRE_MAX_GROUPS);
-	if (good && size >= HEAD && !copy[HEAD - 2])	/* one of this version */
+	if (good && c.p - from == HEAD && copy[MORE] == 4)	/* one of this version */
 		written_back(es_wire_put_head, &h, from, (size_t)(c.p - from));
 	for (u8 i = 0; good && i < h.ngroups; i++) {
 		from = c.p;
