@@ -30,26 +30,10 @@ def zombie_runs_dry(c, node):
 
 
 def one_crash(c, rng, load, renew, dry, lease):
-    """renew: with new leases about to be asked for. Leases grow with the rate that this seems to be, and stay so: lease is changed.
-
-    dry: bring the zombie to its ceiling; only the last one of these SAs, because what it asked for beyond would delay its own next turn.
-    """
-    died, heir = c.active, 3 - c.active
-    ready(c, died)
-    moved = {}
-    if renew:
-        moved = near_renewal(c, rng)
-    time.sleep(rng.uniform(0, 0.4))
-    c.crash(died)
-    note_leases(c, died, lease)
-    r = Round(c, died, moved, dict(lease))
-    time.sleep(rng.choice((0, rng.uniform(0, 0.5))))
-    c.began = time.time()
-    equal(take_over(c, heir), 0, "SAs in doubt after a takeover in sync")
-    c.active = heir
-    load.flows(f"after the crash of node {died}")
-    r.ceilings = zombie_runs_dry(c, died) if dry else {}
-    r.silent = return_zombie(c, died)
+    """dry: bring the zombie to its ceiling; only the last one of these SAs, because what it asked for beyond would delay its own next turn."""
+    r = crash_under_load(c, rng, load, renew, lease)
+    r.ceilings = zombie_runs_dry(c, r.died) if dry else {}
+    r.silent = return_zombie(c, r.died)
     return r
 
 

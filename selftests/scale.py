@@ -9,44 +9,21 @@ scale - what an operator with 100,000 SAs asks: how long a join takes, what rest
 Figures are noted; what is judged are counts, and times against each other in this run. Half of the SAs are inbound; what is hot gets ESP packets
 without encryption. Between two cases all SAs are in sync.
 """
-import os
-import re
 import socket
 import struct
 import threading
 import time
 
 import bulk
+import thousands
 from esptest import *
 from failover import ask, nest, ready, ESPSYNC_A_GROUP, ESPSYNC_CMD_PROMOTE
+from thousands import Hot, add, follow, free_kib, in_sync, meet, peer, ticks
 
 NUMBER, HOT = 100000, 2000
-OUT, IN = (range(first, first + NUMBER // 2) for first in (0x100000, 0x200000))
+_, IN = thousands.spis(NUMBER)
 RECORDS_PER_S = 1000
 LINK_KBIT, RATE_KBIT = 2000, 1000
-
-
-class Hot:
-    """Packets for inbound SAs, in turn, as fast as it goes; their numbers go on where the last ones ended."""
-    number = 0
-
-    def __init__(self, c, spis):
-        self.packets, self.began, self._ending = bulk.packets(c.VIP, spis), Hot.number, threading.Event()
-        self.sock = c.client.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-        self.thread = threading.Thread(target=self._send, args=(c.VIP,))
-        self.thread.start()
-
-    def _send(self, to):
-        while not self._ending.is_set():
-            Hot.number += 1
-            for packet in self.packets.values():
-                struct.pack_into("!I", packet, 24, Hot.number)
-                self.sock.sendto(packet, (to, 0))
-
-    def stop(self):
-        self._ending.set()
-        self.thread.join()
-        self.sock.close()
 
 
 class Echo:
@@ -90,33 +67,6 @@ class Echo:
         return took[len(took) // 2], took[len(took) * 9 // 10]
 
 
-def peer(c, node):
-    return c.show(node, "peers")[0]
-
-
-def in_sync(c):
-    return all(p["state"] == "up" and p["sas_synced"] == p["sas_total"] == NUMBER for p in (peer(c, 1), peer(c, 2)))
-
-
-def free_kib():
-    with open("/proc/meminfo", encoding="ascii") as f:
-        return int(re.search(r"MemAvailable: *(\d+)", f.read())[1])
-
-
-def ticks():
-    """What the channels' threads have used, in hundredths of a second."""
-    used = 0
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/stat", encoding="ascii") as f:
-                text = f.read()
-        except OSError:
-            continue
-        if "(espsync/" in text:
-            used += sum(map(int, text.rsplit(")", 1)[1].split()[11:13]))
-    return used
-
-
 def sent_kbit(c, seconds):
     """What gw1 sends over the sync link, in thousands of bits a second."""
     def count():
@@ -130,21 +80,13 @@ def a_join(c):
     """Each node finds its own first, then they meet."""
     for n in (1, 2):
         began = time.monotonic()
-        bulk.add(c.gw[n], c.VIP, OUT)
-        bulk.add(c.gw[n], c.VIP, IN, inbound=True)
+        add(c, n, NUMBER)
         made, before = time.monotonic() - began, free_kib()
-        c.espsync(n, f"channel set node {n} local {c.SYNC[n]} psk-file {c.key_file()} dead_ms 2000 detect_ms 2000 evict_ms 30000")
-        c.espsync(n, f"group set 0 addr {c.VIP}")
-        until(lambda n=n: c.show(n, "stats")["sas"] == NUMBER, 120, "all are followed")
+        follow(c, n, NUMBER)
         note(f"node {n}: {NUMBER} SAs made in {made:.1f} s, followed in {time.monotonic() - began - made:.1f} s, "
              f"{(before - free_kib()) * 1024 / NUMBER:.0f} bytes each")
-    c.move_vip(1)
-    c.espsync(1, "promote")
-    c.espsync(2, "demote")
     before, began = free_kib(), time.monotonic()
-    for n in (1, 2):
-        c.espsync(n, f"peer add {3 - n} {c.SYNC[3 - n]}")
-    until(lambda: in_sync(c), 120, "all is in sync")
+    meet(c, NUMBER)
     took, sent = time.monotonic() - began, [int(peer(c, n)["tx_bytes"]) for n in (1, 2)]
     note(f"in sync within {took:.1f} s, {[s // NUMBER for s in sent]} bytes of datagrams for each SA, "
          f"{(before - free_kib()) * 1024 / NUMBER / 2:.0f} bytes more of memory")
@@ -208,13 +150,13 @@ def nobody_else_waits(c):
     until(lambda: 0 < peer(c, 1)["sas_synced"] < NUMBER, 20, "a resync has begun")
     echo = Echo(c)
     kbit = sent_kbit(c, 5)
-    check(not in_sync(c), "the resync has not ended yet")
+    check(not in_sync(c, NUMBER), "the resync has not ended yet")
     beside = echo.stop()
     note(f"a resync: {kbit:.0f} kbit/s; somebody else's message takes {beside[0]:.1f} ms, nine of ten {beside[1]:.1f}, {alone[0]:.1f} and {alone[1]:.1f} alone")
     for n in (1, 2):
         c.espsync(n, "channel set rate_kbit 0")
         unimpair(c.gw[n], "sync")
-    until(lambda: in_sync(c), 120, "all is in sync")
+    until(lambda: in_sync(c, NUMBER), 120, "all is in sync")
     check(0.7 * RATE_KBIT < kbit < 1.25 * RATE_KBIT, f"of {LINK_KBIT} kbit/s the channel uses {RATE_KBIT}: {kbit:.0f}")
     # A datagram takes 6 ms, and 5 ms' worth may go at once; unlimited, all that may be under way is in front of it, 64 datagrams.
     check(beside[1] < alone[1] + 40, f"a message of somebody else takes no longer: nine of ten {beside[1]:.1f} ms, {alone[1]:.1f} alone")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Many SAs, at the price of a message each: ESP without encryption, for what is about their number. Each has a far end of its own, by its
-SPI, for xfrm looks at all between two addresses whenever one is added."""
+"""Many SAs, at the price of a message each: ESP without encryption, for what is about their number, or AES-GCM, for what is about packets. Each has a
+far end of its own, by its SPI, for xfrm looks at all between two addresses whenever one is added, and so has its policy an inner address."""
 import contextlib
 import socket
 import struct
@@ -9,8 +9,9 @@ import threading
 from esptest import until
 from esptest.netlink import ACK, CREATE, REQUEST, attr, attributes, message, messages
 
-NETLINK_XFRM, XFRM_MSG_NEWSA, XFRM_MSG_DELSA, XFRM_MSG_GETSA = 6, 0x10, 0x11, 0x12
-XFRMA_ALG_AUTH, XFRMA_ALG_CRYPT, XFRMA_REPLAY_VAL = 1, 2, 10
+NETLINK_XFRM, XFRM_MSG_NEWSA, XFRM_MSG_DELSA, XFRM_MSG_GETSA, XFRM_MSG_NEWPOLICY = 6, 0x10, 0x11, 0x12, 0x13
+XFRMA_ALG_AUTH, XFRMA_ALG_CRYPT, XFRMA_TMPL, XFRMA_REPLAY_VAL, XFRMA_ALG_AEAD = 1, 2, 5, 10, 18
+OUT, FORWARDED = 1, 2
 SA_INFO = 224
 XFRM_MODE_TUNNEL, AF_UNSPEC_FLAG = 1, 32
 BATCH = 64
@@ -20,7 +21,9 @@ def _algorithm(kind, name):
     return attr(kind, name.encode().ljust(64, b"\0") + struct.pack("=I", 0))
 
 
-_ALGORITHMS = _algorithm(XFRMA_ALG_AUTH, "digest_null") + _algorithm(XFRMA_ALG_CRYPT, "ecb(cipher_null)")
+NULL = _algorithm(XFRMA_ALG_AUTH, "digest_null") + _algorithm(XFRMA_ALG_CRYPT, "ecb(cipher_null)")
+# AES of 128 bits and 4 bytes of salt; a tag of 128 bits.
+GCM = attr(XFRMA_ALG_AEAD, b"rfc4106(gcm(aes))".ljust(64, b"\0") + struct.pack("=II", 160, 128) + b"\xa1" * 20)
 
 
 def _packed(address):
@@ -36,13 +39,27 @@ def _ends(local, spi, inbound):
     return (_far(spi), _packed(local)) if inbound else (_packed(local), _far(spi))
 
 
-def _new(local, spi, inbound):
+def inner(spi):
+    """The address behind its far end."""
+    return socket.inet_ntoa((11 << 24 | spi & 0xffffff).to_bytes(4, "big"))
+
+
+def _new(local, spi, inbound, algorithms):
     """struct xfrm_usersa_info: selector, id, source, limits, lifetime, statistics, seq, reqid, family, mode, window, flags."""
     src, dst = _ends(local, spi, inbound)
     body = bytes(56) + dst + struct.pack("!IB3x", spi, socket.IPPROTO_ESP) + src
     body += struct.pack("=8Q", *[(1 << 64) - 1] * 4, 0, 0, 0, 0) + bytes(32) + bytes(12)
     body += struct.pack("=IIHBBB7x", 0, 1, socket.AF_INET, XFRM_MODE_TUNNEL, 32, AF_UNSPEC_FLAG)
-    return XFRM_MSG_NEWSA, body + _ALGORITHMS, CREATE
+    return XFRM_MSG_NEWSA, body + algorithms, CREATE
+
+
+def _policy(direction, src, dst, to):
+    """struct xfrm_userpolicy_info and one template. to: the inner destination, b"": any."""
+    selector = to.ljust(16, b"\0") + bytes(24) + struct.pack("=HBB4xiI", socket.AF_INET, 8 * len(to), 0, 0, 0)
+    body = selector + struct.pack("=8Q", *[(1 << 64) - 1] * 4, 0, 0, 0, 0) + bytes(32) + struct.pack("=IIBBBB4x", 0, 0, direction, 0, 0, 0)
+    tmpl = dst + struct.pack("!IB3x", 0, socket.IPPROTO_ESP) + struct.pack("=H2x", socket.AF_INET) + src
+    tmpl += struct.pack("=IBBBx3I", 0, XFRM_MODE_TUNNEL, 0, 0, *[0xffffffff] * 3)
+    return XFRM_MSG_NEWPOLICY, body + attr(XFRMA_TMPL, tmpl), CREATE
 
 
 def packets(local, spis):
@@ -92,9 +109,20 @@ def _send(ns, requests):
                     answers += 1
 
 
-def add(ns, local, spis, inbound=False):
-    """SAs that can carry packets; anti-replay window 32."""
-    _send(ns, [_new(local, spi, inbound) for spi in spis])
+def add(ns, local, spis, inbound=False, algorithms=NULL):
+    """SAs that can carry packets; anti-replay window 32. The far end's own are the same, the other way: inbound ones for who sends."""
+    _send(ns, [_new(local, spi, inbound, algorithms) for spi in spis])
+
+
+def send_by(ns, local, spis, inbound=False):
+    """What goes to inner(spi) takes the SA with that SPI, out of this namespace. inbound: as add()."""
+    ends = ((spi, _ends(local, spi, inbound)) for spi in spis)
+    _send(ns, [_policy(OUT, *pair, socket.inet_aton(inner(spi))) for spi, pair in ends])
+
+
+def let_through(ns, local):
+    """What came in by any SA of this address is forwarded."""
+    _send(ns, [_policy(FORWARDED, bytes(16), _packed(local), b"")])
 
 
 def delete(ns, spis):
