@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """One guest: User Mode Linux or a stock kernel under QEMU.
 
-Job: turn a kind of machine ("uml", "uml-fast", "qemu-6.1", "qemu-6.12",
+Job: turn a kind of machine ("uml", "uml-fast", "uml-bench", "qemu-6.1", "qemu-6.12",
 "qemu-7.2", "qemu-kcsan") and a shell command into a running process whose standard output
 is the command's. What runs in the guest, and what its output means, does not
 belong here.
@@ -18,7 +18,7 @@ import threading
 HARNESS = os.path.dirname(os.path.abspath(__file__))
 TOP = os.environ.get("TOP") or os.path.dirname(os.path.dirname(HARNESS))
 BUILD = os.environ.get("ESPSYNC_BUILD") or os.path.join(TOP, "build")
-KINDS = ("uml", "uml-fast", "qemu-6.1", "qemu-6.12", "qemu-7.2", "qemu-kcsan")
+KINDS = ("uml", "uml-fast", "uml-bench", "qemu-6.1", "qemu-6.12", "qemu-7.2", "qemu-kcsan")
 
 # The same kernel, and nothing watches: for what keeps to time. The first word is uml.patch's.
 LENIENT = ["lenient", "kmemleak=off", "no_debug_objects"]
@@ -67,11 +67,11 @@ class Kernel:
             raise Unprepared(f"{kind}: no such kind of machine (one of {' '.join(KINDS)})")
         self.kind = kind
         self.uml = kind.startswith("uml")
-        self.name = "uml" if self.uml else kind.removeprefix("qemu-")
+        self.name = {"uml-fast": "uml"}.get(kind, kind.removeprefix("qemu-"))
         self.debug = kind == "uml"
         self.root = _make("guest-root", beside=beside)
         if self.uml:
-            self.dir = _make("uml-build", beside=beside)
+            self.dir = _make("uml-build", *(["bench"] if kind == "uml-bench" else []), beside=beside)
         elif self.name == "kcsan":
             self.dir = _make("kcsan-kernel", beside=beside)
         else:
@@ -82,16 +82,20 @@ class Kernel:
 
 
 class Machine:
-    """A guest that runs one job. stdout is a pipe that carries what the job prints."""
+    """A guest that runs one job. stdout is a pipe that carries what the job prints. files: descriptors that its arguments name.
+
+    icount: QEMU's clock is the number of instructions, a nanosecond each, and nothing is waited for: what is timed so is the same each time.
+    """
 
     def __init__(self, kernel, job, *, name="", mem=None, cpus=2, tty=False, leaks=False,
-                 args=(), cmdline=(), env=None):
+                 args=(), cmdline=(), env=None, files=(), icount=False):
         self.kernel = kernel
         self.name = name or f"{kernel.kind}-{os.getpid()}-{next(_counter)}"
         self.dir = os.path.join(BUILD, "tmp", f"vm-{self.name}")
         self.mem = mem or (1024 if kernel.uml else 768)
         self.cpus, self.tty, self.leaks = cpus, tty, leaks
-        self.args, self.cmdline, self.env = list(args), list(cmdline), dict(env or {})
+        self.args, self.cmdline, self.env, self.files = list(args), list(cmdline), dict(env or {}), tuple(files)
+        self.icount = icount
         self.log = os.path.join(self.dir, "klog")
         shutil.rmtree(self.dir, ignore_errors=True)
         os.makedirs(self.dir)
@@ -138,7 +142,8 @@ class Machine:
         kernel = self.kernel
         words = ["console=ttyS0", "panic=-1", "loglevel=5", "ESPCHANNEL=hvc0",
                  *self._kernel_env(), *self.cmdline]
-        return ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", str(self.cpus),
+        accel = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"] if self.icount else ["-accel", "tcg,thread=multi"]
+        return ["qemu-system-x86_64", *accel, "-cpu", "max", "-smp", str(self.cpus),
                 "-m", str(self.mem), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                 "-kernel", f"{kernel.dir}/vmlinuz", "-initrd", f"{kernel.dir}/initrd", "-append", " ".join(words),
                 "-serial", f"file:{self.log}", "-device", "virtio-serial-pci",
@@ -152,7 +157,7 @@ class Machine:
         os.makedirs(os.path.join(BUILD, "tmp"), exist_ok=True)
         self.proc = subprocess.Popen(self._uml() if self.kernel.uml else self._qemu(),
                                      stdin=None if self.tty else subprocess.DEVNULL, stdout=stdout,
-                                     stderr=subprocess.PIPE, start_new_session=not self.tty, cwd=self.dir)
+                                     stderr=subprocess.PIPE, start_new_session=not self.tty, cwd=self.dir, pass_fds=self.files)
         with open(os.path.join(self.dir, "pid"), "w") as f:
             f.write(f"{self.proc.pid}\n")
         self._pump = threading.Thread(target=self._save_stderr, daemon=True)

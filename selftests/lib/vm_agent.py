@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""vm_agent - runs in a guest what the host asks for, several things at once.
+"""vm_agent [ADDRESS PORT] - runs in a guest what the host, or another guest, asks for, several things at once.
 
-Job: read requests, a line of JSON each, from the virtio port "agent", run each
-as a shell line, and answer with its status and output. It knows nothing of
-what it runs. Ends when told to, which ends the guest.
+Job: read requests, a line of JSON each, from the virtio port "agent", or from
+who connects to that address, run each as a shell line, and answer with its
+status and output. It knows nothing of what it runs. Ends when told to, or when
+who had connected is gone, which ends the guest.
 """
 import glob
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -34,9 +36,16 @@ def run(request):
         return {"status": 126, "out": "", "err": f"{type(e).__name__}: {e}"}
 
 
+def connected(address, port):
+    """The first connection."""
+    with socket.create_server((address, int(port))) as listener:
+        return listener.accept()[0].detach()
+
+
 class Agent:
-    def __init__(self):
-        self.fd = os.open(find_port(), os.O_RDWR)
+    def __init__(self, where):
+        self.stays = not where
+        self.fd = connected(*where) if where else os.open(find_port(), os.O_RDWR)
         self.lock = threading.Lock()
 
     def say(self, answer):
@@ -53,6 +62,8 @@ class Agent:
         rest = b""
         while True:
             data = os.read(self.fd, 65536)
+            if not data and not self.stays:
+                return
             if not data:                # nobody is connected
                 time.sleep(0.1)
                 continue
@@ -64,5 +75,5 @@ class Agent:
                 threading.Thread(target=self.work, args=(request,), daemon=True).start()
 
 
-Agent().serve()
+Agent(sys.argv[1:]).serve()
 os._exit(0)
