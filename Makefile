@@ -19,6 +19,9 @@
 #   make fuzz [FUZZ_S=60] [T=name]      libFuzzer over all that reads input from outside, so many seconds for each target; installs clang
 #   make check-user                     the unit tests once under ASan and UBSan, once under valgrind, which it installs
 #   make model [T=name] [BIG=1]         the lease protocol in a model checker: every history within bounds, and each rule left out
+#   make bench [T=figure,figure]        measures what bench/bounds names, in guests, into bench/results.json; goes on where it was cut short
+#   make bench-verdict                  each figure beside what it must reach; fails if one is missed or missing
+#   make bench-quick [T=figure]         the shorter ones with fewer runs, to build/bench-quick.json
 #   make module KDIR=...                the module for that kernel, in a directory of its own under build/
 
 KDIR ?= $(firstword $(wildcard /lib/modules/$(shell uname -r)/build) \
@@ -48,7 +51,7 @@ FUZZ_S ?= 60
 need = @dpkg -s $(1) >/dev/null 2>&1 || { apt-get update -qq && \
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(1); } >/dev/null
 
-.PHONY: all kernel user module install install-user uninstall dkms-install dkms-uninstall deps check check-debug check-kcsan check-kernels check-faults soak lint demo mutants fuzz check-user model clean
+.PHONY: all kernel user module install install-user uninstall dkms-install dkms-uninstall deps check check-debug check-kcsan check-kernels check-faults soak lint demo mutants fuzz check-user model bench bench-verdict bench-quick clean
 
 all: kernel user
 
@@ -146,9 +149,19 @@ model:
 	$(call need,$(MODEL_DEPS))
 	@model/check $(if $(BIG),-b) $(T)
 
+bench: user
+	@bench/run $(T)
+
+bench-verdict:
+	@bench/verdict
+
+bench-quick: user
+	@bench/run -q $(T)
+
 clean:
 	-@test -z "$(KDIR)" || $(MAKE) --no-print-directory -C $(KDIR) M=$(CURDIR) clean
 	+@$(MAKE) --no-print-directory -C user clean
+	+@$(MAKE) --no-print-directory -C bench/progs clean
 	rm -rf build/kmod-* build/mutant build/model build/tmp build/results build/unit build/fuzz
 
 # build/ keeps kernels and packages, which take minutes; this does not.
