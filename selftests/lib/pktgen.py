@@ -13,9 +13,10 @@ class Pktgen:
     """From construction to stop(). Counted is what entered the namespace; what comes out elsewhere is for count() and counted().
 
     Each processor generates a part: above some thousand a second pktgen does not sleep between two packets, and would leave no time for others.
+    rate: None: as fast as it goes. last: all addresses from `to` to this one, in turn. number: so many and no more.
     """
 
-    def __init__(self, ns, source, to, rate, size=300):
+    def __init__(self, ns, source, to, rate=None, size=300, last=None, number=0):
         module("pktgen")
         self.ns, self.cpus, self._sent = ns, range(os.cpu_count()), None
         ns.forward()
@@ -25,9 +26,10 @@ class Pktgen:
                 veth(ns, f"pg{cpu}", ns, f"pgr{cpu}")
             ns.sysctl({f"ipv4/conf/pgr{cpu}/accept_local": 1})
             self._tell(f"kpktgend_{cpu}", "rem_device_all", f"add_device pg{cpu}")
-            self._tell(f"pg{cpu}", "count 0", f"ratep {rate // len(self.cpus)}", f"pkt_size {size}", f"src_min {source}", f"src_max {source}",
-                       f"dst {to}", f"dst_mac {ns.mac(f'pgr{cpu}')}", f"udp_dst_min {PORT}", f"udp_dst_max {PORT}")
-        count(ns, "pgr*", to)
+            self._tell(f"pg{cpu}", f"count {number // len(self.cpus)}", f"ratep {rate // len(self.cpus)}" if rate else "delay 0", f"pkt_size {size}",
+                       f"src_min {source}", f"src_max {source}", f"dst_min {to}", f"dst_max {last or to}", f"dst_mac {ns.mac(f'pgr{cpu}')}",
+                       f"udp_dst_min {PORT}", f"udp_dst_max {PORT}")
+        count(ns, "pgr*", f"{to}-{last}" if last else to)
         self.proc = spawn(["sh", "-c", "echo start > /proc/net/pktgen/pgctrl"], ns=ns, stderr=subprocess.PIPE)
         until(lambda: self.sent() > 0, 10, f"pktgen of {ns} sends")
 
@@ -36,6 +38,11 @@ class Pktgen:
 
     def sent(self):
         return counted(self.ns, "pgr*") if self._sent is None else self._sent
+
+    def took_us(self):
+        """What the last packet's time is after the first one's, once all of `number` are sent: by its own clock, and of one processor."""
+        self.proc.wait(600)
+        return int(re.search(r"Result: OK: (\d+)", self.ns.sh(f"cat /proc/net/pktgen/pg{self.cpus[0]}"))[1])
 
     def stop(self):
         self._tell("pgctrl", "stop")
