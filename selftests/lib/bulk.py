@@ -81,17 +81,24 @@ def _delete(spi):
     return XFRM_MSG_DELSA, _id(_far(spi), spi), 0
 
 
+def edge(sock, local, spi):
+    """Of an inbound one: the highest number that it has accepted, asked over a socket of its namespace."""
+    sock.send(message(XFRM_MSG_GETSA, _id(_packed(local), spi), REQUEST))
+    (kind, _, body), = messages(sock.recv(65536))
+    if kind != XFRM_MSG_NEWSA:
+        raise LookupError(f"no state {spi:#x}")
+    return struct.unpack_from("=II", dict(attributes(body[SA_INFO:]))[XFRMA_REPLAY_VAL])[1]
+
+
+def asking(ns):
+    """A socket for edge()."""
+    return ns.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM)
+
+
 def edges(ns, local, spis):
-    """Of inbound ones: the highest number that each has accepted, in their order."""
-    found = []
-    with ns.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM) as sock:
-        for spi in spis:
-            sock.send(message(XFRM_MSG_GETSA, _id(_packed(local), spi), REQUEST))
-            (kind, _, body), = messages(sock.recv(65536))
-            if kind != XFRM_MSG_NEWSA:
-                raise LookupError(f"[{ns}] no state {spi:#x}")
-            found.append(struct.unpack_from("=II", dict(attributes(body[SA_INFO:]))[XFRMA_REPLAY_VAL])[1])
-    return found
+    """The edges of some, in their order."""
+    with asking(ns) as sock:
+        return [edge(sock, local, spi) for spi in spis]
 
 
 def _send(ns, requests):
