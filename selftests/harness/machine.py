@@ -50,13 +50,20 @@ def _make(script, *args, beside=False):
     return done.stdout.strip().splitlines()[-1]
 
 
-# What a test may want of the kernel's source (SETS), and how harness/kernel-source is asked for it.
-SOURCES = {"source": (), "selftests": ("selftests",)}
+# What a test may want that is not in every guest (SETS): the word for its directory on the host in the environment, and who makes it.
+WANTED = {
+    "source": ("KERNEL_SOURCE", "kernel-source"),
+    "selftests": ("KERNEL_SELFTESTS", "kernel-source", "selftests"),
+    "trixie": ("STRONGSWAN_TRIXIE", "guest-root", "trixie", "strongswan"),
+    "sid": ("STRONGSWAN_SID", "guest-root", "sid", "strongswan"),
+    "libreswan": ("LIBRESWAN", "guest-root", "bookworm", "libreswan"),
+}
+SUITES = ("bookworm", "trixie", "sid")      # whose strongSwan (S=); the first one is in every guest
 
 
-def source_of(what):
-    """Its directory on the host."""
-    return os.path.realpath(_make("kernel-source", *SOURCES[what]))
+def wanted(words):
+    """{variable: directory on the host} of those among the words."""
+    return {WANTED[w][0]: os.path.realpath(_make(*WANTED[w][1:])) for w in WANTED if w in words}
 
 
 class Kernel:

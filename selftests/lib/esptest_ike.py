@@ -14,6 +14,7 @@ say. Configuration comes from etc/, so that the examples are what is tested.
 import functools
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -83,7 +84,7 @@ class Station:
         self.dir = tempfile.mkdtemp(prefix=f"{ns}-")
         defer(shutil.rmtree, self.dir, True)
         os.makedirs(f"{self.dir}/run/espsync")
-        self.procs = {}
+        self.procs, self.roots = {}, set()
         defer(self.end_all)
         self.holder = self._start("holder", ["ip", "netns", "exec", str(ns), "unshare", "-m", "sh", "-c",
                                              f"mount --make-rprivate / && mount --bind {self.dir}/run /run && "
@@ -122,6 +123,15 @@ class Station:
         for name in list(self.procs):
             self.end(name, signal.SIGKILL)
 
+    def chroot(self, variable):
+        """Words that begin a program of another root, which the harness names in the environment (UML): it sees this station's processes and files."""
+        root = f"/mnt/{variable.lower()}"
+        if root not in self.roots:
+            os.makedirs(root, exist_ok=True)
+            self.run(f"mount -t hostfs -o ro,{os.environ[variable]} none {root} && for d in proc sys dev run tmp; do mount --rbind /$d {root}/$d; done")
+            self.roots.add(root)
+        return ["chroot", root]
+
     def running(self, name):
         return name in self.procs and self.procs[name].poll() is None
 
@@ -147,8 +157,13 @@ class Station:
 class Charon(Station):
     """A stock charon, asked over vici."""
 
+    suite = os.environ.get("S")     # of which Debian; None: the guest's own
     log_more = ""       # "ike = 4" prints keys too
     PLUGINS = "random nonce openssl pem pkcs1 pubkey x509 hmac gcm kdf curve25519 kernel-netlink socket-default vici updown"
+
+    def strongswan(self, *words):
+        """A command of its strongSwan."""
+        return [*(self.chroot(f"STRONGSWAN_{self.suite.upper()}") if self.suite else []), *words]
 
     def strongswan_conf(self):
         return self.charon_conf("", "kernel-netlink {\n roam_events = no\n}\n", "")
@@ -175,14 +190,14 @@ charon {{
         conf = self.write("strongswan.conf", self.strongswan_conf())
         self.write("swanctl.conf", self.swanctl_conf())
         self.write("swanctl-program.conf", "swanctl {\n load = nonce\n}\n")
-        self.spawn("charon", [CHARON], {"STRONGSWAN_CONF": conf})
+        self.spawn("charon", self.strongswan(CHARON), {"STRONGSWAN_CONF": conf})
         until(lambda: self.swanctl("--stats", ok=None).status == 0, 20, f"{self}: charon answers")
         if load:
             self.load()
 
     def swanctl(self, words, **kw):
         """swanctl with one plugin: af-alg alone would ask the kernel for dozens of modules that a guest does not have."""
-        return self.run(f"STRONGSWAN_CONF={self.dir}/swanctl-program.conf swanctl {words}", **kw)
+        return self.run(f"STRONGSWAN_CONF={self.dir}/swanctl-program.conf {shlex.join(self.strongswan('swanctl'))} {words}", **kw)
 
     def load(self):
         self.swanctl(f"--load-all --file {self.dir}/swanctl.conf")
