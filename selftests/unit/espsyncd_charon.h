@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * espsyncd_charon.h - a charon that is there, has nothing to do, and is active or not as the program says.
+ * espsyncd_charon.h - a charon that is there, has nothing to do, and is active or not, and of the wire version, as the program says.
  */
 #ifndef UNIT_ESPSYNCD_CHARON_H
 #define UNIT_ESPSYNCD_CHARON_H
@@ -8,6 +8,7 @@
 #include "../../user/espsyncd/charon.h"
 
 static enum charon_segment segment;
+static uint8_t wire_version = 3;
 
 bool charon_present(const struct charon *ch)
 {
@@ -24,7 +25,7 @@ bool charon_idle(const struct charon *ch)
 uint8_t charon_version(const struct charon *ch)
 {
 	(void)ch;
-	return 3;
+	return wire_version;
 }
 
 enum charon_segment charon_segment(const struct charon *ch)

@@ -4,7 +4,7 @@
  *
  * Job: one relay of three nodes, the other two being this program: frames by hand, and what may be made of the journal then.
  */
-// SOURCES: ../../user/espsyncd/relay.c ../../user/espsyncd/relay_send.c ../../user/espsyncd/relay_take.c ../../user/espsyncd/relay_room.c ../../user/espsyncd/journal.c
+// SOURCES: ../../user/espsyncd/relay.c ../../user/espsyncd/dialect.c ../../user/espsyncd/relay_send.c ../../user/espsyncd/relay_take.c ../../user/espsyncd/relay_room.c ../../user/espsyncd/journal.c
 // SOURCES: ../../user/espsyncd/relay_state.c ../../user/espsyncd/agree.c ../../user/espsyncd/unprotected.c ../../user/espsyncd/vici_sas.c
 // SOURCES: ../../user/espsyncd/config.c ../../user/espsyncd/transaction.c ../../user/espsyncd/stream.c ../../user/espsyncd/codec.c ../../user/espsyncd/bytes.c
 #include "../../user/espsyncd/relay_priv.h"
@@ -537,7 +537,7 @@ static bool a_standby_says_what_it_has_refused(void)
 	fresh();
 	ktap_expect(relay_link_frame(it, 0, FRAME_HELLO, hello, sizeof(hello)) && says_state(0, true, true) && has_snapped(0, 77));
 	ticks(1000);
-	ktap_expect(state_len == 45 && state[24] == STATE_TAKES_DRIFT && get_u32(state + 11) == 1 && get_u32(state + 19) == 0 && state[23] == JOURNAL_ROOM);
+	ktap_expect(state_len == 45 && state[24] == (STATE_TAKES_DRIFT | STATE_TRANSLATES) && get_u32(state + 11) == 1 && get_u32(state + 19) == 0 && state[23] == JOURNAL_ROOM);
 	warning[0] = 0;
 	while (!warning[0] && seq < 1000) {
 		struct wire w = child(1, HA_CHILD_ADD, seq + 1);
@@ -739,6 +739,62 @@ static bool names(unsigned int peer, uint32_t n, const char *text, size_t len, s
 	return ok;
 }
 
+/* A standby's charon of version 3; the active node's says @version, its helper that it translates, or it is too old to. */
+static bool speaks(unsigned int peer, uint8_t version, uint8_t flags)
+{
+	struct bytes b = { 0 };
+	bool ok;
+
+	bytes_add_u8(&b, true);
+	bytes_add_u8(&b, version);
+	bytes_add_u8(&b, true);
+	bytes_add_u64(&b, 77);
+	bytes_add_u32(&b, 1);
+	bytes_add_u32(&b, 0);
+	bytes_add_u32(&b, 0);
+	bytes_add_u8(&b, JOURNAL_ROOM);
+	bytes_add_u8(&b, flags);
+	bytes_add_u64(&b, 0);
+	bytes_add_u64(&b, 0);
+	bytes_add_u32(&b, 0);
+	ok = frame(peer, FRAME_STATE, &b);
+	bytes_free(&b);
+	return ok;
+}
+
+static bool another_version_takes_a_helper_that_translates(void)
+{
+	uint8_t hello[] = { PROTOCOL_VERSION, config.peers[0].node };
+
+	fresh();
+	relay_deactivate(it);
+	ktap_expect(meets(1, true) && relay_link_frame(it, 0, FRAME_HELLO, hello, sizeof(hello)));
+	ktap_expect(speaks(0, 5, 0) && !subscribes);
+	ktap_expect(reports("strongSwan of node 2 speaks version 5, here 3, and its espsyncd does not translate"));
+	ktap_expect(says("peer 2: strongSwan's ha plugin there speaks version 5, here 3, and its espsyncd does not translate: nothing is relayed"));
+	ktap_expect(speaks(0, 5, STATE_TRANSLATES) && subscribes == 1 && reports("the journal of node 2 has not arrived yet"));
+	/* This one says so, too. */
+	ticks(1000);
+	ktap_expect(state_len > 24 && (state[24] & STATE_TRANSLATES));
+	return true;
+}
+
+/* Its first IKE_ADD names them, the second one brings the keys of one. */
+static bool what_charon_has_no_words_for_is_not_told(void)
+{
+	struct wire several = ike_add(2, 0), more = ike_add(2, 0);
+
+	ktap_expect(becomes_a_standby() && speaks(0, 5, STATE_TRANSLATES));
+	several.b[0] = more.b[0] = 5;
+	put(&several, "\x1a\x00\x02\x00\x24", 5);
+	ktap_expect(record(0, 77, 2, several) && record(0, 77, 3, more) && record(0, 77, 4, ike_update(2, "office", 1)) && !*told);
+	ktap_expect(record(0, 77, 5, child(2, HA_CHILD_ADD, 7)) && !*told && journal_count(relay_journal(it)) == 2);
+	wire_version = 5;
+	ktap_expect(record(0, 77, 6, child(2, HA_CHILD_ADD, 9)) && !strcmp(told, "C"));
+	wire_version = 3;
+	return true;
+}
+
 static bool what_a_standby_cannot_protect_is_named(void)
 {
 	struct unprotected own = { .n = 1, .text = { "mine" } };
@@ -801,6 +857,8 @@ static const struct ktap_case cases[] = {
 	{ "the sum is of what counts", the_sum_is_of_what_counts },
 	{ "what is never completed ends on all nodes at once", what_is_never_completed_ends_on_all_nodes_at_once },
 	{ "an active node says what its journal says now and then", an_active_node_says_what_its_journal_says_now_and_then },
+	{ "another version takes a helper that translates", another_version_takes_a_helper_that_translates },
+	{ "what charon has no words for is not told", what_charon_has_no_words_for_is_not_told },
 	{ "what a standby cannot protect is named", what_a_standby_cannot_protect_is_named },
 	{ "garbage about tunnels ends the connection", garbage_about_tunnels_ends_the_connection },
 };

@@ -4,7 +4,7 @@
  *
  * Job: one list and one journal after another, each with the exact messages that must go to charon, and whether the kernel is emptied.
  */
-// SOURCES: ../../user/espsyncd/sync.c ../../user/espsyncd/codec.c ../../user/espsyncd/bytes.c ../../user/espsyncd/journal.c ../../user/espsyncd/config.c
+// SOURCES: ../../user/espsyncd/sync.c ../../user/espsyncd/dialect.c ../../user/espsyncd/codec.c ../../user/espsyncd/bytes.c ../../user/espsyncd/journal.c ../../user/espsyncd/config.c
 // SOURCES: ../../user/espsyncd/vici_sas.c ../../user/espsyncd/fill.c ../../user/espsyncd/states.c ../../user/espsyncd/suspects.c ../../user/espsyncd/unprotected.c
 #include <stdlib.h>
 
@@ -594,6 +594,56 @@ static bool a_connection_that_is_not_loaded_is_named(void)
 	return true;
 }
 
+static bool names_one(const char *text)
+{
+	const struct unprotected *u = sync_unprotected(it);
+
+	if (u->n != 1 || strcmp(u->text[0], text))
+		ktap_diag("%u, the first: %s", u->n, u->n ? u->text[0] : "");
+	return u->n == 1 && !strcmp(u->text[0], text);
+}
+
+/* Of several key exchanges, by a charon of version 5, to one of version 3: not a word of it, and the other one as ever. Version 4 knows them. */
+static bool what_charon_has_no_words_for_is_named(void)
+{
+	struct wire w = ike_add(2, 0);
+	const char *why;
+
+	fresh();
+	w.b[0] = 5;
+	put(&w, "\x1a\x00\x02\x00\x24", 5);
+	said(w);
+	said(ike_update(2, "office", 1));
+	lists(1, "PASSIVE", 1, five);
+	ktap_expect(gives("U1 R1 ") && sync_missing(it, &why) == 1);
+	ktap_expect(names_one("office, 198.51.100.1: this strongSwan lacks additional key exchanges: run the same release"));
+	wire_version = 4;
+	sync_request(it);
+	is_given();
+	ktap_expect(!strcmp(out, "A2 U2 U1 R1 ") || !strcmp(out, "U1 R1 A2 U2 "));
+	wire_version = 3;
+	return true;
+}
+
+/* A CHILD SA alone: its IKE SA is there, with the others. */
+static bool a_child_sa_that_charon_has_no_words_for_is_named(void)
+{
+	struct wire w = child(1, HA_CHILD_ADD, 9);
+
+	ktap_expect(at_one());
+	w.b[0] = 5;
+	w.b[21] = 29;
+	w.b[26] = 30;
+	put(&w, "\x12\x00\x04ssss", 7);
+	said(w);
+	ktap_expect(!tries(30) && !missing() && !strstr(out, "C1:9 "));
+	ktap_expect(names_one("office, 198.51.100.1, CHILD SA 00000009: this strongSwan lacks additional key exchanges: run the same release"));
+	ktap_expect(!strncmp(warning, "not protected: connection office, far end 198.51.100.1, CHILD SA 00000009: this strongSwan lacks ", 97));
+	warning[0] = 0;
+	ktap_expect(!tries(3) && !warning[0]);
+	return true;
+}
+
 /* What charon was not told meanwhile it is told now; what the kernel lacks is seen twice all the same. */
 static bool a_message_that_is_withheld_proves_nothing_about_the_kernel(void)
 {
@@ -645,6 +695,8 @@ static const struct ktap_case cases[] = {
 	{ "what only the kernel has goes", what_only_the_kernel_has_goes },
 	{ "what mending does not help is named", what_mending_does_not_help_is_named },
 	{ "a connection that is not loaded is named", a_connection_that_is_not_loaded_is_named },
+	{ "what charon has no words for is named", what_charon_has_no_words_for_is_named },
+	{ "a CHILD SA that charon has no words for is named", a_child_sa_that_charon_has_no_words_for_is_named },
 	{ "a message that is withheld proves nothing about the kernel", a_message_that_is_withheld_proves_nothing_about_the_kernel },
 	{ "a takeover does not wait for the kernel", a_takeover_does_not_wait_for_the_kernel },
 };

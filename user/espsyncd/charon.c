@@ -12,6 +12,7 @@
 
 #include "bytes.h"
 #include "charon.h"
+#include "dialect.h"
 #include "log.h"
 
 #define SOCKET_BUFFER	(64 << 20)
@@ -182,6 +183,16 @@ void charon_drop_backlog(struct charon *ch)
 	ch->barrier = false;
 }
 
+/* Return: false if charon is gone, which look() finds, or memory is short. What its version has no words for is left out: fill.h names it. */
+static bool say(struct charon *ch, const struct waiting *w)
+{
+	size_t n = w->len <= HA_MAX_LEN ? dialect_say(ch->buffer, ch->version, w->data, w->len) : 0;
+	bool done = !n || send(ch->fd, ch->buffer, n, MSG_DONTWAIT) >= 0 || errno == EMSGSIZE;
+
+	explicit_bzero(ch->buffer, n);
+	return done;
+}
+
 /* One batch, and a STATUS behind it: charon reads in order with one thread, so once that is read the batch is processed. */
 static void send_batch(struct charon *ch)
 {
@@ -189,8 +200,8 @@ static void send_batch(struct charon *ch)
 	struct waiting *w;
 
 	while ((w = TAILQ_FIRST(&ch->queue)) && cost < BATCH_BYTES) {
-		if (send(ch->fd, w->data, w->len, MSG_DONTWAIT) < 0 && errno != EMSGSIZE)
-			break;	/* charon is gone, which look() finds, or memory is short: later */
+		if (!say(ch, w))
+			break;	/* later */
 		cost += w->len + DATAGRAM_COST;
 		ch->batch_token = w->token;
 		waiting_free(ch, w);

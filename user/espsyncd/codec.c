@@ -261,6 +261,19 @@ enum ha_error ha_parse(struct ha_msg *m, const uint8_t *data, size_t len)
 	return ha_is_state(m->type) && !m->has_id ? HA_NO_ID : HA_OK;
 }
 
+bool ha_next(const uint8_t *data, size_t len, size_t *at, struct ha_attribute *a)
+{
+	const struct attribute *known = *at < len ? attribute_of(data[0], data[*at]) : NULL;
+
+	if (!known)
+		return false;
+	a->id = data[*at];
+	a->value = data + *at + 1;
+	a->len = value_len(known->encoding, a->value, len - *at - 1);
+	*at += 1 + a->len;
+	return a->len;
+}
+
 const char *ha_error_text(enum ha_error e)
 {
 	static const char * const text[] = {
@@ -337,19 +350,14 @@ bool ha_rename(uint8_t *data, size_t len, const struct ike_id *id)
 
 bool ha_set_replaced(uint8_t *data, size_t len, const struct ike_id *old)
 {
+	struct ha_attribute a;
 	size_t at = 2;
 
-	while (at < len) {
-		const struct attribute *a = attribute_of(data[0], data[at++]);
-		size_t n = a ? value_len(a->encoding, data + at, len - at) : 0;
-
-		if (!n)
-			return false;
-		if (a->meaning == IS_REKEY_ID) {
-			write_id(data + at, old);
-			return true;
-		}
-		at += n;
+	while (ha_next(data, len, &at, &a)) {
+		if (attribute_of(data[0], a.id)->meaning != IS_REKEY_ID)
+			continue;
+		write_id(data + at - a.len, old);
+		return true;
 	}
 	return false;
 }

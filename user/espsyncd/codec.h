@@ -127,6 +127,29 @@ enum ha_error {
  */
 enum ha_error ha_parse(struct ha_msg *m, const uint8_t *data, size_t len);
 
+/**
+ * struct ha_attribute - one attribute of a message
+ * @id: as the message's version numbers it
+ * @value: within the message
+ * @len: length of @value
+ */
+struct ha_attribute {
+	uint8_t id;
+	const uint8_t *value;
+	size_t len;
+};
+
+/**
+ * ha_next() - walk a message's attributes
+ * @data: the message
+ * @len: its length
+ * @at: where it stands: 2 for the first one; moved on
+ * @a: filled
+ *
+ * Return: false at the end, and at what cannot be read
+ */
+bool ha_next(const uint8_t *data, size_t len, size_t *at, struct ha_attribute *a);
+
 const char *ha_error_text(enum ha_error e);
 const char *ha_type_name(uint8_t type);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dialect.h"
 #include "fill.h"
 #include "log.h"
 #include "xfrm.h"
@@ -17,6 +18,7 @@ enum kind {
 	CHILD_STRANGE,
 	STATE_LACKS,	/* charon has it, the kernel not */
 	STATE_STRANGE,	/* the kernel has it, charon not */
+	WITHHELD,	/* charon's wire version has no words for it */
 };
 
 struct difference {
@@ -105,6 +107,12 @@ static bool is_there(const struct fill *f, const struct vici_sa *listed, uint32_
 	return child && states_have(f->states, listed, child);
 }
 
+/* What charon has no words for: then it does not have it, and is not told of it. */
+static const char *child_lacks(const struct fill *f, const struct journal_child *c)
+{
+	return dialect_lacks(f->version, c->raw.data, c->raw.len);
+}
+
 /* CHILD SAs that charon lacks can be added, if they were made under the IKE SA as it is now: the keys depend on that. */
 static bool add_children(struct fill *f, const struct journal_sa *sa, const struct vici_sa *listed)
 {
@@ -113,7 +121,7 @@ static bool add_children(struct fill *f, const struct journal_sa *sa, const stru
 
 	for (old = sa->prev; old; old = old->prev) {
 		TAILQ_FOREACH(c, &old->children, link) {
-			if (!is_there(f, listed, c->spi_in))
+			if (!is_there(f, listed, c->spi_in) && !child_lacks(f, c))
 				return false;
 		}
 	}
@@ -196,7 +204,7 @@ static bool differs(const struct fill *f, struct journal_sa *sa, const struct vi
 	for (under = sa; under; under = under->prev) {
 		TAILQ_FOREACH(c, &under->children, link) {
 			d->spi = c->spi_in;
-			if (!listed_child(listed, c->spi_in))
+			if (!listed_child(listed, c->spi_in) && !child_lacks(f, c))
 				return true;
 		}
 	}
@@ -218,8 +226,19 @@ static void mend(struct fill *f, struct journal_sa *sa, const struct vici_sa *li
 	journal_replay(sa, on_replay, f);
 }
 
-/* What mending did not help. */
-static void name(struct fill *f, const struct difference *d, bool first, const char *conn, const char *far)
+/* A tunnel that a failover would lose, or a part of one. */
+static void name(struct fill *f, const struct difference *d, bool first, const char *conn, const char *far, const char *what)
+{
+	char child[24] = "";
+
+	if (d->spi)
+		snprintf(child, sizeof(child), ", CHILD SA %08x", d->spi);
+	unprotected_add(f->unprotected, "%.24s, %.39s%s: %s", conn, far, child, what);
+	if (first)
+		log_warn("not protected: connection %.64s, far end %.64s%s: %s", conn, far, child, what);
+}
+
+static void name_unmended(struct fill *f, const struct difference *d, enum verdict v, const char *conn, const char *far)
 {
 	static const char *const what[] = {
 		[IKE_LACKS] = "charon does not take the IKE SA: look at its log; is swanctl.conf the same?",
@@ -228,13 +247,42 @@ static void name(struct fill *f, const struct difference *d, bool first, const c
 		[CHILD_STRANGE] = "charon keeps it, and it is gone: restart strongSwan",
 		[STATE_LACKS] = "the kernel does not keep it: look at charon's log",
 	};
-	char child[24] = "";
 
-	if (d->spi)
-		snprintf(child, sizeof(child), ", CHILD SA %08x", d->spi);
-	unprotected_add(f->unprotected, "%.24s, %.39s%s: %s", conn, far, child, what[d->kind]);
-	if (first)
-		log_warn("not protected: connection %.64s, far end %.64s%s: %s", conn, far, child, what[d->kind]);
+	if (v == SUSPECT_GIVE_UP || v == SUSPECT_GIVEN_UP)
+		name(f, d, v == SUSPECT_GIVE_UP, conn, far, what[d->kind]);
+}
+
+/* Nothing can be done about it here, so it is named at once; the log has it once. */
+static void withheld(struct fill *f, const struct journal_sa *sa, uint32_t spi, const char *lacks)
+{
+	struct difference d = { WITHHELD, spi };
+	char far[VICI_ADDR_TEXT], what[96];
+
+	vici_addr_text(&sa->remote, far);
+	snprintf(what, sizeof(what), "this strongSwan lacks %s: run the same release", lacks);
+	name(f, &d, see(f, &d, &sa->id) == SUSPECT_GIVE_UP, journal_name(sa), far, what);
+	snprintf(f->why, FILL_WHY, "connection %.40s: %s", journal_name(sa), what);
+}
+
+/* Return: whether the IKE SA can be told, if maybe not all of its CHILD SAs */
+static bool name_withheld(struct fill *f, const struct journal_sa *sa)
+{
+	const char *lacks = dialect_lacks_keys(f->version, sa);
+	const struct journal_sa *under;
+	const struct journal_child *c;
+
+	if (lacks) {
+		withheld(f, sa, 0, lacks);
+		return false;
+	}
+	for (under = sa; under; under = under->prev) {
+		TAILQ_FOREACH(c, &under->children, link) {
+			lacks = child_lacks(f, c);
+			if (lacks)
+				withheld(f, sa, c->spi_in, lacks);
+		}
+	}
+	return true;
 }
 
 /* One IKE SA that lives, against what charon lists. */
@@ -252,6 +300,10 @@ static void fill_one(struct fill *f, struct journal_sa *sa)
 		unprotected_add(f->unprotected, "%.24s, %.39s: the connection is not loaded: swanctl --load-all", journal_name(sa), far);
 		return;
 	}
+	if (!name_withheld(f, sa)) {
+		f->missing++;
+		return;
+	}
 	/* One of them may be missing, but which cannot be known: then all are told anew. */
 	if ((may_be_omitted(f, sa) && f->omitted <= f->unlisted) || !differs(f, sa, listed, &d)) {
 		refresh(f, sa);
@@ -264,8 +316,7 @@ static void fill_one(struct fill *f, struct journal_sa *sa)
 		return;
 	}
 	refresh(f, sa);
-	if (v == SUSPECT_GIVE_UP || v == SUSPECT_GIVEN_UP)
-		name(f, &d, v == SUSPECT_GIVE_UP, journal_name(sa), far);
+	name_unmended(f, &d, v, journal_name(sa), far);
 }
 
 static void remove_strangers(struct fill *f)
@@ -281,8 +332,8 @@ static void remove_strangers(struct fill *f)
 		v = see(f, &d, &sa->id);
 		if (v == SUSPECT_MEND)
 			remove_stranger(f, sa);
-		else if (v == SUSPECT_GIVE_UP || v == SUSPECT_GIVEN_UP)
-			name(f, &d, v == SUSPECT_GIVE_UP, sa->name, sa->remote);
+		else
+			name_unmended(f, &d, v, sa->name, sa->remote);
 	}
 }
 

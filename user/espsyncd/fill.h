@@ -25,7 +25,7 @@
  * struct fill - one comparison
  * @c: configuration
  * @j: what should be there
- * @version: charon's wire version
+ * @version: charon's wire version; what that has no words for is not told, and named
  * @conns: names of the connections that charon has loaded, FILL_CONN bytes each, sorted
  * @sas: struct vici_sa, what charon lists, sorted
  * @states: what the kernel has, or NULL: nobody has looked

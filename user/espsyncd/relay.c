@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "dialect.h"
 #include "log.h"
 #include "relay_priv.h"
 #include "xfrm.h"
@@ -133,9 +134,18 @@ static void expect(struct relay *r, const struct ha_msg *m)
 	kernel_expect(r->p.kernel, &sa->remote, m->spi_out);
 }
 
+/* Of an IKE SA that cannot be told whole charon hears nothing: half of one has wrong keys. */
+static bool is_sayable(const struct relay *r, const struct ha_msg *m)
+{
+	return !dialect_lacks_keys(charon_version(r->p.ch), journal_find(r->ledger->journal, &m->id));
+}
+
 void relay_inject(void *relay, const struct ha_msg *m, const uint8_t *data, size_t len)
 {
 	struct relay *r = relay;
+
+	if (!is_sayable(r, m))
+		return;
 
 	if (m->type == HA_IKE_MID_RESPONDER && m->mid == 1 && retransmit_withholds(r->p.retransmit, &m->id))
 		return;
@@ -381,12 +391,12 @@ bool relay_compatible(struct relay *r, unsigned int peer)
 	struct relay_peer *p = &r->peers[peer];
 	uint8_t ours = charon_version(r->p.ch);
 
-	if (!ours || !p->state.version || ours == p->state.version) {
+	if (!ours || !p->state.version || ours == p->state.version || (p->state.flags & STATE_TRANSLATES)) {
 		p->told_mismatch = false;
 		return true;
 	}
 	if (!p->told_mismatch)
-		log_warn("peer %u: strongSwan's ha plugin there speaks version %u, here %u: nothing is relayed (run the same release of strongSwan on both nodes)",
+		log_warn("peer %u: strongSwan's ha plugin there speaks version %u, here %u, and its espsyncd does not translate: nothing is relayed (run the same release of strongSwan on both nodes, or of espsync)",
 			 r->p.c->peers[peer].node, p->state.version, ours);
 	p->told_mismatch = true;
 	return false;
@@ -527,7 +537,7 @@ static void report_peers(const struct relay *r, struct kernel_report *report)
 		if (!p->heard_state) {
 			snprintf(report->text, sizeof(report->text), "espsyncd of node %u is not connected", node);
 		} else if (p->told_mismatch) {
-			snprintf(report->text, sizeof(report->text), "strongSwan of node %u speaks version %u, here %u",
+			snprintf(report->text, sizeof(report->text), "strongSwan of node %u speaks version %u, here %u, and its espsyncd does not translate",
 				 node, p->state.version, charon_version(r->p.ch));
 			report->drift = true;
 		} else if (relay_report_room_of(r, i, report)) {

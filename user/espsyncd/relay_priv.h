@@ -33,6 +33,7 @@ enum frame {
 
 #define STATE_TAKES_DRIFT	1
 #define STATE_SAYS_SUM		2
+#define STATE_TRANSLATES	4
 
 /**
  * struct peer_state - what a helper says of itself
@@ -44,7 +45,7 @@ enum frame {
  * @missing: of these, not in its charon
  * @children: CHILD SAs; this and what follows an older one does not say
  * @refused: its journal has refused something for want of that room: enum journal_room
- * @flags: STATE_TAKES_DRIFT, STATE_SAYS_SUM; this and what follows a still older one does not say
+ * @flags: STATE_TAKES_DRIFT, STATE_SAYS_SUM, STATE_TRANSLATES: messages of any wire version for its charon; this and what follows a still older one does not say
  * @seq: the record of its stream at which it is
  * @sum: what its journal says there, if the flags say so: agree.h
  * @unprotected: tunnels that its charon or its kernel does not take
@@ -92,7 +93,7 @@ struct ledger {
  * @incoming_seq: the stream's point that it describes
  * @incoming_n: messages so far
  * @asked: for its journal, and it has not answered
- * @told_mismatch: that the wire versions differ was logged
+ * @told_mismatch: that the wire versions differ, and nobody translates, was logged
  * @too_large: its last journal was
  */
 struct relay_peer {
