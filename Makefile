@@ -12,6 +12,8 @@
 #   make check-debug                    all of it in User Mode Linux with the sanitizers, also what make check runs in a faster one
 #   make check-kcsan [T=name]           sampler, merge, promote and unload under load on four CPUs, with a kernel that watches for data races
 #   make check-kernels [T=name]         builds, DKMS, and all of it on Debian's 6.1, 6.12 and 7.2; takes hours, goes on where it was cut short
+#   make check T=name S=trixie          with another Debian's strongSwan (trixie: 6.0, sid: 6.1), in User Mode Linux
+#   make check-strongswan [T=name]      all that starts charons with 5.9.8, 6.0 and 6.1, and a table; takes hours, goes on where it was cut short
 #   make lint [T=tool]                  what sparse, checkpatch, coccinelle and others say of the sources; part of make check
 #   make mutants [T=name]               each fault in selftests/mutants must be noticed
 #   make check-faults [RUNS=500] [SEED=n]   a fault at each named point of the state machines, many boots; goes on where it was
@@ -51,7 +53,7 @@ FUZZ_S ?= 60
 need = @dpkg -s $(1) >/dev/null 2>&1 || { apt-get update -qq && \
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(1); } >/dev/null
 
-.PHONY: all kernel user module install install-user uninstall dkms-install dkms-uninstall deps check check-debug check-kcsan check-kernels check-faults soak lint demo mutants fuzz check-user model bench bench-verdict bench-quick clean
+.PHONY: all kernel user module install install-user uninstall dkms-install dkms-uninstall deps check check-debug check-kcsan check-kernels check-strongswan check-faults soak lint demo mutants fuzz check-user model bench bench-verdict bench-quick clean
 
 all: kernel user
 
@@ -116,6 +118,9 @@ check-kcsan: user
 
 check-kernels: user
 	@$(HARNESS)/check-kernels $(T)
+
+check-strongswan: user
+	@$(HARNESS)/check-strongswan $(T)
 
 lint:
 	@$(HARNESS)/lint $(T)

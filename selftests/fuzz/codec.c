@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-// SOURCES: ../../user/espsyncd/codec.c
+// SOURCES: ../../user/espsyncd/codec.c ../../user/espsyncd/dialect.c
 /*
  * codec.c - a datagram of strongSwan's ha plugin.
  *
  * Job: what is read is within the message and the same each time; a readable message that is renamed is readable and about the other
- * IKE SA, with nothing else changed; and the messages that the helper makes of what it has read are read as they were meant.
+ * IKE SA, with nothing else changed; one that is said in another wire version means the same there; and the messages that the helper makes of what it has read are read as they were meant.
  */
 #include "../../user/espsyncd/codec.h"
+#include "../../user/espsyncd/dialect.h"
 #include "fuzz.h"
 
 static enum ha_error parse(struct ha_msg *m, const uint8_t *data, size_t size)
@@ -33,6 +34,25 @@ static void renamed(const struct ha_msg *m, const uint8_t *data, size_t size)
 		must(!memcmp(&n, m, sizeof(n)));
 	}
 	free(copy);
+}
+
+/* What is left out, empty sets of conditions, nobody here looks at. */
+static void translated(const struct ha_msg *m, const uint8_t *data, size_t size)
+{
+	uint8_t version, *out = exact(data, size);
+	struct ha_msg n;
+
+	for (version = HA_VERSION_MIN; version <= HA_VERSION_MAX; version++) {
+		size_t len = dialect_say(out, version, data, size);
+
+		must(len <= size && !len == !!dialect_lacks(version, data, size));
+		if (!len)
+			continue;
+		must(ha_parse(&n, out, len) == HA_OK && n.version == version);
+		n.version = m->version;
+		must(!memcmp(&n, m, sizeof(n)));
+	}
+	free(out);
 }
 
 static void made(const struct ha_msg *m)
@@ -64,6 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(m.version >= HA_VERSION_MIN && m.version <= HA_VERSION_MAX && m.type && m.type < __HA_TYPE_MAX);
 	must(m.has_id || !ha_is_state(m.type));
 	renamed(&m, data, size);
+	translated(&m, data, size);
 	made(&m);
 	return 0;
 }
