@@ -24,6 +24,7 @@ static unsigned int n_ike, n_child, n_unlisted;
 static struct vici_child children[1000];
 static unsigned int rekeyed_ike, rekeyed_child;
 static const char *local, *remote;
+static bool asks;		/* charon is in the middle of an exchange of its own */
 static unsigned int moves;
 
 /* ---- what audit calls ---- */
@@ -39,6 +40,7 @@ void vici_list_sas(struct vici *v, void (*each)(void *ctx, const struct vici_sa 
 		sa.local_port = sa.remote_port = 500;
 		sa.children = children;
 		sa.n_children = n == 1 ? n_child : 0;
+		sa.asks = asks;
 		each(ctx, &sa);
 	}
 	done(ctx, true);
@@ -103,6 +105,14 @@ void relay_local_message(struct relay *r, const struct ha_msg *m, const uint8_t 
 	(void)r;
 	moves += m->type == HA_IKE_UPDATE;
 	journal_apply(journal, m, data, len);
+}
+
+static uint32_t injected;	/* the message ID that charon was told last */
+
+void relay_inject(void *relay, const struct ha_msg *m, const uint8_t *data, size_t len)
+{
+	(void)relay, (void)data, (void)len;
+	injected = m->type == HA_IKE_MID_INITIATOR && m->has_id ? m->mid : UINT32_MAX;
 }
 
 static uint32_t queue_ms;
@@ -202,7 +212,8 @@ static void fresh(void)
 	for (uint32_t spi = 0; spi < 1000; spi++)
 		children[spi] = (struct vici_child){ .unique = spi, .spi_in = spi, .spi_out = 100000 + spi, .installed = true };
 	lost_in = lost_out = 100000 - 1;
-	strange = queue_ms = 0;
+	strange = queue_ms = injected = 0;
+	asks = false;
 	theirs = false;
 	n_ike = 1;
 	n_child = n_unlisted = 0;
@@ -517,6 +528,84 @@ static bool what_the_kernel_has_lost_is_rekeyed(void)
 	return true;
 }
 
+/* charon's message, as it happens. */
+static void tells(struct wire w)
+{
+	struct ha_msg m;
+
+	if (said(w) && ha_parse(&m, w.b, w.n) == HA_OK)
+		journal_asked(journal, &m, clock_ms);
+}
+
+/* A charon that told of its request with ID @next - 1, and its successor, whose first one is not answered. */
+static void hangs(uint8_t next, unsigned int ms)
+{
+	fresh();
+	clock_ms = 1000;
+	tells(mid(1, HA_IKE_MID_INITIATOR, next));
+	clock_ms += ms;
+	journal_inherit(journal, clock_ms);
+	tells(mid(1, HA_IKE_MID_INITIATOR, next + 1));
+	asks = true;
+}
+
+static bool a_request_that_never_left_is_made_again(void)
+{
+	hangs(5, 4000);
+	looks_for(5);
+	ktap_expect(!injected && !rekeyed_ike);
+	looks_for(5);
+	ktap_expect(injected == 4 && rekeyed_ike == 1);
+	/* Told so, charon makes it: once must do. */
+	injected = 0;
+	looks_for(10);
+	ktap_expect(!injected);
+	tells(mid(1, HA_IKE_MID_INITIATOR, 5));
+	looks_for(60);
+	ktap_expect(!injected);
+	return true;
+}
+
+static bool what_is_answered_is_not_made_again(void)
+{
+	hangs(5, 4000);
+	looks_for(5);
+	asks = false;
+	looks_for(5);
+	asks = true;
+	tells(mid(1, HA_IKE_MID_INITIATOR, 7));
+	looks_for(60);
+	ktap_expect(!injected);
+	/* An answer that makes a CHILD SA, with the next request not begun. */
+	hangs(5, 4000);
+	n_child = 1;
+	struct wire made = child(1, HA_CHILD_ADD, 0);
+
+	put(&made, "\x0e\x01", 2);	/* INITIATOR */
+	tells(made);
+	looks_for(60);
+	ktap_expect(!injected);
+	return true;
+}
+
+/* What was told long before has been answered, a charon's own request has no predecessor, and charon ignores an ID of 0. */
+static bool others_are_waited_for(void)
+{
+	hangs(5, 60000);
+	looks_for(60);
+	ktap_expect(!injected);
+	hangs(1, 4000);
+	looks_for(60);
+	ktap_expect(!injected);
+	fresh();
+	tells(mid(1, HA_IKE_MID_INITIATOR, 5));
+	tells(mid(1, HA_IKE_MID_INITIATOR, 6));
+	asks = true;
+	looks_for(60);
+	ktap_expect(!injected);
+	return true;
+}
+
 static bool what_only_the_kernel_has_is_named_and_left(void)
 {
 	fresh();
@@ -557,6 +646,9 @@ static const struct ktap_case cases[] = {
 	{ "what is not rekeyed is named", what_is_not_rekeyed_is_named },
 	{ "who waits to be rekeyed is not given up", who_waits_to_be_rekeyed_is_not_given_up },
 	{ "what the kernel has lost is rekeyed", what_the_kernel_has_lost_is_rekeyed },
+	{ "a request that never left is made again", a_request_that_never_left_is_made_again },
+	{ "what is answered is not made again", what_is_answered_is_not_made_again },
+	{ "others are waited for", others_are_waited_for },
 	{ "what only the kernel has is named and left", what_only_the_kernel_has_is_named_and_left },
 	{ "IKE SAs without room are not rekeyed", ike_sas_without_room_are_not_rekeyed },
 };

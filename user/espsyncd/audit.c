@@ -24,6 +24,7 @@ enum kind {
 	CHILD_NOT_THERE,
 	STATE_NOT_THERE,	/* in the kernel, while charon has it */
 	STATE_STRANGE,		/* only in the kernel */
+	REQUEST_HANGS,		/* of charon's own */
 };
 
 struct audit {
@@ -176,6 +177,25 @@ static void strayed(struct audit *a, const struct vici_sa *sa)
 	snprintf(a->why, sizeof(a->why), "a far end of connection %.30s uses %.40s, which does not move (set interfaces_use)", sa->name, sa->local);
 }
 
+/* The far end waits for the one before, which charon's predecessor never made: it is made now. */
+static void check_request(struct audit *a, const struct vici_sa *sa)
+{
+	const struct journal_sa *known = journal_find(relay_journal(a->relay), &sa->id);
+	uint8_t made[HA_MAX_MADE];
+	struct ha_msg m;
+	uint32_t mid;
+	size_t len;
+
+	if (!sa->asks || !known || known->next || !journal_skipped(known, &mid) || see(a, REQUEST_HANGS, &sa->id, mid) != SUSPECT_MEND)
+		return;
+	log_info("connection %.64s: the far end does not answer request %u: it may be waiting for %u, which died with a charon that is gone",
+		 sa->name, mid + 1, mid);
+	len = ha_make_mid(made, known->adds[0].data[0], HA_IKE_MID_INITIATOR, &sa->id, mid);
+	if (ha_parse(&m, made, len) == HA_OK)
+		relay_inject(a->relay, &m, made, len);
+	rekey_add(a->rekey, !sa->n_children, sa->n_children ? sa->children[0].unique : sa->unique);
+}
+
 /* What charon has and the journal has not. */
 static void check_listed(struct audit *a, const struct vici_sa *sa, const struct bytes *states)
 {
@@ -290,8 +310,10 @@ static void compare(struct audit *a, const struct bytes *states)
 	a->unknown = 0;
 	a->lacking = false;
 	a->omitted = 0;
-	for (; n--; sa++)
+	for (; n--; sa++) {
+		check_request(a, sa);
 		check_listed(a, sa, states);
+	}
 	if (states && !a->unlisted)
 		states_strange(states, &a->listed, on_strange, a);
 	for (known = journal_next(j, NULL); known; known = next) {

@@ -6,7 +6,8 @@
  * telling, a queue that overflowed, a takeover without a journal, somebody at work with `ip xfrm`. What the journal or the kernel lacks,
  * charon is asked to rekey, which tells all that the cluster needs; what only the journal has, goes from everybody's. What only the
  * kernel has is let be, and named; so is what the journal has no room for, which it would not have for a new one either, and what
- * does not become well. An active node's charon is told nothing but to rekey.
+ * does not become well. An active node's charon is told nothing but to rekey; and, once for an IKE SA, the message ID of a request that
+ * its predecessor told of and may not have made (journal_skipped()): if its own first one stays without an answer.
  */
 #ifndef ESPSYNCD_AUDIT_H
 #define ESPSYNCD_AUDIT_H

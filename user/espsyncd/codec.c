@@ -423,12 +423,12 @@ size_t ha_make_child_delete(uint8_t *out, uint8_t version, const struct ike_id *
 	return n + sizeof(spi_in);
 }
 
-size_t ha_make_mid_responder(uint8_t *out, uint8_t version, const struct ike_id *id, uint32_t mid)
+size_t ha_make_mid(uint8_t *out, uint8_t version, uint8_t type, const struct ike_id *id, uint32_t mid)
 {
 	size_t n = ha_make_ike_delete(out, version, id);
 	int shift;
 
-	out[1] = HA_IKE_MID_RESPONDER;
+	out[1] = type;
 	out[n++] = version == 3 ? 33 : 35;
 	for (shift = 24; shift >= 0; shift -= 8)
 		out[n++] = mid >> shift;

@@ -215,6 +215,7 @@ bool ha_addr_equal(const struct ha_addr *a, const struct ha_addr *b);
 size_t ha_make_status(uint8_t *out, uint8_t version, bool segment_1);
 size_t ha_make_ike_delete(uint8_t *out, uint8_t version, const struct ike_id *id);
 size_t ha_make_child_delete(uint8_t *out, uint8_t version, const struct ike_id *id, uint32_t spi_in);
-size_t ha_make_mid_responder(uint8_t *out, uint8_t version, const struct ike_id *id, uint32_t mid);
+/* @type: HA_IKE_MID_INITIATOR or HA_IKE_MID_RESPONDER */
+size_t ha_make_mid(uint8_t *out, uint8_t version, uint8_t type, const struct ike_id *id, uint32_t mid);
 
 #endif /* ESPSYNCD_CODEC_H */

@@ -540,16 +540,31 @@ static void asked(const struct journal *j, struct journal_sa *sa, uint64_t now)
 	sa->asked_made = 0;
 }
 
+/* What was made so long before it has been answered, or nobody is there to wait for it. */
+static void asks(const struct journal *j, struct journal_sa *sa, uint64_t now)
+{
+	sa->skips = sa->asks_ms && sa->asks_life != j->life && (uint32_t)j->inherited_ms - sa->asks_ms < ANSWERED_MS;
+	sa->asks_ms = now;
+	sa->asks_ms += !sa->asks_ms;
+	sa->asks_life = j->life;
+}
+
 void journal_asked(struct journal *j, const struct ha_msg *m, uint64_t now)
 {
 	struct journal_sa *sa = journal_find(j, &m->id);
 
-	if (sa && m->type == HA_IKE_MID_RESPONDER)
+	if (!sa)
+		return;
+	if (m->type == HA_IKE_MID_RESPONDER) {
 		asked(j, sa, now);
-	else if (sa && m->type == HA_IKE_MID_INITIATOR)
+	} else if (m->type == HA_IKE_MID_INITIATOR) {
 		sa->asked_life = j->life;	/* an exchange of charon's own would be lost if it were told another ID now */
-	else if (sa && m->type == HA_CHILD_ADD && !m->initiator)
+		asks(j, sa, now);
+	} else if (m->type == HA_CHILD_ADD && m->initiator) {
+		sa->skips = false;
+	} else if (m->type == HA_CHILD_ADD) {
 		sa->asked_made = m->spi_in;
+	}
 }
 
 void journal_inherit(struct journal *j, uint64_t now)
@@ -570,6 +585,16 @@ bool journal_next_request(const struct journal_sa *sa, uint32_t *mid)
 	if (!sa->mid_r.len || ha_parse(&m, sa->mid_r.data, sa->mid_r.len) != HA_OK)
 		return false;
 	*mid = m.mid;
+	return true;
+}
+
+bool journal_skipped(const struct journal_sa *sa, uint32_t *mid)
+{
+	struct ha_msg m;
+
+	if (!sa->skips || !sa->mid_i.len || ha_parse(&m, sa->mid_i.data, sa->mid_i.len) != HA_OK || m.mid < 3)
+		return false;
+	*mid = m.mid - 2;
 	return true;
 }
 

@@ -91,8 +91,11 @@ TAILQ_HEAD(journal_children, journal_child);
  * @hash: in the journal's table
  * @id: its name
  * @deleted: its IKE_DELETE has been told
+ * @skips: charon's newest request is its first, and a charon that is gone had made one shortly before
  * @crowded: it lives, and CHILD SAs of it were refused: for which limit (enum journal_room)
  * @asked_ms: when the far end's newest request was told of, see journal_asked(), of 49 days; 0: nobody here saw that
+ * @asks_ms: the same of charon's newest request
+ * @asks_life: charon's life in which it has made that
  * @prev: the IKE SA that it replaced, if that is still needed
  * @next: the IKE SA that replaced it; NULL: this one lives
  * @wanted: what the biggest of these would have taken
@@ -116,8 +119,11 @@ struct journal_sa {
 	TAILQ_ENTRY(journal_sa) hash;
 	struct ike_id id;
 	bool deleted;
+	bool skips;
 	uint8_t crowded;
+	uint16_t asks_life;
 	uint32_t asked_ms;
+	uint32_t asks_ms;
 	struct journal_sa *prev;
 	struct journal_sa *next;
 	size_t wanted;
@@ -233,7 +239,7 @@ void journal_refresh(const struct journal_sa *sa, journal_emit emit, void *ctx);
 /**
  * journal_asked() - take note of what a charon tells as it happens
  * @j: the journal, to which it was applied
- * @m: the message: an IKE_MID_RESPONDER, the CHILD_ADD that follows from it, or an IKE_MID_INITIATOR
+ * @m: the message: an IKE_MID_RESPONDER or IKE_MID_INITIATOR, or the CHILD_ADD that follows from it
  * @now: milliseconds
  *
  * Not for what is told again later: that says nothing of when the far end asked.
@@ -261,6 +267,18 @@ bool journal_unanswered(const struct journal *j, const struct journal_sa *sa);
  * Return: false if that was not told
  */
 bool journal_next_request(const struct journal_sa *sa, uint32_t *mid);
+
+/**
+ * journal_skipped() - the request that a far end may be waiting for
+ * @sa: an IKE SA that lives
+ * @mid: its message ID, never 0: charon cannot be told that
+ *
+ * A charon tells of its request before it makes it. If it died in between its successor makes the next one, and the far end ignores
+ * all but the one that it has not got.
+ *
+ * Return: true if charon's newest request is its first one in this IKE SA, and may be such a next one
+ */
+bool journal_skipped(const struct journal_sa *sa, uint32_t *mid);
 
 /**
  * journal_made_in_vain() - a CHILD SA that the far end does not know

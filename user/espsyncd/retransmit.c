@@ -45,7 +45,7 @@ struct retransmit {
 static void expect_request(struct retransmit *r, const struct ike_id *id, uint32_t mid)
 {
 	uint8_t made[HA_MAX_MADE];
-	size_t len = ha_make_mid_responder(made, charon_version(r->ch), id, mid);
+	size_t len = ha_make_mid(made, charon_version(r->ch), HA_IKE_MID_RESPONDER, id, mid);
 	struct ha_msg m;
 
 	if (ha_parse(&m, made, len) == HA_OK)

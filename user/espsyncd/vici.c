@@ -252,6 +252,8 @@ static bool read_sa(struct vici_sa *sa, struct bytes *children, const uint8_t *d
 			read_sa_value(sa, r.name, r.value);
 		if (e == VICI_LIST_ITEM && r.depth == 1 && !strncmp(r.name, "tasks-", 6) && !strcmp(r.value, "CHILD_CREATE"))
 			sa->adding = true;
+		if (e == VICI_LIST_START && r.depth == 1 && !strcmp(r.name, "tasks-active"))
+			sa->asks = true;
 		if (e == VICI_KEY_VALUE && r.depth == 3 && !strcmp(r.section[1], "child-sas"))
 			read_child_value(newest(children), r.name, r.value);
 	}

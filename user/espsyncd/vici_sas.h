@@ -52,6 +52,7 @@ struct vici_child {
  * @adding: a CHILD SA is being made, or is to be, that is not listed yet
  * @has_rekey: @rekey_s is known
  * @rekey_s: seconds until it is to be rekeyed
+ * @asks: it is in the middle of an exchange that it has begun
  * @n_children: how many
  * @children: them; the caller's only until the call returns, see vici_sas_add()
  */
@@ -68,6 +69,7 @@ struct vici_sa {
 	bool adding;
 	bool has_rekey;
 	int64_t rekey_s;
+	bool asks;
 	unsigned int n_children;
 	struct vici_child *children;
 };
