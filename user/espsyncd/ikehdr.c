@@ -47,9 +47,11 @@ static size_t read_ip(struct ike_request *q, const uint8_t *p, size_t len)
 	return 0;
 }
 
-bool ikehdr_request(struct ike_request *q, const uint8_t *packet, size_t len)
+/* @flag: FLAG_RESPONSE: only a response, which comes from where requests go to */
+static bool read_message(struct ike_request *q, const uint8_t *packet, size_t len, uint8_t flag)
 {
 	static const uint8_t marker[MARKER_LEN];
+	uint16_t port;
 	size_t at;
 
 	memset(q, 0, sizeof(*q));
@@ -58,15 +60,16 @@ bool ikehdr_request(struct ike_request *q, const uint8_t *packet, size_t len)
 		return false;
 	q->src.port = be16(packet + at);
 	q->dst.port = be16(packet + at + 2);
+	port = flag ? q->src.port : q->dst.port;
 	at += 8;
-	if (q->dst.port == PORT_NAT_T) {
+	if (port == PORT_NAT_T) {
 		if (len < at + MARKER_LEN || memcmp(packet + at, marker, MARKER_LEN))
 			return false;
 		at += MARKER_LEN;
-	} else if (q->dst.port != PORT_IKE) {
+	} else if (port != PORT_IKE) {
 		return false;
 	}
-	if (len < at + IKE_LEN || packet[at + 17] >> 4 != 2 || packet[at + 19] & FLAG_RESPONSE)
+	if (len < at + IKE_LEN || packet[at + 17] >> 4 != 2 || (packet[at + 19] & FLAG_RESPONSE) != flag)
 		return false;
 	if (packet[at + 18] != CREATE_CHILD_SA && packet[at + 18] != INFORMATIONAL)
 		return false;
@@ -74,6 +77,23 @@ bool ikehdr_request(struct ike_request *q, const uint8_t *packet, size_t len)
 	memcpy(q->id.spi_i, packet + at, 8);
 	memcpy(q->id.spi_r, packet + at + 8, 8);
 	q->mid = be32(packet + at + 20);
+	return true;
+}
+
+bool ikehdr_request(struct ike_request *q, const uint8_t *packet, size_t len)
+{
+	return read_message(q, packet, len, 0);
+}
+
+bool ikehdr_answer(struct ike_request *q, const uint8_t *packet, size_t len)
+{
+	struct ha_addr from;
+
+	if (!read_message(q, packet, len, FLAG_RESPONSE))
+		return false;
+	from = q->src;
+	q->src = q->dst;
+	q->dst = from;
 	return true;
 }
 

@@ -40,6 +40,9 @@ struct ike_request {
  */
 bool ikehdr_request(struct ike_request *q, const uint8_t *packet, size_t len);
 
+/* The same of a response: @q is the request that it answers. */
+bool ikehdr_answer(struct ike_request *q, const uint8_t *packet, size_t len);
+
 /*
  * For sockets that are given such packets: UDP to port 500, and to port 4500 with the non-ESP marker, for ESP comes there by the
  * thousand. All that ikehdr_request() takes passes.

@@ -8,12 +8,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "answers.h"
 #include "bytes.h"
 #include "ikehdr.h"
 #include "log.h"
 #include "relay.h"
 #include "retransmit.h"
 #include "unanswered.h"
+#include "xfrm.h"
 
 #define LISTEN_S	180	/* strongSwan gives up after 165 s, others before */
 #define TICK_S		1
@@ -35,6 +37,7 @@ struct retransmit {
 	struct charon *ch;
 	struct relay *relay;
 	struct unanswered *unanswered;
+	struct answers *answers;
 	struct event *tick;		/* while something is to be settled */
 	struct event *readable[N_FAMILIES];
 	struct event *end;		/* of listening */
@@ -86,12 +89,46 @@ bool retransmit_withholds(struct retransmit *r, const struct ike_id *id)
 	return r->allowed && unanswered_withholds(r->unanswered, id);
 }
 
+void retransmit_answered(struct retransmit *r, const uint8_t *packet, size_t len)
+{
+	answers_keep(r->answers, packet, len);
+}
+
+/* As it is, with its headers: they are what the far end knows the gateway by. */
+static void send_again(void *ctx, const uint8_t *packet, size_t len)
+{
+	const struct ha_addr *to = ctx;
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+	int family = to->len == 4 ? AF_INET : AF_INET6;
+	int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
+
+	if (fd < 0)
+		return;
+	memcpy(family == AF_INET ? (void *)&in.sin_addr : (void *)&in6.sin6_addr, to->bytes, to->len);
+	/* If it is lost it is asked for once more. */
+	if (!xfrm_bypass(fd, family))
+		(void)!sendto(fd, packet, len, 0, family == AF_INET ? (struct sockaddr *)&in : (struct sockaddr *)&in6,
+			      family == AF_INET ? sizeof(in) : sizeof(in6));
+	close(fd);
+}
+
+static bool answer_again(struct retransmit *r, const struct ike_request *q)
+{
+	struct ha_addr to = q->src;
+	unsigned int asked = answers_again(r->answers, q, send_again, &to);
+
+	if (asked == 1)
+		log_info("request %u was answered by a charon that is gone: the far end gets that answer once more", q->mid);
+	return asked;
+}
+
 static void heard(struct retransmit *r, const struct ike_request *q)
 {
 	const struct journal *j = relay_journal(r->relay);
 	struct ike_id id;
 
-	if (!config_is_ours(r->c, q->dst.bytes, q->dst.len) || charon_segment(r->ch) != CHARON_ACTIVE ||
+	if (!config_is_ours(r->c, q->dst.bytes, q->dst.len) || charon_segment(r->ch) != CHARON_ACTIVE || answer_again(r, q) ||
 	    relay_was_answered(r->relay, &q->id, q->mid) || !unanswered_asks(r->unanswered, j, q))
 		return;
 	id = journal_find(j, &q->id)->id;	/* with what the packet does not say: who has begun the IKE SA */
@@ -196,6 +233,7 @@ struct retransmit *retransmit_alloc(struct event_base *base, const struct config
 	r->ch = ch;
 	r->relay = relay;
 	r->unanswered = unanswered_alloc();
+	r->answers = answers_alloc();
 	r->tick = evtimer_new(base, on_tick, r);
 	r->end = evtimer_new(base, on_end, r);
 	r->allowed = try_to_open();
@@ -206,6 +244,7 @@ void retransmit_free(struct retransmit *r)
 {
 	retransmit_stop(r);
 	unanswered_free(r->unanswered);
+	answers_free(r->answers);
 	event_free(r->tick);
 	event_free(r->end);
 	secret_free(r, sizeof(*r));

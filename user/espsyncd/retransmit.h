@@ -3,8 +3,8 @@
  * retransmit: hears what far ends ask again after a takeover.
  *
  * Room: the packet sockets, open only while far ends may retransmit what a charon that is gone did not answer, and what follows for
- * this node's charon. Which requests those are, and why, is unanswered.h's business. Nothing is listened to at other times, and
- * nothing but IKE reaches this process: the kernel's filter sees to that.
+ * this node's charon. Which requests those are, and why, is unanswered.h's business; what was answered and is sent again, answers.h's.
+ * Nothing is listened to at other times, and nothing but IKE reaches this process: the kernel's filter sees to that.
  */
 #ifndef ESPSYNCD_RETRANSMIT_H
 #define ESPSYNCD_RETRANSMIT_H
@@ -33,6 +33,9 @@ void retransmit_free(struct retransmit *r);
 /* Another charon than before answers for this node's IKE SAs: listen from now on, for three minutes. */
 void retransmit_listen(struct retransmit *r);
 void retransmit_stop(struct retransmit *r);
+
+/* Another node's charon has answered a far end with this packet. It is made again for one that asks again once this node is active. */
+void retransmit_answered(struct retransmit *r, const uint8_t *packet, size_t len);
 
 /* unanswered_first() and unanswered_withholds(), of messages that pass here. */
 void retransmit_first(struct retransmit *r, const struct ike_id *id);
