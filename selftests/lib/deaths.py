@@ -87,18 +87,19 @@ def _at(steps, at, mark):
 
 
 class Departure(_Table):
-    """A packet has left, and the gateway dies: what was on its way to other nodes then never arrives.
+    """A packet has left, or is about to if it is `lost`, and the gateway dies: what is on its way to other nodes then never arrives.
 
     The wires' other ends are where that is seen, so a sync link that is slow at the gateway's end has what it said last still before it.
     """
 
-    def __init__(self, br, gw, steps, last):
+    def __init__(self, br, gw, steps, last, lost=False):
         super().__init__(br, "netdev departure", f"""
     set dead {{ type ether_type; size 4; flags dynamic; }}
     chain outside {{
         type filter hook ingress device "o-{gw}" priority 0; policy accept;
         meta protocol @dead drop
         ip saddr {Cluster.VIP} udp sport 500 {_at(steps, last, "dead")}
+        {"meta protocol @dead drop" if lost else ""}
     }}
     chain sync {{
         type filter hook ingress device "s-{gw}" priority 0; policy accept;

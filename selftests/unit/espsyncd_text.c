@@ -68,6 +68,7 @@ static const struct {
 	{ "[charon]\nhelper = ::1", "f:2: helper is '::1' (give an IPv4 address" },
 	{ "[charon]\nfifo = run/x", "f:2: fifo must be an absolute path" },
 	{ "[group 0]\naddresses = 1.2.3", "f:2: '1.2.3' is no address" },
+	{ "[charon]\ncommit = 1", "f:2: commit is '1' (give yes or no)" },
 	{ "[charon]\nrekey_after_takeover = 1001", "f:2: rekey_after_takeover is '1001' (give a number from 0 to 1000)" },
 	{ "[initiate]", "f:1: [initiate ] (name one connection of swanctl.conf" },
 	{ "[initiate a b]", "f:1: [initiate a b] (name one connection of swanctl.conf" },

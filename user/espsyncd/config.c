@@ -13,7 +13,7 @@
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define LINE		1024
 
-enum kind { NUMBER, PATH, NAME, ADDRESS, ADDRESS4, ADDRESSES, CHILDREN };
+enum kind { NUMBER, SWITCH, PATH, NAME, ADDRESS, ADDRESS4, ADDRESSES, CHILDREN };
 
 /**
  * struct key - what a line may say
@@ -52,6 +52,7 @@ static const struct key keys[] = {
 	{ "charon", "strongswan", PATH, IN(strongswan), 0, 0 },
 	{ "charon", "swanctl", PATH, IN(swanctl), 0, 0 },
 	{ "charon", "rekey_after_takeover", NUMBER, IN(rekey_per_s), 0, 1000 },
+	{ "charon", "commit", SWITCH, IN(commit), 0, 0 },
 	{ "initiate", "children", CHILDREN, 0, 0, 0 },
 	{ "group", "addresses", ADDRESSES, IN(addrs), 0, 0 },
 	{ "vrrp", "notify_fifo", PATH, IN(notify_fifo), 0, 0 },
@@ -164,6 +165,11 @@ static int set_value(struct reader *r, const struct key *k, void *base, char *va
 	case NUMBER:
 		if (parse_number(at, value, k->min, k->max))
 			return fail(r, "%s is '%.32s' (give a number from %u to %u)", k->name, value, k->min, k->max);
+		return 0;
+	case SWITCH:
+		if (strcmp(value, "yes") && strcmp(value, "no"))
+			return fail(r, "%s is '%.32s' (give yes or no)", k->name, value);
+		*(bool *)at = *value == 'y';
 		return 0;
 	case PATH:
 		if (*value != '/' || strlen(value) >= CONFIG_PATH)

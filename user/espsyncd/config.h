@@ -77,6 +77,7 @@ struct config_initiate {
  * @rekey_per_s: [charon] rekey_after_takeover
  * @initiate: the [initiate CONNECTION] sections
  * @n_initiate: how many
+ * @commit: [charon] commit
  * @addrs: [group 0] addresses
  * @n_addrs: how many
  * @notify_fifo: [vrrp] notify_fifo
@@ -106,6 +107,7 @@ struct config {
 	uint32_t rekey_per_s;
 	struct config_initiate initiate[CONFIG_MAX_INITIATE];
 	unsigned int n_initiate;
+	bool commit;
 	struct config_addr addrs[CONFIG_MAX_ADDRS];
 	unsigned int n_addrs;
 	char notify_fifo[CONFIG_PATH];

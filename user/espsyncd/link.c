@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
+#include <linux/pkt_sched.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -381,8 +382,10 @@ static void tls_start(struct conn *c, bool client)
 static void prepare_socket(const struct links *l, int fd)
 {
 	unsigned int dead = l->c->dead_ms;
-	int on = 1;
+	int on = 1, first = TC_PRIO_INTERACTIVE;
 
+	/* Before the module's counters, wherever a queue has bands: those are said again, and IKE may be waiting for its standby. */
+	setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &first, sizeof(first));
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &dead, sizeof(dead));
 	xfrm_bypass(fd, l->c->local.len == 4 ? AF_INET : AF_INET6);

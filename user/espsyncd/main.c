@@ -20,6 +20,7 @@
 #include "bytes.h"
 #include "charon.h"
 #include "check.h"
+#include "commit.h"
 #include "config.h"
 #include "drift.h"
 #include "files.h"
@@ -61,6 +62,7 @@ struct daemon {
 	struct drift *drift;
 	struct initiate *initiate;
 	struct start_action *start_action;
+	struct commit *commit;
 	struct roles *roles;
 	struct event *signals[2];
 };
@@ -305,6 +307,7 @@ static bool open_parts(struct daemon *d, const uint8_t key[32])
 	d->drift = drift_alloc(d->base, &d->config, d->vici, d->links);
 	d->initiate = initiate_alloc(d->base, &d->config, d->vici, d->relay, on_may_initiate, d);
 	d->start_action = start_action_alloc(d->base, d->vici);
+	d->commit = commit_alloc(d->base, &d->config, d->ch, d->relay);
 	d->segment = segment_alloc(d->base, d->config.fifo, d->ch, on_settled, d);
 	d->sync = sync_alloc(d->base, &d->config, d->ch, d->vici, &sync_ops, d);
 	return true;
@@ -315,7 +318,7 @@ static void wire_parts(struct daemon *d)
 {
 	struct relay_parts relay = {
 		.c = &d->config, .ch = d->ch, .links = d->links, .kernel = d->kernel, .sync = d->sync,
-		.retransmit = d->retransmit, .drift = d->drift,
+		.retransmit = d->retransmit, .drift = d->drift, .commit = d->commit,
 	};
 	struct roles_parts roles = {
 		.ch = d->ch, .kernel = d->kernel, .relay = d->relay, .segment = d->segment, .sync = d->sync,
@@ -338,6 +341,7 @@ static void stop(struct daemon *d)
 	int i;
 
 	charon_read_all(d->ch);
+	commit_stop(d->commit);
 	links_flush(d->links, FLUSH_MS);
 	for (i = 0; i < 2; i++)
 		event_free(d->signals[i]);
@@ -357,6 +361,7 @@ static void stop(struct daemon *d)
 	vrrp_close(d->vrrp);
 	kernel_free(d->kernel);
 	relay_free(d->relay);
+	commit_free(d->commit);
 	event_base_free(d->base);
 }
 

@@ -189,14 +189,13 @@ static void record(struct relay *r, const struct ha_msg *m, const uint8_t *data,
 {
 	uint32_t vain = m->type == HA_IKE_MID_RESPONDER ? journal_made_in_vain(r->ledger->journal, &m->id, m->mid - 1) : 0;
 	bool remove = vain && !in_use(r, &m->id, vain);
-	unsigned int i;
 
 	ledger_feed(r->ledger, m, data, len);
 	if (charon_segment(r->p.ch) == CHARON_ACTIVE && !r->lacks)
 		r->valid = true;
 	stream_add(&r->stream, data, len);
-	for (i = 0; i < r->p.c->n_peers; i++)
-		relay_pump(r, i);
+	if (!commit_tells(r->p.commit))
+		relay_leaves(r, NULL, 0);
 	if (remove)
 		remove_child(r, &m->id, vain);
 }
@@ -346,8 +345,10 @@ void relay_deactivate(struct relay *r)
 {
 	unsigned int i;
 
-	if (r->active)
+	if (r->active) {
 		charon_read_all(r->p.ch);
+		relay_leaves(r, NULL, 0);
+	}
 	r->undecided = false;
 	bytes_free(&r->pending);
 	if (!r->active)
@@ -469,6 +470,7 @@ void relay_link_down(struct relay *r, unsigned int peer)
 	ledger_free(p->incoming);
 	p->incoming = NULL;
 	drift_peer_down(r->p.drift, peer);
+	commit_look(r->p.commit);
 }
 
 bool relay_link_frame(struct relay *r, unsigned int peer, uint8_t type, const uint8_t *data, size_t len)

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "charon.h"
+#include "commit.h"
 #include "config.h"
 #include "drift.h"
 #include "journal.h"
@@ -42,6 +43,7 @@ struct relay;
  * @sync: fills charon from the journal
  * @retransmit: knows which requests may not have been answered
  * @drift: takes the frames that are about configurations
+ * @commit: waits for what the standbys apply
  */
 struct relay_parts {
 	const struct config *c;
@@ -51,6 +53,7 @@ struct relay_parts {
 	struct sync *sync;
 	struct retransmit *retransmit;
 	struct drift *drift;
+	struct commit *commit;
 };
 
 struct relay *relay_alloc(struct event_base *base, const struct config *c);
@@ -93,6 +96,20 @@ bool relay_was_answered(const struct relay *r, const struct ike_id *id, uint32_t
 
 /* What a passive charon is to hold; NULL if nobody can say, for then charon may know more. */
 const struct journal *relay_truth(void *relay);
+
+/**
+ * relay_newest() - what charon has said last
+ * @r: the relay
+ *
+ * Return: number of the newest record; 0 if this node is not active, or there was none
+ */
+uint64_t relay_newest(const struct relay *r);
+
+/* A packet of IKE is to leave, or none (NULL): the standbys are told all that charon has said, and get an answer if all understand that. */
+void relay_leaves(struct relay *r, const uint8_t *packet, size_t len);
+
+/* Has every standby that is in step, if any is, applied that record? */
+bool relay_is_applied(const struct relay *r, uint64_t seq);
 
 /* Whether an active node's journal is as whole as it will get. */
 bool relay_is_complete(const struct relay *r);

@@ -34,6 +34,9 @@ enum frame {
 #define STATE_TAKES_DRIFT	1
 #define STATE_SAYS_SUM		2
 #define STATE_TRANSLATES	4
+#define STATE_TAKES_ANSWERS	8
+
+#define ANSWER_RECORD		0	/* a record that begins with it is a packet, others with the version of a message, which is never 0 */
 
 /**
  * struct peer_state - what a helper says of itself
@@ -45,7 +48,8 @@ enum frame {
  * @missing: of these, not in its charon
  * @children: CHILD SAs; this and what follows an older one does not say
  * @refused: its journal has refused something for want of that room: enum journal_room
- * @flags: STATE_TAKES_DRIFT, STATE_SAYS_SUM, STATE_TRANSLATES: messages of any wire version for its charon; this and what follows a still older one does not say
+ * @flags: STATE_TAKES_DRIFT, STATE_SAYS_SUM, STATE_TRANSLATES: messages of any wire version for its charon, STATE_TAKES_ANSWERS; this and what follows a
+ *	still older one does not say
  * @seq: the record of its stream at which it is
  * @sum: what its journal says there, if the flags say so: agree.h
  * @unprotected: tunnels that its charon or its kernel does not take
@@ -87,6 +91,7 @@ struct ledger {
  * @subscribed: it takes our stream
  * @next: number of the record that it gets next
  * @acked: it has applied up to this
+ * @from: ... and is in step once that is this
  * @asked_epoch: we asked for this stream of its, in this connection
  * @incoming: a journal that is arriving, or NULL
  * @incoming_epoch: the stream's point that it describes
@@ -103,6 +108,7 @@ struct relay_peer {
 	bool subscribed;
 	uint64_t next;
 	uint64_t acked;
+	uint64_t from;
 	uint64_t asked_epoch;
 	struct ledger *incoming;
 	uint64_t incoming_epoch;

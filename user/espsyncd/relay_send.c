@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* relay_send: the side that has the truth: records, and whole journals for those who lack them. See relay.h. */
+#include "answers.h"
 #include "log.h"
 #include "relay_priv.h"
 
@@ -102,12 +103,15 @@ bool relay_on_subscribe(struct relay *r, unsigned int peer, uint64_t epoch, uint
 	p->subscribed = true;
 	if (epoch == r->stream.epoch && stream_has_after(&r->stream, seq)) {
 		p->next = seq + 1;
+		p->acked = seq;
+		p->from = seq;
 		log_info("peer %u goes on behind record %llu", r->p.c->peers[peer].node, (unsigned long long)seq);
 	} else {
 		send_point(r, peer, FRAME_SNAP_BEGIN, r->stream.epoch, r->stream.last, NULL, 0);
 		tell_journal(r, peer, FRAME_SNAP_MESSAGE, FRAME_SNAP_END);
 		p->next = r->stream.last + 1;
 		p->acked = 0;
+		p->from = r->stream.last;
 		log_info("peer %u gets the journal: %u IKE SAs", r->p.c->peers[peer].node,
 			 journal_count(r->ledger->journal));
 	}
@@ -126,6 +130,60 @@ bool relay_on_ack(struct relay *r, unsigned int peer, uint64_t epoch, uint64_t s
 	if (seq > p->acked)
 		p->acked = seq;
 	relay_forget_acked(r);
+	commit_look(r->p.commit);
+	return true;
+}
+
+static bool all_take_answers(const struct relay *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->p.c->n_peers; i++) {
+		if (r->peers[i].subscribed && !(r->peers[i].state.flags & STATE_TAKES_ANSWERS))
+			return false;
+	}
+	return true;
+}
+
+static bool is_for_standbys(const struct relay *r, const uint8_t *packet, size_t len)
+{
+	struct ike_request to;
+
+	return packet && len <= ANSWERS_LEN && ikehdr_answer(&to, packet, len) && all_take_answers(r);
+}
+
+void relay_leaves(struct relay *r, const uint8_t *packet, size_t len)
+{
+	struct bytes b = { 0 };
+	unsigned int i;
+
+	if (!r->active || !r->complete)
+		return;
+	if (is_for_standbys(r, packet, len)) {
+		bytes_add_u8(&b, ANSWER_RECORD);
+		bytes_add(&b, packet, len);
+		stream_add(&r->stream, bytes_at(&b), bytes_left(&b));
+		bytes_free(&b);
+	}
+	for (i = 0; i < r->p.c->n_peers; i++)
+		relay_pump(r, i);
+}
+
+uint64_t relay_newest(const struct relay *r)
+{
+	return r->active ? r->stream.last : 0;
+}
+
+bool relay_is_applied(const struct relay *r, uint64_t seq)
+{
+	unsigned int i;
+
+	for (i = 0; r->active && i < r->p.c->n_peers; i++) {
+		const struct relay_peer *p = &r->peers[i];
+
+		if (p->subscribed && p->acked >= p->from && p->acked < seq)
+			return false;
+	}
 	return true;
 }
 

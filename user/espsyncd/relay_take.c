@@ -78,8 +78,13 @@ void relay_applied(struct relay *r, uint64_t token)
 static void take(struct relay *r, unsigned int peer, const uint8_t *data, size_t len)
 {
 	struct ha_msg m;
-	enum ha_error e = ha_parse(&m, data, len);
+	enum ha_error e;
 
+	if (len && data[0] == ANSWER_RECORD) {
+		retransmit_answered(r->p.retransmit, data + 1, len - 1);
+		return;
+	}
+	e = ha_parse(&m, data, len);
 	if (e == HA_OK && ha_is_state(m.type)) {
 		if (ledger_feed(r->ledger, &m, data, len) == TXN_REPEATED)
 			log_warn("peer %u: a second IKE_ADD for a complete IKE SA was dropped", r->p.c->peers[peer].node);
