@@ -16,7 +16,7 @@ import struct
 import time
 
 from esptest import Cluster, until
-from esptest.capture import CREATE_CHILD_SA, INFORMATIONAL, PACKET_OUTGOING, parse
+from esptest.capture import CREATE_CHILD_SA, INFORMATIONAL, PACKET_OUTGOING, SO_TIMESTAMPNS, parse
 
 ETH_P_ALL = 3
 HA_PORT = 4510
@@ -48,19 +48,21 @@ def _packet(frame):
 def watched(gw, begin, quiet=1.5, more=lambda steps: False, seconds=20):
     """The steps that follow from begin(), until nothing has come for so long; `more`: it is not over yet."""
     sock = gw.ns.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+    sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     steps, deadline, last = [], time.monotonic() + seconds, None
     with sock:
         begin()
         while time.monotonic() < deadline and (last is None or more(steps) or time.monotonic() - last < quiet):
             if not select.select([sock], [], [], 0.1)[0]:
                 continue
-            frame, (dev, _, where, *_) = sock.recvfrom(65536)
+            frame, anc, _, (dev, _, where, *_) = sock.recvmsg(65536, 64)
             out = where == PACKET_OUTGOING
             kind = "ha" if dev == "lo" else "out" if out else "in"
             name = (_message(frame) if out else None) if dev == "lo" else _packet(frame) if dev == "out" else None
             if name:
                 last = time.monotonic()
-                steps.append(Step(kind, name, last))
+                sec, nsec = struct.unpack("qq", anc[0][2][:16])
+                steps.append(Step(kind, name, sec + nsec / 1e9))
     return steps
 
 
