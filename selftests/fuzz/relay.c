@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// SOURCES: ../../user/espsyncd/relay.c ../../user/espsyncd/dialect.c ../../user/espsyncd/relay_send.c ../../user/espsyncd/relay_take.c ../../user/espsyncd/relay_room.c ../../user/espsyncd/ikehdr.c
+// SOURCES: ../../user/espsyncd/relay.c ../../user/espsyncd/dialect.c ../../user/espsyncd/relay_send.c ../../user/espsyncd/relay_take.c ../../user/espsyncd/relay_room.c ../../user/espsyncd/ikehdr.c ../../user/espsyncd/relay_whom.c
 // SOURCES: ../../user/espsyncd/journal.c ../../user/espsyncd/relay_state.c ../../user/espsyncd/agree.c ../../user/espsyncd/unprotected.c ../../user/espsyncd/vici_sas.c
 // SOURCES: ../../user/espsyncd/config.c ../../user/espsyncd/transaction.c ../../user/espsyncd/stream.c ../../user/espsyncd/codec.c ../../user/espsyncd/bytes.c
 /*

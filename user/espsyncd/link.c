@@ -31,7 +31,7 @@
 #define BACKOFF_MAX_MS	2000
 #define USEFUL_MS	10000	/* a session that ends sooner has come to nothing */
 #define FLUSH_STEP_MS	5
-#define MAX_GUESTS	8	/* connections that are not authenticated yet */
+#define MAX_GUESTS	(2 * CONFIG_MAX_PEERS)	/* connections that are not authenticated yet: all peers may come at once, and again */
 #define FRAME_HEAD	5	/* length u32, type u8; the length counts what follows the head */
 #define RECORD		16384
 

@@ -2,7 +2,6 @@
 /* relay: this node's journal, its charon's messages, and who is the source. See relay.h. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "dialect.h"
 #include "log.h"
@@ -232,17 +231,15 @@ void relay_local_message(struct relay *r, const struct ha_msg *m, const uint8_t 
 
 static void begin_stream(struct relay *r)
 {
-	uint64_t epoch = 0;
 	unsigned int i;
 
-	while (!epoch) {
-		if (getrandom(&epoch, sizeof(epoch), 0) != sizeof(epoch))
-			epoch = now_ms();
-	}
-	stream_begin(&r->stream, epoch);
+	r->newest = relay_new_epoch(r);
+	stream_begin(&r->stream, r->newest);
 	for (i = 0; i < CONFIG_MAX_PEERS; i++) {
 		r->peers[i].subscribed = false;
+		r->peers[i].next = 0;
 		r->peers[i].acked = 0;
+		r->peers[i].journal_until = 0;
 	}
 }
 
@@ -260,6 +257,7 @@ void relay_completed(struct relay *r)
 	struct bytes pending = r->pending;
 
 	r->complete = true;
+	relay_forget_incoming(r);
 	if (r->inherits)
 		journal_inherit(r->ledger->journal, now_ms());
 	memset(&r->pending, 0, sizeof(r->pending));
@@ -276,18 +274,31 @@ void relay_completed(struct relay *r)
 	tell_all(r);
 }
 
+/* Of those who have one, the one that has most, for each sends all of it. The others may have one by now. */
 static void fetch(struct relay *r)
 {
+	int giver = relay_giver(r);
 	unsigned int i;
 
 	for (i = 0; i < r->p.c->n_peers; i++) {
 		struct relay_peer *p = &r->peers[i];
 
-		if (!r->active || r->complete || !p->heard_state || p->asked || p->incoming || !relay_listens(r, i))
+		if (!p->heard_state || p->asked || p->has_none || p->incoming || (relay_may_give(r, i) && (int)i != giver) || !relay_listens(r, i))
 			continue;
 		p->asked = true;
 		link_send(r->p.links, i, FRAME_FETCH, NULL, 0, NULL, 0);
 	}
+}
+
+/* An active node's journal: its own will do, unless it has none, or somebody else's has more. */
+void relay_seek(struct relay *r)
+{
+	if (!r->active || r->complete)
+		return;
+	if (r->valid && !relay_is_behind(r))
+		relay_completed(r);
+	else
+		fetch(r);
 }
 
 /* Messages of journals that are being given. */
@@ -316,7 +327,7 @@ static void give_up_fetching(struct relay *r)
 
 void relay_activate(struct relay *r, bool adopted)
 {
-	unsigned int half;
+	unsigned int half, i;
 
 	if (r->active)
 		return;
@@ -335,16 +346,13 @@ void relay_activate(struct relay *r, bool adopted)
 	r->complete = false;
 	r->complete_by_ms = now_ms() + (adopted ? FETCH_MS : TAKEOVER_FETCH_MS);
 	r->arrived = 0;
-	if (r->valid)
-		relay_completed(r);
-	else
-		fetch(r);
+	for (i = 0; i < CONFIG_MAX_PEERS; i++)
+		r->peers[i].has_none = false;
+	relay_seek(r);
 }
 
 void relay_deactivate(struct relay *r)
 {
-	unsigned int i;
-
 	if (r->active) {
 		charon_read_all(r->p.ch);
 		relay_leaves(r, NULL, 0);
@@ -358,11 +366,12 @@ void relay_deactivate(struct relay *r)
 	r->unprotected.n = 0;
 	r->refused = 0;
 	txn_discard(r->ledger->txn);
-	stream_begin(&r->stream, 0);
 	relay_forget_source(r);
+	r->source_epoch = r->stream.epoch;
+	r->source_seq = r->stream.last;
+	stream_begin(&r->stream, 0);
 	tell_all(r);
-	for (i = 0; i < r->p.c->n_peers; i++)
-		relay_subscribe(r, i);
+	relay_follow(r);
 }
 
 void relay_charon_restarted(struct relay *r)
@@ -415,17 +424,18 @@ void relay_tell_state(struct relay *r, unsigned int peer)
 static bool on_state(struct relay *r, unsigned int peer, const uint8_t *data, size_t len)
 {
 	struct relay_peer *p = &r->peers[peer];
-	bool first = !p->heard_state;
-
 	if (!relay_get_state(&p->state, data, len))
 		return false;
 	p->heard_state = true;
+	if (p->state.epoch > r->newest)
+		r->newest = p->state.epoch;
+	if (relay_may_give(r, peer))
+		p->has_none = false;
 	if (r->source == (int)peer && r->source_epoch == p->state.epoch && p->state.valid)
 		r->valid = true;
 	relay_compatible(r, peer);
-	if (first || (p->state.valid && !p->state.active))
-		fetch(r);
-	relay_subscribe(r, peer);
+	relay_seek(r);
+	relay_follow(r);
 	relay_pump(r, peer);
 	relay_compare(r, peer);
 	if (p->state.flags & STATE_TAKES_DRIFT)
@@ -466,11 +476,14 @@ void relay_link_down(struct relay *r, unsigned int peer)
 	p->subscribed = false;
 	p->asked_epoch = 0;
 	p->asked = false;
+	p->has_none = false;
 	memset(&p->state, 0, sizeof(p->state));
 	ledger_free(p->incoming);
 	p->incoming = NULL;
 	drift_peer_down(r->p.drift, peer);
 	commit_look(r->p.commit);
+	relay_seek(r);
+	relay_follow(r);
 }
 
 bool relay_link_frame(struct relay *r, unsigned int peer, uint8_t type, const uint8_t *data, size_t len)
@@ -497,9 +510,13 @@ bool relay_link_frame(struct relay *r, unsigned int peer, uint8_t type, const ui
 	}
 }
 
+/* What has left makes room for other peers' journals, too. */
 void relay_link_writable(struct relay *r, unsigned int peer)
 {
-	relay_pump(r, peer);
+	unsigned int i;
+
+	for (i = 0; i < r->p.c->n_peers; i++)
+		relay_pump(r, i);
 	drift_writable(r->p.drift, peer);
 }
 
@@ -528,32 +545,53 @@ bool relay_is_held(const struct relay *r, const struct ike_id *id)
 	return txn_holds(r->ledger->txn, id);
 }
 
-static void report_peers(const struct relay *r, struct kernel_report *report)
+/* Something that time may mend. Return: false if that peer could take over, or is the owner and this node has all of its */
+static bool report_lag(const struct relay *r, unsigned int peer, char text[128])
 {
+	const struct relay_peer *p = &r->peers[peer];
+	unsigned int node = r->p.c->peers[peer].node, known = journal_count(r->ledger->journal);
+
+	if (!p->heard_state)
+		snprintf(text, 128, "espsyncd of node %u is not connected", node);
+	else if (r->active && p->journal_until)
+		snprintf(text, 128, "node %u was more than buffer_mib behind: is the link slow? Raise buffer_mib", node);
+	else if (r->active && (p->state.missing || p->state.known != known))
+		snprintf(text, 128, "node %u has %u of %u IKE SAs", node, p->state.known - p->state.missing, known);
+	else if (!r->active && p->state.active && (r->source != (int)peer || p->state.epoch != r->source_epoch))
+		snprintf(text, 128, "the journal of node %u has not arrived yet", node);
+	else
+		return false;
+	return true;
+}
+
+/*
+ * One standby that lacks nothing is enough for an active node, and a standby needs nobody but the owner. What is so until somebody mends it is
+ * said of each.
+ */
+static void report_peers(struct relay *r, struct kernel_report *report)
+{
+	int owner = r->active ? -1 : relay_owner(r);
+	char lag[128] = "", text[128];
+	bool enough = false;
 	unsigned int i;
 
 	for (i = 0; i < r->p.c->n_peers; i++) {
-		const struct relay_peer *p = &r->peers[i];
-		unsigned int node = r->p.c->peers[i].node;
-
-		if (!p->heard_state) {
-			snprintf(report->text, sizeof(report->text), "espsyncd of node %u is not connected", node);
-		} else if (p->told_mismatch) {
+		if (r->peers[i].told_mismatch) {
 			snprintf(report->text, sizeof(report->text), "strongSwan of node %u speaks version %u, here %u, and its espsyncd does not translate",
-				 node, p->state.version, charon_version(r->p.ch));
+				 r->p.c->peers[i].node, r->peers[i].state.version, charon_version(r->p.ch));
 			report->drift = true;
-		} else if (relay_report_room_of(r, i, report)) {
-			continue;
-		} else if (r->active && (p->state.missing || p->state.known != report->known)) {
-			snprintf(report->text, sizeof(report->text), "node %u has %u of %u IKE SAs", node,
-				 p->state.known - p->state.missing, report->known);
-		} else if (!r->active && p->state.active && (r->source != (int)i || p->state.epoch != r->source_epoch)) {
-			snprintf(report->text, sizeof(report->text), "the journal of node %u has not arrived yet", node);
+		} else if (!relay_report_room_of(r, i, report) && (owner < 0 || owner == (int)i)) {
+			if (!report_lag(r, i, text))
+				enough = true;
+			else if (!*lag || r->peers[i].heard_state)
+				memcpy(lag, text, sizeof(lag));
 		}
 	}
+	if (!enough && !*report->text)
+		memcpy(report->text, lag, sizeof(lag));
 }
 
-void relay_report(const struct relay *r, struct kernel_report *report)
+void relay_report(struct relay *r, struct kernel_report *report)
 {
 	const char *why;
 

@@ -130,6 +130,6 @@ void relay_unprotected(struct relay *r, const struct unprotected *u);
 /* IKE SAs that wait for their other messages: they are not missing. */
 bool relay_is_held(const struct relay *r, const struct ike_id *id);
 
-void relay_report(const struct relay *r, struct kernel_report *report);
+void relay_report(struct relay *r, struct kernel_report *report);
 
 #endif /* ESPSYNCD_RELAY_H */

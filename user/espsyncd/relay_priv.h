@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * relay_priv: what relay.c (roles and this node's charon), relay_send.c (the active side), relay_take.c (the standby side),
- * relay_room.c (what finds no room) and relay_state.c (what nodes say of themselves) share. Nobody else includes it.
+ * relay_whom.c (which of several peers), relay_room.c (what finds no room) and relay_state.c (what nodes say of themselves) share.
+ * Nobody else includes it.
  */
 #ifndef ESPSYNCD_RELAY_PRIV_H
 #define ESPSYNCD_RELAY_PRIV_H
@@ -43,14 +44,14 @@ enum frame {
  * @active: its charon is the source
  * @version: wire version of its charon, 0 if not known yet
  * @valid: its journal is as good as an active node's
- * @epoch: of its stream, if @active
+ * @epoch: of its stream, if @active; else of the one that its journal is from, 0 from an older one
  * @known: IKE SAs
  * @missing: of these, not in its charon
  * @children: CHILD SAs; this and what follows an older one does not say
  * @refused: its journal has refused something for want of that room: enum journal_room
  * @flags: STATE_TAKES_DRIFT, STATE_SAYS_SUM, STATE_TRANSLATES: messages of any wire version for its charon, STATE_TAKES_ANSWERS; this and what follows a
  *	still older one does not say
- * @seq: the record of its stream at which it is
+ * @seq: the record of that stream at which its journal is
  * @sum: what its journal says there, if the flags say so: agree.h
  * @unprotected: tunnels that its charon or its kernel does not take
  */
@@ -89,15 +90,17 @@ struct ledger {
  * @state: what it said last
  * @heard_state: @state is valid
  * @subscribed: it takes our stream
- * @next: number of the record that it gets next
+ * @next: number of the record that it gets next; 0: it gets the journal first, and needs no record that is kept
  * @acked: it has applied up to this
  * @from: ... and is in step once that is this
+ * @journal_until: it fell behind, and gets the journal as it is at this record; 0 once it has applied that
  * @asked_epoch: we asked for this stream of its, in this connection
  * @incoming: a journal that is arriving, or NULL
  * @incoming_epoch: the stream's point that it describes
  * @incoming_seq: the stream's point that it describes
  * @incoming_n: messages so far
  * @asked: for its journal, and it has not answered
+ * @has_none: it answered that it has none, and has not said otherwise since
  * @told_mismatch: that the wire versions differ, and nobody translates, was logged
  * @too_large: its last journal was
  */
@@ -109,12 +112,14 @@ struct relay_peer {
 	uint64_t next;
 	uint64_t acked;
 	uint64_t from;
+	uint64_t journal_until;
 	uint64_t asked_epoch;
 	struct ledger *incoming;
 	uint64_t incoming_epoch;
 	uint64_t incoming_seq;
 	uint32_t incoming_n;
 	bool asked;
+	bool has_none;
 	bool told_mismatch;
 	bool too_large;
 };
@@ -135,9 +140,10 @@ struct relay_peer {
  * @ledger: this node's journal
  * @stream: active: what peers are to get
  * @peers: by index in the configuration
+ * @newest: the highest epoch that was ever heard of
  * @source: standby: peer whose stream is taken, or -1
- * @source_epoch: standby: its stream
- * @source_seq: standby: last record taken
+ * @source_epoch: standby: its stream; without a source: the one that the journal is from
+ * @source_seq: standby: last record of it that was taken
  * @applied_seq: standby: last record acknowledged
  * @generation: tokens of an earlier source are void
  * @refused: records refused since the role changed
@@ -164,6 +170,7 @@ struct relay {
 	struct ledger *ledger;
 	struct stream stream;
 	struct relay_peer peers[CONFIG_MAX_PEERS];
+	uint64_t newest;
 	int source;
 	uint64_t source_epoch;
 	uint64_t source_seq;
@@ -187,6 +194,7 @@ struct journal_limits relay_limits(const struct relay *r);
 void relay_use_ledger(struct relay *r, struct ledger *l);
 void relay_tell_state(struct relay *r, unsigned int peer);
 void relay_completed(struct relay *r);
+void relay_seek(struct relay *r);
 bool relay_compatible(struct relay *r, unsigned int peer);
 
 /* relay_room.c */
@@ -199,6 +207,14 @@ void relay_put_state(const struct relay *r, unsigned int peer, struct bytes *b);
 bool relay_get_state(struct peer_state *s, const uint8_t *data, size_t len);
 void relay_compare(struct relay *r, unsigned int peer);
 void relay_report_unprotected(const struct relay *r, struct kernel_report *report);
+
+/* relay_whom.c */
+int relay_owner(struct relay *r);
+int relay_giver(const struct relay *r);
+bool relay_may_give(const struct relay *r, unsigned int peer);
+bool relay_has_most(const struct relay *r, unsigned int peer);
+bool relay_is_behind(const struct relay *r);
+uint64_t relay_new_epoch(const struct relay *r);
 
 /* relay_send.c */
 
@@ -217,9 +233,10 @@ bool relay_on_ack(struct relay *r, unsigned int peer, uint64_t epoch, uint64_t s
 bool relay_on_fetch(struct relay *r, unsigned int peer);
 
 /* relay_take.c */
-void relay_subscribe(struct relay *r, unsigned int peer);
+void relay_follow(struct relay *r);
 void relay_fetch_anew(struct relay *r, unsigned int peer);
 void relay_forget_source(struct relay *r);
+void relay_forget_incoming(struct relay *r);
 void relay_ack(struct relay *r, uint64_t seq);
 uint64_t relay_token(const struct relay *r);
 bool relay_on_record(struct relay *r, unsigned int peer, const uint8_t *data, size_t len);

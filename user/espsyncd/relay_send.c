@@ -39,38 +39,6 @@ static bool takes_journal(const struct relay *r, unsigned int peer)
 	return false;
 }
 
-void relay_pump(struct relay *r, unsigned int peer)
-{
-	struct relay_peer *p = &r->peers[peer];
-
-	if (!r->active || !p->subscribed || !relay_compatible(r, peer))
-		return;
-	while (p->next <= r->stream.last && relay_listens(r, peer)) {
-		const struct record *rec = stream_get(&r->stream, p->next);
-
-		if (!rec) {
-			/* It fell so far behind that the record is forgotten: the journal has what counts. */
-			relay_on_subscribe(r, peer, 0, 0);
-			return;
-		}
-		send_point(r, peer, FRAME_RECORD, r->stream.epoch, p->next, rec->data, rec->len);
-		p->next++;
-	}
-}
-
-/* What every peer has applied; one that is not there would hold everything up, and gets the journal when it returns. */
-void relay_forget_acked(struct relay *r)
-{
-	uint64_t least = r->stream.last;
-	unsigned int i;
-
-	for (i = 0; i < r->p.c->n_peers; i++) {
-		if (r->peers[i].acked < least)
-			least = r->peers[i].acked;
-	}
-	stream_forget(&r->stream, least);
-}
-
 static void tell(void *ctx, const struct ha_msg *m, const uint8_t *data, size_t len)
 {
 	struct teller *t = ctx;
@@ -92,6 +60,76 @@ static void tell_journal(struct relay *r, unsigned int peer, enum frame type, en
 	bytes_free(&n);
 }
 
+/* A journal is begun while what is on its way to all peers together is less than the stream may have; so small ones go at once, and large ones in turn. */
+static bool has_room(const struct relay *r)
+{
+	size_t queued = 0;
+	unsigned int i;
+
+	for (i = 0; i < r->p.c->n_peers; i++)
+		queued += link_queued(r->p.links, i);
+	return queued < r->stream.max_size;
+}
+
+/* It takes its records so slowly that they were forgotten. The journal has what counts. */
+static void fell_behind(struct relay *r, unsigned int peer)
+{
+	struct relay_peer *p = &r->peers[peer];
+
+	if (!p->journal_until)
+		log_warn("peer %u: is more than buffer_mib behind, and gets the whole journal (is the link slow? raise buffer_mib)",
+			 r->p.c->peers[peer].node);
+	p->journal_until = r->stream.last;
+	p->next = 0;
+}
+
+/* Return: false if it has to wait for its turn. */
+static bool tell_snapshot(struct relay *r, unsigned int peer)
+{
+	struct relay_peer *p = &r->peers[peer];
+
+	if (p->next)
+		fell_behind(r, peer);
+	if (!has_room(r))
+		return false;
+	send_point(r, peer, FRAME_SNAP_BEGIN, r->stream.epoch, r->stream.last, NULL, 0);
+	tell_journal(r, peer, FRAME_SNAP_MESSAGE, FRAME_SNAP_END);
+	p->next = r->stream.last + 1;
+	p->acked = 0;
+	p->from = r->stream.last;
+	log_info("peer %u gets the journal: %u IKE SAs", r->p.c->peers[peer].node, journal_count(r->ledger->journal));
+	return true;
+}
+
+void relay_pump(struct relay *r, unsigned int peer)
+{
+	struct relay_peer *p = &r->peers[peer];
+
+	if (!r->active || !p->subscribed || !relay_compatible(r, peer))
+		return;
+	while (p->next <= r->stream.last && relay_listens(r, peer)) {
+		const struct record *rec = stream_get(&r->stream, p->next);
+
+		if (rec)
+			send_point(r, peer, FRAME_RECORD, r->stream.epoch, p->next++, rec->data, rec->len);
+		else if (!tell_snapshot(r, peer))
+			return;		/* when something has left */
+	}
+}
+
+/* What every peer has applied that could go on. One that is away for long gets the journal: the stream keeps only so much. */
+void relay_forget_acked(struct relay *r)
+{
+	uint64_t least = r->stream.last;
+	unsigned int i;
+
+	for (i = 0; i < r->p.c->n_peers; i++) {
+		if (r->peers[i].next && r->peers[i].acked < least)
+			least = r->peers[i].acked;
+	}
+	stream_forget(&r->stream, least);
+}
+
 bool relay_on_subscribe(struct relay *r, unsigned int peer, uint64_t epoch, uint64_t seq)
 {
 	struct relay_peer *p = &r->peers[peer];
@@ -107,13 +145,7 @@ bool relay_on_subscribe(struct relay *r, unsigned int peer, uint64_t epoch, uint
 		p->from = seq;
 		log_info("peer %u goes on behind record %llu", r->p.c->peers[peer].node, (unsigned long long)seq);
 	} else {
-		send_point(r, peer, FRAME_SNAP_BEGIN, r->stream.epoch, r->stream.last, NULL, 0);
-		tell_journal(r, peer, FRAME_SNAP_MESSAGE, FRAME_SNAP_END);
-		p->next = r->stream.last + 1;
-		p->acked = 0;
-		p->from = r->stream.last;
-		log_info("peer %u gets the journal: %u IKE SAs", r->p.c->peers[peer].node,
-			 journal_count(r->ledger->journal));
+		p->next = 0;
 	}
 	relay_pump(r, peer);
 	return true;
@@ -129,6 +161,8 @@ bool relay_on_ack(struct relay *r, unsigned int peer, uint64_t epoch, uint64_t s
 		return false;
 	if (seq > p->acked)
 		p->acked = seq;
+	if (seq >= p->journal_until)
+		p->journal_until = 0;
 	relay_forget_acked(r);
 	commit_look(r->p.commit);
 	return true;
@@ -181,7 +215,7 @@ bool relay_is_applied(const struct relay *r, uint64_t seq)
 	for (i = 0; r->active && i < r->p.c->n_peers; i++) {
 		const struct relay_peer *p = &r->peers[i];
 
-		if (p->subscribed && p->acked >= p->from && p->acked < seq)
+		if (p->subscribed && p->next && p->acked >= p->from && p->acked < seq)
 			return false;
 	}
 	return true;

@@ -28,13 +28,13 @@ void relay_put_state(const struct relay *r, unsigned int peer, struct bytes *b)
 	bytes_add_u8(b, r->active && r->complete);
 	bytes_add_u8(b, charon_version(r->p.ch));
 	bytes_add_u8(b, r->valid);
-	bytes_add_u64(b, r->stream.epoch);
+	bytes_add_u64(b, r->active ? r->stream.epoch : r->source_epoch);
 	bytes_add_u32(b, journal_count(j));
 	bytes_add_u32(b, sync_missing(r->p.sync, &why));
 	bytes_add_u32(b, journal_children(j));
 	bytes_add_u8(b, r->peers[peer].too_large ? JOURNAL_FULL : journal_refused(j));
 	bytes_add_u8(b, STATE_TAKES_DRIFT | STATE_TRANSLATES | STATE_TAKES_ANSWERS | (r->says_sum ? STATE_SAYS_SUM : 0));
-	bytes_add_u64(b, r->stream.last);
+	bytes_add_u64(b, r->active ? r->stream.last : r->source_seq);
 	bytes_add_u64(b, r->says_sum ? agree_sum(j) : 0);
 	unprotected_put(b, &u);
 }

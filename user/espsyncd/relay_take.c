@@ -7,14 +7,12 @@
 
 #define SEQ_BITS	48
 
-void relay_subscribe(struct relay *r, unsigned int peer)
+static void subscribe(struct relay *r, unsigned int peer)
 {
 	struct relay_peer *p = &r->peers[peer];
 	struct bytes b = { 0 };
 	bool known = r->source == (int)peer && r->source_epoch == p->state.epoch;
 
-	if (r->active || !p->heard_state || !p->state.active || !relay_compatible(r, peer))
-		return;
 	if (p->asked_epoch == p->state.epoch || !relay_listens(r, peer))
 		return;
 	p->asked_epoch = p->state.epoch;
@@ -22,6 +20,30 @@ void relay_subscribe(struct relay *r, unsigned int peer)
 	bytes_add_u64(&b, known ? r->applied_seq : 0);
 	link_send(r->p.links, peer, FRAME_SUBSCRIBE, bytes_at(&b), bytes_left(&b), NULL, 0);
 	bytes_free(&b);
+}
+
+/* What is on its way of its journal is not wanted any more, and it will have to be asked again. */
+static void unsubscribe(struct relay_peer *p)
+{
+	p->asked_epoch = 0;
+	ledger_free(p->incoming);
+	p->incoming = NULL;
+}
+
+/* Of several that say that they are active the newest has the truth; the others have not heard of it yet. */
+void relay_follow(struct relay *r)
+{
+	int owner = r->active ? -1 : relay_owner(r);
+	unsigned int i;
+
+	if (r->active)
+		return;
+	for (i = 0; i < r->p.c->n_peers; i++) {
+		if ((int)i != owner)
+			unsubscribe(&r->peers[i]);
+	}
+	if (owner >= 0)
+		subscribe(r, owner);
 }
 
 /* All of it, and no record twice: what is on its way comes before the journal that has it. */
@@ -35,17 +57,19 @@ void relay_fetch_anew(struct relay *r, unsigned int peer)
 
 void relay_forget_source(struct relay *r)
 {
-	unsigned int i;
-
 	r->source = -1;
 	r->generation++;
 	memset(&r->agree, 0, sizeof(r->agree));
 	r->disagrees = false;
-	for (i = 0; i < CONFIG_MAX_PEERS; i++) {
-		r->peers[i].asked_epoch = 0;
-		ledger_free(r->peers[i].incoming);
-		r->peers[i].incoming = NULL;
-	}
+	relay_forget_incoming(r);
+}
+
+void relay_forget_incoming(struct relay *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < CONFIG_MAX_PEERS; i++)
+		unsubscribe(&r->peers[i]);
 }
 
 /* Names the record that is being taken in, for charon to give back when it is applied. */
@@ -189,7 +213,7 @@ static bool snap_end(struct relay *r, unsigned int peer, uint32_t n)
 	return true;
 }
 
-/* A standby gave our own journal back. */
+/* A standby gave our own journal back. Another one may have come up meanwhile that has more. */
 static bool give_end(struct relay *r, unsigned int peer, uint32_t n)
 {
 	struct relay_peer *p = &r->peers[peer];
@@ -198,6 +222,10 @@ static bool give_end(struct relay *r, unsigned int peer, uint32_t n)
 		return true;
 	if (n != p->incoming_n)
 		return false;
+	if (!relay_has_most(r, peer)) {
+		unsubscribe(p);
+		return true;
+	}
 	relay_use_ledger(r, p->incoming);
 	p->incoming = NULL;
 	r->valid = true;
@@ -217,7 +245,7 @@ static bool nobody_has_one(const struct relay *r)
 	for (i = 0; i < r->p.c->n_peers; i++) {
 		const struct relay_peer *p = &r->peers[i];
 
-		if (p->asked || p->incoming || (p->heard_state && p->state.valid && !p->state.active))
+		if (p->asked || p->incoming || relay_may_give(r, i))
 			return false;
 	}
 	return true;
@@ -227,16 +255,26 @@ static bool give_begin(struct relay *r, unsigned int peer, bool has_one)
 {
 	struct relay_peer *p = &r->peers[peer];
 
+	bool asked = p->asked;
+
 	p->asked = false;
-	if (!r->active || r->complete)
+	if (!asked || !r->active || r->complete)
 		return true;
 	if (has_one)
 		return begin(r, peer, 0, 0);
 	log_warn("peer %u has no journal to give back", r->p.c->peers[peer].node);
 	p->state.valid = false;		/* until it says otherwise */
-	if (nobody_has_one(r))
+	p->has_none = true;
+	relay_seek(r);
+	if (nobody_has_one(r) && !r->complete)
 		relay_completed(r);
 	return true;
+}
+
+/* The journal of whoever was asked for its stream, and of nobody else. */
+static bool snap_begin(struct relay *r, unsigned int peer, uint64_t epoch, uint64_t seq)
+{
+	return r->active || !epoch || epoch != r->peers[peer].asked_epoch || begin(r, peer, epoch, seq);
 }
 
 bool relay_on_journal(struct relay *r, unsigned int peer, enum frame type, const uint8_t *data, size_t len)
@@ -245,7 +283,7 @@ bool relay_on_journal(struct relay *r, unsigned int peer, enum frame type, const
 	case FRAME_SNAP_BEGIN:
 		if (len != 16)
 			return false;
-		return r->active || begin(r, peer, get_u64(data), get_u64(data + 8));
+		return snap_begin(r, peer, get_u64(data), get_u64(data + 8));
 	case FRAME_GIVE_BEGIN:
 		return len == 1 && give_begin(r, peer, data[0]);
 	case FRAME_SNAP_MESSAGE:
