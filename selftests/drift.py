@@ -14,7 +14,7 @@ import re
 import signal
 
 from esptest import *
-from esptest_ike import IkeCluster, example, explained, replace
+from esptest_ike import IkeCluster, example, explained, replace, spi_example
 
 WITHIN = 20     # seconds: charon is asked every 5 s, and a guest is slow
 CONN, CHILD = "connection road-warrior", "connection road-warrior, child lan"
@@ -212,13 +212,36 @@ def what_no_one_may_read_is_not_told(c):
     """Secrets, and what is each node's own: another one, and nothing is said."""
     gw = c.ike[2]
     before = gw.text("strongswan.conf")
-    gw.write("strongswan.conf", replace(before, (r"spi_min = \S+", "spi_min = 0xc4000000"), (r"monitor = yes", "monitor = yes\n secret = hush")))
+    gw.write("strongswan.conf", replace(before, (r"spi_min = \S+", "spi_min = 0x02400000"), (r"monitor = yes", "monitor = yes\n secret = hush")))
     gw.write("swanctl.conf", swanctl(("replace this by a long random one", "hush")))
     load(c, 2, swanctl(("dpd_delay = 30s", "dpd_delay = 31s"), ("replace this by a long random one", "hush")))
     says(c, 1, f"{CONN}: dpd_delay is 30 here, 31 on node 2: ")
     check("hush" not in c.espsync(1, "-j ready", ok=(0, 1)) + c.ike[1].log() + gw.log(), "no secret is said")
     gw.write("strongswan.conf", before)
     load(c, 2, swanctl())
+    alike(c)
+
+
+@explained
+def spis_that_two_nodes_choose_from_are_named(c):
+    """Node 2 has node 1's file; then none. Each node's own is what espsyncd prints there, and the example is node 1's."""
+    gw = c.ike[2]
+    before = gw.text("strongswan.conf")
+    for n in c.gw:
+        own = c.ike[n].run(f"espsyncd -s -c {c.ike[n].dir}/espsyncd.conf")
+        check(spi_example(n).endswith(own) and own in c.ike[n].text("strongswan.conf"), f"what node {n} prints: {own}")
+    gw.write("strongswan.conf", before.replace("= 0x02", "= 0x01"))
+    both = [("ESP SPIs 0x01000000 to 0x01ffffff (spi_min, spi_max)"), ("IKE SPIs like 0x0100000000000000 (spi_mask, spi_label)")]
+    says(c, 1, *(f"strongSwan: {s} are node 2's too: put what `espsyncd -s` prints" for s in both))
+    says(c, 2, *(f"strongSwan: {s} are node 1's too: put what `espsyncd -s` prints" for s in both))
+    c.ike[1].end("espsyncd")        # what node 2 finds before it starts, too
+    equal([x for x in checks(c, 2) if "too: " in x], [f"strongSwan: {s} are node 1's too: put what `espsyncd -s` prints into strongswan.d, restart strongSwan" for s in both],
+          "lines of -t on node 2")
+    c.ike[1].start_helper()
+    gw.write("strongswan.conf", re.sub(r"spi_\w+ = \S+", "", before))
+    not_set = [f"strongSwan: {a} are not set, and all nodes choose from the same {b} SPIs: " for a, b in (("spi_min and spi_max", "ESP"), ("spi_mask and spi_label", "IKE"))]
+    says(c, 2, *not_set)
+    gw.write("strongswan.conf", before)
     alike(c)
 
 
@@ -235,4 +258,4 @@ def a_file_that_cannot_be_read_is_named(c):
 
 
 main([each_item_is_named_with_both_values, connections_and_children_that_one_node_lacks, options_that_are_not_carried,
-      a_charon_that_starts_with_other_settings, what_no_one_may_read_is_not_told, a_file_that_cannot_be_read_is_named], setup)
+      a_charon_that_starts_with_other_settings, what_no_one_may_read_is_not_told, spis_that_two_nodes_choose_from_are_named, a_file_that_cannot_be_read_is_named], setup)

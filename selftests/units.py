@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "dem
 
 from esptest.ktap import check, equal, main  # noqa: E402
 from esptest.system import defer  # noqa: E402
-from esptest_ike import example, helper_example, replace, strongswan_example  # noqa: E402
+from esptest_ike import example, helper_example, replace  # noqa: E402
 from esptest_vm import TOP, dkms_install, until  # noqa: E402
 from machines import VIP, Far, Gateway, wires  # noqa: E402
 
@@ -55,7 +55,7 @@ class UnitGateway(Gateway):
         self.put("/etc/espsync/espsyncd.conf", helper_example(self.number))
         self.sh("cp -r /usr/local/share/espsync/examples/strongswan.d/. /etc/strongswan.d; cp -r /usr/local/share/espsync/examples/keepalived/"
                 "keepalived.service.d /etc/systemd/system; cp /usr/local/share/espsync/examples/swanctl/*.conf /etc/swanctl/conf.d")
-        self.put("/etc/strongswan.d/espsync.conf", strongswan_example(self.number))
+        self.sh("/usr/local/sbin/espsyncd -s >/etc/strongswan.d/espsync-spi.conf")
         self.put("/etc/keepalived/keepalived.conf", self.keepalived_conf(helper=True))
         self.put("/etc/systemd/system.conf", "[Manager]\nDefaultTimeoutStartSec=120s\n"
                  "DefaultStartLimitIntervalSec=120s\n")      # an emulated machine does not start five times within the default, 10 s

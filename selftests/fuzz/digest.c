@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// SOURCES: ../../user/espsyncd/digest.c ../../user/espsyncd/differ.c ../../user/espsyncd/carried.c ../../user/espsyncd/lines.c ../../user/espsyncd/facts.c
+// SOURCES: ../../user/espsyncd/digest.c ../../user/espsyncd/differ.c ../../user/espsyncd/carried.c ../../user/espsyncd/lines.c ../../user/espsyncd/facts.c ../../user/espsyncd/spis.c
 // SOURCES: ../../user/espsyncd/settings.c ../../user/espsyncd/config.c ../../user/espsyncd/vici_msg.c ../../user/espsyncd/bytes.c
 /*
  * digest.c - what a peer says of its configuration: a length u16, the bytes of one, and behind it the bytes of another one.
@@ -12,6 +12,7 @@
 
 #include "../../user/espsyncd/carried.h"
 #include "../../user/espsyncd/differ.h"
+#include "../../user/espsyncd/spis.h"
 #include "fuzz.h"
 
 static void judge_lines(const struct lines *l)
@@ -65,6 +66,8 @@ static bool taken(struct digest *d, const uint8_t *data, size_t len)
 	judge(d, data, len);
 	must(!lines_between(d, d));
 	carried_check(d, &l);
+	spis_check(d, &l);
+	spis_compare(d, d, 2, &l);
 	lines_end(&l);
 	judge_lines(&l);
 	return true;

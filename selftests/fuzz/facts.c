@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// SOURCES: ../../user/espsyncd/facts.c ../../user/espsyncd/settings.c ../../user/espsyncd/digest.c ../../user/espsyncd/config.c
+// SOURCES: ../../user/espsyncd/facts.c ../../user/espsyncd/spis.c ../../user/espsyncd/lines.c ../../user/espsyncd/settings.c ../../user/espsyncd/digest.c ../../user/espsyncd/config.c
 // SOURCES: ../../user/espsyncd/vici_msg.c ../../user/espsyncd/bytes.c
 /*
  * facts.c - what a node's charon answers, and strongSwan's files say: a length u16, an answer over vici, and behind it a file.

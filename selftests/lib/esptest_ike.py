@@ -48,10 +48,14 @@ def helper_example(number):
                    (r"\[peer 2\]\naddress = 10.99.0.2", f"[peer {other}]\naddress = 10.99.0.{other}"))
 
 
+def spi_example(number):
+    """strongswan.d/espsync-spi.conf as `espsyncd -s` prints it on that node; the example is node 1's."""
+    return re.sub("= 0x01", f"= 0x{number:02x}", replace(example("strongswan.d/espsync-spi.conf"), ("node 1's", f"node {number}'s")))
+
+
 def strongswan_example(number):
-    """strongswan.d/espsync.conf with the values that are marked for node 2, on node 2."""
-    own = example("strongswan.d/espsync.conf")
-    return re.sub(r"= \S+(\s+# node 2: (\S+))", r"= \2\1", own) if number == 2 else own
+    """What goes to strongswan.d."""
+    return example("strongswan.d/espsync.conf") + spi_example(number)
 
 
 def parse_raw(text):

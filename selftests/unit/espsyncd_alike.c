@@ -4,7 +4,7 @@
  *
  * Job: strongSwan's files and charon's answers as text, the digest that they make, and the lines; and digests of a peer that are none.
  */
-// SOURCES: ../../user/espsyncd/settings.c ../../user/espsyncd/files.c ../../user/espsyncd/config.c ../../user/espsyncd/digest.c ../../user/espsyncd/facts.c
+// SOURCES: ../../user/espsyncd/settings.c ../../user/espsyncd/files.c ../../user/espsyncd/config.c ../../user/espsyncd/digest.c ../../user/espsyncd/facts.c ../../user/espsyncd/spis.c
 // SOURCES: ../../user/espsyncd/differ.c ../../user/espsyncd/carried.c ../../user/espsyncd/lines.c ../../user/espsyncd/vici_msg.c ../../user/espsyncd/bytes.c
 #define _GNU_SOURCE
 #include <stdio.h>

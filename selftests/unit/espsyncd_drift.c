@@ -5,7 +5,7 @@
  * Job: drift.c itself, with a survey of which this program says what it finds, and links that are a list of frames. Which sentences follow
  * from which difference is another program's.
  */
-// SOURCES: ../../user/espsyncd/digest.c ../../user/espsyncd/facts.c ../../user/espsyncd/differ.c ../../user/espsyncd/carried.c ../../user/espsyncd/lines.c
+// SOURCES: ../../user/espsyncd/digest.c ../../user/espsyncd/facts.c ../../user/espsyncd/spis.c ../../user/espsyncd/differ.c ../../user/espsyncd/carried.c ../../user/espsyncd/lines.c
 // SOURCES: ../../user/espsyncd/settings.c ../../user/espsyncd/config.c ../../user/espsyncd/vici_msg.c ../../user/espsyncd/bytes.c
 #define _GNU_SOURCE
 #include "../../user/espsyncd/drift.c"

@@ -8,12 +8,14 @@
 #include "digest.h"
 #include "kernel.h"
 #include "lines.h"
+#include "spis.h"
 #include "survey.h"
 #include "vici.h"
 
 #define PATIENCE_S	3	/* with a charon that does not answer: espsyncd's unit waits for this */
 
 struct check {
+	const struct config *c;
 	struct event_base *base;
 	struct lines lines;
 };
@@ -21,9 +23,13 @@ struct check {
 static void on_surveyed(void *ctx, struct digest *digest, bool told)
 {
 	struct check *k = ctx;
+	unsigned int i;
 
 	(void)told;
 	carried_check(digest, &k->lines);
+	spis_check(digest, &k->lines);
+	for (i = 0; i < k->c->n_peers; i++)
+		spis_compare(digest, NULL, k->c->peers[i].node, &k->lines);
 	digest_free(digest);
 	event_base_loopbreak(k->base);
 }
@@ -35,11 +41,11 @@ static void on_drift(void *ctx, const char *text)
 	lines_add(&k->lines, "%s", text);
 }
 
-static void survey(struct check *k, const struct config *c)
+static void survey(struct check *k)
 {
 	struct timeval patience = { PATIENCE_S, 0 };
-	struct vici *v = vici_alloc(k->base, c->vici);
-	struct survey *s = survey_alloc(c, v, on_surveyed, k);
+	struct vici *v = vici_alloc(k->base, k->c->vici);
+	struct survey *s = survey_alloc(k->c, v, on_surveyed, k);
 
 	event_base_loopexit(k->base, &patience);
 	survey_begin(s);
@@ -62,10 +68,10 @@ static void ask_kernel(struct check *k)
 
 void check_print(const struct config *c)
 {
-	struct check k = { .base = event_base_new() };
+	struct check k = { .c = c, .base = event_base_new() };
 	unsigned int i;
 
-	survey(&k, c);
+	survey(&k);
 	ask_kernel(&k);
 	event_base_free(k.base);
 	lines_end(&k.lines);

@@ -8,6 +8,7 @@
 #include "digest.h"
 #include "drift.h"
 #include "log.h"
+#include "spis.h"
 #include "survey.h"
 
 #define INTERVAL_MS	5000	/* charon tells nobody that connections were loaded */
@@ -83,8 +84,10 @@ static void compare(struct drift *d)
 			lines_add(&now, "what node %u says of its configuration cannot be read: run the same version of espsync", node);
 		else if (p->known)
 			differ_check(&d->own, &p->theirs, node, &now);
+		spis_compare(&d->own, p->known ? &p->theirs : NULL, node, &now);
 	}
 	carried_check(&d->own, &now);
+	spis_check(&d->own, &now);
 	if (d->own.too_large)
 		lines_add(&now, "there are more connections than can be compared: compare their files by other means");
 	lines_end(&now);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "facts.h"
+#include "spis.h"
 #include "vici_msg.h"
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
@@ -365,8 +366,9 @@ static void write_setting(const struct written *w, const char *conn, const char 
 }
 
 /* charon-systemd's own section comes before charon's. */
-static const char *charon_setting(const struct settings *strongswan, const char *key)
+static const char *charon_setting(const void *of, const char *key)
 {
+	const struct settings *strongswan = of;
 	const char *value = settings_value(settings_section(strongswan, "charon-systemd"), key);
 
 	return value ? value : settings_value(settings_section(strongswan, "charon"), key);
@@ -499,6 +501,7 @@ void facts_settings(struct digest *d, const struct settings *strongswan)
 	const struct settings *daemon = settings_section(strongswan, "charon-systemd"), *charon = settings_section(strongswan, "charon");
 
 	add(d, DIGEST_NODE, "", "", FACTS_SETTINGS, "");
+	spis_tell(d, charon_setting, strongswan);
 	if (daemon)
 		write_section(d, daemon, FACTS_SETTINGS, true);
 	if (charon)

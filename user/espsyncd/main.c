@@ -34,6 +34,7 @@
 #include "roles.h"
 #include "sd.h"
 #include "segment.h"
+#include "spis.h"
 #include "start_action.h"
 #include "sync.h"
 #include "vici.h"
@@ -396,24 +397,25 @@ static int run(const struct config *c, uint8_t key[32], bool foreground)
 
 static int usage(void)
 {
-	fputs("usage: espsyncd [-c FILE] [-f] [-t] [-V]\n"
+	fputs("usage: espsyncd [-c FILE] [-f] [-t] [-s] [-V]\n"
 	      "  -c FILE  configuration (" CONFIG_FILE ")\n"
 	      "  -f       stay in the foreground, log to stderr\n"
 	      "  -t       check the configuration, print what of strongSwan's is not carried or not alike, and exit\n"
+	      "  -s       print which SPIs this node's strongSwan is to choose from, for its strongswan.d, and exit\n"
 	      "  -V       show the version\n", stderr);
 	return 2;
 }
 
 int main(int argc, char **argv)
 {
-	bool foreground = false, check = false;
+	bool foreground = false, check = false, spis = false;
 	const char *file = CONFIG_FILE;
-	char error[CONFIG_ERROR];
+	char error[CONFIG_ERROR], text[SPIS_TEXT];
 	static struct config c;
 	uint8_t key[32];
 	int opt;
 
-	while ((opt = getopt(argc, argv, "c:ftV")) != -1) {
+	while ((opt = getopt(argc, argv, "c:ftsV")) != -1) {
 		switch (opt) {
 		case 'c':
 			file = optarg;
@@ -424,6 +426,9 @@ int main(int argc, char **argv)
 		case 't':
 			check = true;
 			break;
+		case 's':
+			spis = true;
+			break;
 		case 'V':
 			puts("espsyncd " VERSION);
 			return 0;
@@ -433,9 +438,14 @@ int main(int argc, char **argv)
 	}
 	if (optind != argc)
 		return usage();
-	if (files_config(&c, file, error) || files_key(key, c.key_file, error)) {
+	if (files_config(&c, file, error) || (!spis && files_key(key, c.key_file, error))) {
 		fprintf(stderr, "espsyncd: %s\n", error);
 		return 2;
+	}
+	if (spis) {
+		spis_write(text, c.node);
+		fputs(text, stdout);
+		return 0;
 	}
 	if (check) {
 		explicit_bzero(key, sizeof(key));
