@@ -41,11 +41,11 @@ def replace(text, *pairs):
     return text
 
 
-def helper_example(number):
-    """espsyncd.conf as node 1 or 2 of two has it."""
-    other = 3 - number
+def helper_example(number, nodes=(1, 2)):
+    """espsyncd.conf as one of these nodes has it."""
+    peers = "\n".join(f"[peer {n}]\naddress = 10.99.0.{n}" for n in nodes if n != number)
     return replace(example("espsyncd.conf"), (r"number = 1", f"number = {number}"), (r"local = 10.99.0.1", f"local = 10.99.0.{number}"),
-                   (r"\[peer 2\]\naddress = 10.99.0.2", f"[peer {other}]\naddress = 10.99.0.{other}"))
+                   (r"\[peer 2\]\naddress = 10.99.0.2", peers))
 
 
 def spi_example(number):
@@ -291,9 +291,9 @@ secrets {{
 class Gateway(Charon):
     """A gateway: charon with the ha plugin, espsyncd, and the FIFO on which keepalived would speak."""
 
-    def __init__(self, ns, number, key):
+    def __init__(self, ns, number, key, nodes=(1, 2)):
         super().__init__(ns)
-        self.number, self.key = number, key
+        self.number, self.key, self.nodes = number, key, nodes
         self.heartbeat_timeout = None
         self.lines = 0
         self.socket = ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -309,7 +309,7 @@ class Gateway(Charon):
         return example("swanctl/road-warrior.conf")
 
     def helper_conf(self):
-        return replace(helper_example(self.number), (r"\nkey_file = \S+", f"\nkey_file = {self.key}"),
+        return replace(helper_example(self.number, self.nodes), (r"\nkey_file = \S+", f"\nkey_file = {self.key}"),
                        (r"\n#strongswan = \S+", f"\nstrongswan = {self.dir}/strongswan.conf"), (r"\n#swanctl = \S+", f"\nswanctl = {self.dir}/swanctl.conf"))
 
     @staticmethod
@@ -371,9 +371,9 @@ class Gateway(Charon):
 class IkeCluster(Cluster):
     """A Cluster in which IKE is negotiated."""
 
-    def __init__(self, module=False):
-        super().__init__()
-        self.module = module
+    def __init__(self, module=False, nodes=(1, 2)):
+        super().__init__(nodes=nodes)
+        self.module, self.off = module, set()
         self.client2 = Ns("client2")
         veth(self.client2, "out", self.br, "o-client2")
         self.br.ip("link set o-client2 master outside")
@@ -382,7 +382,7 @@ class IkeCluster(Cluster):
         for gw in self.gw.values():
             gw.ip(f"route add {POOL} dev out")
         self.lan.ip(f"route add {POOL} via 10.1.0.1")
-        self.ike = {n: Gateway(gw, n, self.key_file()) for n, gw in self.gw.items()}
+        self.ike = {n: Gateway(gw, n, self.key_file(), nodes) for n, gw in self.gw.items()}
         self.road, self.road2 = Road(self.client), Road(self.client2)
 
     def move_vip(self, node):
@@ -398,17 +398,20 @@ class IkeCluster(Cluster):
                 self.configure(n)
             gw.start_helper()
             gw.start_charon()
-        self.ike[3 - active].become("BACKUP")
+        for n in self.others(active):
+            self.ike[n].become("BACKUP")
         self.ike[active].become("MASTER")
         self.move_vip(active)
-        for gw in self.ike.values():
-            gw.said("peer . connected|peer .: connected")
+        for n, gw in self.ike.items():
+            for other in self.others(n):
+                gw.said(f"peer {other}: connected")
         if self.module:
-            until(lambda: all(self.peer_state(n) == "up" for n in self.gw), 10, "both peers up")
+            until(lambda: all(self.peer_state(n, o) == "up" for n in self.gw for o in self.others(n)), 10, "all peers up")
 
     def power_off(self, node):
         """A node dies: nothing of it is heard any more, and nothing that it knew is left."""
         gw = self.ike[node]
+        self.off.add(node)
         self.crash(node)
         for name in ("espsyncd", "charon"):
             gw.end(name, signal.SIGKILL)
@@ -426,6 +429,7 @@ class IkeCluster(Cluster):
         self.ike[node].start_helper()
         self.ike[node].start_charon()
         self.ike[node].become("BACKUP")
+        self.off.discard(node)
 
     def take_over(self, node):
         """What keepalived does on the other node: the address first, then the word."""
@@ -438,21 +442,26 @@ class IkeCluster(Cluster):
         except AssertionError as e:
             raise AssertionError(f"{e}: {self.espsync(active, 'ready', ok=None)}") from None
 
+    def standbys(self, active):
+        """Those that are there."""
+        return [self.ike[n] for n in self.others(active) if n not in self.off]
+
     def mirrored(self, active=1, ikes=1):
-        """The standby has the active node's IKE SAs, passive, and its CHILD SAs, in charon and in the kernel."""
-        a, b = self.ike[active], self.ike[3 - active]
+        """Each standby has the active node's IKE SAs, passive, and its CHILD SAs, in charon and in the kernel."""
+        a = self.ike[active]
         children = a.children()
         flat = {s for pair in children for s in pair}
-        return (len(a.ike()) == ikes and a.ike("ESTABLISHED") == b.ike("PASSIVE") == b.ike() and children and children == b.children()
-                and b.in_kernel() == flat)
+        return len(a.ike()) == ikes and children and all(
+            a.ike("ESTABLISHED") == b.ike("PASSIVE") == b.ike() and children == b.children() and b.in_kernel() == flat for b in self.standbys(active))
 
     def wait_mirrored(self, active=1, ikes=1, seconds=20):
         try:
-            until(lambda: self.mirrored(active, ikes), seconds, "the standby has all SAs")
+            until(lambda: self.mirrored(active, ikes), seconds, "each standby has all SAs")
         except AssertionError as e:
-            a, b = self.ike[active], self.ike[3 - active]
-            raise AssertionError(f"{e}: active {a.ike()} {a.children()}, standby {[(s['state'], s['initiator-spi']) for s in b.sas()]} "
-                                 f"{b.children()} kernel {b.in_kernel()}") from None
+            a = self.ike[active]
+            raise AssertionError(f"{e}: active {a.ike()} {a.children()}, " + ", ".join(
+                f"standby {b.number} {[(s['state'], s['initiator-spi']) for s in b.sas()]} {b.children()} kernel {b.in_kernel()}"
+                for b in self.standbys(active))) from None
 
     def explain(self):
         for s in (*self.ike.values(), self.road, self.road2):

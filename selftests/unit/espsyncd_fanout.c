@@ -539,6 +539,20 @@ static bool nobody_follows_the_old_owner_again(void)
 	return true;
 }
 
+/* Another one was promoted by hand, and demoted again. */
+static bool the_owner_is_asked_again(void)
+{
+	all_of_them();
+	promote(3);
+	seconds(2);
+	ktap_expect(in_sync(3) == 14);
+	begins_tunnel(0, 2);
+	demote(3);
+	seconds(2);
+	ktap_expect(in_sync(0) == 15 && tunnels(9) == 2);
+	return true;
+}
+
 /* Also if the clock of the one that took over is years behind. */
 static bool whoever_became_active_last_is_followed(void)
 {
@@ -714,6 +728,7 @@ static const struct ktap_case cases[] = {
 	{ "small journals go at once", small_journals_go_at_once },
 	{ "the others follow whoever takes over", the_others_follow_whoever_takes_over },
 	{ "nobody follows the old owner again", nobody_follows_the_old_owner_again },
+	{ "the owner is asked again", the_owner_is_asked_again },
 	{ "whoever became active last is followed", whoever_became_active_last_is_followed },
 	{ "who takes over gets what others have", who_takes_over_gets_what_others_have },
 	{ "who has all waits for nobody", who_has_all_waits_for_nobody },
