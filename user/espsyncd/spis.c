@@ -98,7 +98,8 @@ void spis_check(const struct digest *d, struct lines *l)
 	int n = read_spis(&s, d);
 
 	if (n >= 0 && n < SETTINGS)
-		lines_add(l, "strongSwan: %s = %.24s is no number, or out of range: " REMEDY, settings[n].name, digest_value(d, DIGEST_WRITTEN, "", "", settings[n].name));
+		lines_add(l, "strongSwan: %s = %.24s is no number, or out of range: " REMEDY, settings[n].name,
+			  digest_value(d, DIGEST_WRITTEN, "", "", settings[n].name));
 	if (n != SETTINGS)
 		return;
 	if (has_default_esp(&s))
