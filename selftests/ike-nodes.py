@@ -15,6 +15,7 @@ from esptest_ike import IkeCluster, explained
 from grouped import Judge
 
 NODES = (1, 2, 3, 4)
+INFORMATIONAL = 37
 
 
 def setup():
@@ -86,14 +87,16 @@ def begins_anew(c):
 
 
 def returns(c):
-    """All that died come back, and have everything without a word to the clients."""
-    roads = [Capture(road.ns, "out") for road in (c.road, c.road2)]
+    """All that died come back, and have everything without a word to the clients, but that the owner may ask whether they are there."""
+    roads = c.road, c.road2
+    caps, children = [Capture(road.ns, "out") for road in roads], [road.children() for road in roads]
     back = sorted(c.off)
     for n in back:
         c.power_on(n)
     has_all(c)
     settled(c)
-    equal([len(cap.stop().ike()) for cap in roads], [0, 0], f"IKE messages of the clients while {back} returned")
+    equal([len([p for p in cap.stop().ike() if p.exchange != INFORMATIONAL]) for cap in caps], [0, 0], f"exchanges of the clients while {back} returned")
+    equal([road.children() for road in roads], children, "their CHILD SAs")
     return back
 
 
