@@ -16,19 +16,18 @@ import re
 import secrets
 import shutil
 import socket
-import struct
 import subprocess
 import tempfile
 import time
 
 from esptest import check, defer, equal, main, note, seeded
+from hamessages import IKE_DELETE, MID_I, MID_R, child_add, child_delete, ike_add, ike_update, message_id, name
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CLONE_NEWNET = 0x40000000
 PER_TUNNEL = 8192       # bytes, at most
 TUNNELS = 1000
 ROUNDS = 20             # rekeyings of each
-MID_I, MID_R, IKE_DELETE = 3, 4, 5
 PORT = 4510
 
 
@@ -80,40 +79,6 @@ def what_has_no_room_is_not_rekeyed(programs):
 
 
 # ---- espsyncd, and a charon ----
-
-def name(attribute, n):
-    return struct.pack("!BBQQB", attribute, 2, n, ~n & (1 << 64) - 1, 0)
-
-
-def chunk(attribute, length):
-    return struct.pack("!BH", attribute, length) + os.urandom(length)
-
-
-def ike_add(n, old=0):
-    """As long as strongSwan's, with x25519."""
-    rekeyed = name(2, old) + b"\x15\0\x05" + chunk(19, 32) if old else b""
-    algorithms = b"".join(struct.pack("!BH", a, 1) for a in (20, 22, 23, 24, 25))
-    return b"\x05\x01" + name(1, n) + rekeyed + algorithms + chunk(15, 32) + chunk(16, 32) + chunk(17, 32)
-
-
-def ike_update(n, conn):
-    ids = b"".join(bytes((a, 2, 30)) + b"i" * 30 for a in (3, 4))
-    hosts = b"\x06\x01\xf4\x02" + bytes((192, 0, 2, 1)) + b"\x07\x01\xf4\x02" + bytes((198, 51, 100, 1))
-    return b"\x05\x02" + name(1, n) + ids + hosts + b"\x09\0\0\0\0\x0a\0\0\0\0" * 2 + b"\x08" + conn.encode() + b"\0"
-
-
-def message_id(n, kind, value):
-    return bytes((5, kind)) + name(1, n) + struct.pack("!BI", 35, value)
-
-
-def child_add(n, spi):
-    selectors = b"".join(bytes((a, 7, 0, 0, 0, 255, 255, 0, 10, 0, 0, 0, 10, 255, 255, 255)) for a in (33, 34))
-    return b"\x05\x06" + name(1, n) + struct.pack("=BIBI", 29, spi, 30, spi) + b"\x08net\0" + chunk(15, 32) + chunk(16, 32) + selectors
-
-
-def child_delete(n, spi):
-    return b"\x05\x07" + name(1, n) + struct.pack("=BI", 29, spi)
-
 
 class Charon:
     """Active, as its heartbeat says, with tunnels that it rekeys."""

@@ -6,6 +6,8 @@
 
 #include "bytes.h"
 
+#define KEPT	(256 << 10)	/* of one that is empty; what was more was a journal, and each of fifteen peers had one */
+
 void *secret_alloc(size_t len)
 {
 	void *p = calloc(1, len ? len : 1);
@@ -89,20 +91,22 @@ void bytes_add_u64(struct bytes *b, uint64_t v)
 	bytes_add_u32(b, v);
 }
 
-void bytes_consume(struct bytes *b, size_t len)
-{
-	explicit_bzero(b->data + b->off, len);
-	b->off += len;
-	if (b->off == b->len) {
-		b->off = 0;
-		b->len = 0;
-	}
-}
-
 void bytes_free(struct bytes *b)
 {
 	secret_free(b->data, b->cap);
 	memset(b, 0, sizeof(*b));
+}
+
+void bytes_consume(struct bytes *b, size_t len)
+{
+	explicit_bzero(b->data + b->off, len);
+	b->off += len;
+	if (b->off < b->len)
+		return;
+	b->off = 0;
+	b->len = 0;
+	if (b->cap > KEPT)
+		bytes_free(b);
 }
 
 uint64_t bytes_sum(uint64_t sum, const void *data, size_t len)
