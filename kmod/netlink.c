@@ -86,6 +86,7 @@ static const struct nla_policy sa_policy[ESPSYNC_A_SA_MAX + 1] = {
 	[ESPSYNC_A_SA_SPI] = { .type = NLA_U32 },
 	[ESPSYNC_A_SA_PROTO] = { .type = NLA_U8 },
 	[ESPSYNC_A_SA_FINGERPRINT] = NLA_POLICY_EXACT_LEN(ES_FP_LEN),
+	[ESPSYNC_A_SA_DIR] = NLA_POLICY_MAX(NLA_U8, ESPSYNC_DIR_OUT),
 	[ESPSYNC_A_SA_OSEQ] = { .type = NLA_U64 },
 	[ESPSYNC_A_SA_CEILING] = { .type = NLA_U64 },
 	[ESPSYNC_A_SA_SEQ] = { .type = NLA_U64 },
@@ -764,23 +765,71 @@ static int sa_put(struct sk_buff *req, struct genl_info *info)
 	return err;
 }
 
+/* The SA of that fingerprint, which has not come yet: a tombstone, for it goes as one does if nothing comes. */
+static struct es_sa *sa_to_come(struct es_net *es, u8 proto, __be32 spi, u64 fp, const struct es_addr *dst)
+{
+	struct es_sa *sa;
+
+	spin_lock_bh(&es->sa_lock);
+	sa = es_sa_find(es, proto, spi, fp);
+	if (!sa) {
+		sa = es_sa_new(es, proto, spi, fp);
+		if (sa) {
+			sa->family = dst->family;
+			memcpy(&sa->daddr, &dst->v6, es_addr_len(dst));
+		}
+	}
+	if (sa && !sa->x) {
+		es_sa_revive(es, sa);	/* its time begins now */
+		es_sa_entomb(es, sa, false);
+	}
+	spin_unlock_bh(&es->sa_lock);
+	return sa;
+}
+
+/* The numbers of an SA that is expected are there before it is: what is merged afterwards comes too late for its first packet. */
+static int foretell(struct es_net *es, struct genl_info *info, struct nlattr **tb, u8 proto, const struct es_addr *dst)
+{
+	u64 oseq = tb[ESPSYNC_A_SA_OSEQ] ? nla_get_u64(tb[ESPSYNC_A_SA_OSEQ]) : 0;
+	u64 bytes = tb[ESPSYNC_A_SA_BYTES] ? nla_get_u64(tb[ESPSYNC_A_SA_BYTES]) : 0;
+	u64 packets = tb[ESPSYNC_A_SA_PACKETS] ? nla_get_u64(tb[ESPSYNC_A_SA_PACKETS]) : 0;
+	struct es_sa *sa = sa_to_come(es, proto, nla_get_be32(tb[ESPSYNC_A_SA_SPI]),
+				      get_unaligned_be64(nla_data(tb[ESPSYNC_A_SA_FINGERPRINT])), dst);
+
+	if (!sa || (!sa->x && !es_sa_keep(es, sa, oseq, NULL, bytes, packets)))
+		return refuse(info, -ENOMEM, "no memory for its numbers");
+	if (sa->x)
+		return refuse(info, -EEXIST, "the SA is here already: espsync sa put");
+	sa->dir = nla_get_u8(tb[ESPSYNC_A_SA_DIR]);
+	merge(es, sa, tb);
+	return 0;
+}
+
 static int sa_expect(struct sk_buff *req, struct genl_info *info)
 {
 	struct nlattr *tb[ESPSYNC_A_SA_MAX + 1];
+	struct es_addr dst;
 	struct es_net *es;
 	int err = open_nest(info, ESPSYNC_A_SA, tb, ESPSYNC_A_SA_MAX, sa_policy);
+	u8 proto;
 
 	if (err)
 		return err;
 	if (!tb[ESPSYNC_A_SA_SPI])
 		return refuse(info, -EINVAL, "the SA's SPI is missing");
+	if (tb[ESPSYNC_A_SA_FINGERPRINT])
+		err = tb[ESPSYNC_A_SA_DIR] ? sa_name(info, tb, &dst) : refuse(info, -EINVAL, "the SA's direction is missing");
+	if (err)
+		return err;
+	proto = tb[ESPSYNC_A_SA_PROTO] ? nla_get_u8(tb[ESPSYNC_A_SA_PROTO]) : IPPROTO_ESP;
 	es = lock_channel(info);
 	if (!es)
 		return -ENOTCONN;
-	if (!es_km_expect(es, tb[ESPSYNC_A_SA_PROTO] ? nla_get_u8(tb[ESPSYNC_A_SA_PROTO]) : IPPROTO_ESP,
-			  nla_get_be32(tb[ESPSYNC_A_SA_SPI]))) {
+	if (!es_km_expect(es, proto, nla_get_be32(tb[ESPSYNC_A_SA_SPI]))) {
 		GENL_SET_ERR_MSG(info, "4096 SAs are expected already: wait until some have come");
 		err = -ENOSPC;
+	} else if (tb[ESPSYNC_A_SA_FINGERPRINT]) {
+		err = foretell(es, info, tb, proto, &dst);
 	}
 	mutex_unlock(&es->lock);
 	return err;

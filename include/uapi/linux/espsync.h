@@ -45,7 +45,8 @@
  * @ESPSYNC_CMD_READY: dump of ESPSYNC_A_REASON, of all groups or of that of ESPSYNC_A_GROUP; none means ready
  * @ESPSYNC_CMD_SA_GET: do: one SA by DST, SPI, PROTO; dump: all
  * @ESPSYNC_CMD_SA_PUT: merge counters into one SA, never backwards. ENOENT: no such SA; EKEYREJECTED: other fingerprint
- * @ESPSYNC_CMD_SA_EXPECT: the SA (DST, SPI, PROTO) that appears next is a mirror of another node's, even if this node is active then
+ * @ESPSYNC_CMD_SA_EXPECT: the SA (DST, SPI, PROTO) that appears next is a mirror of another node's, even if this node is active then. With
+ *	FINGERPRINT and DIR it begins with the numbers that are given as for SA_PUT. EEXIST: it is here already
  * @ESPSYNC_CMD_RESYNC: send everything again to one peer (ESPSYNC_A_PEER_NODE) or, without it, to all
  * @ESPSYNC_CMD_STATS_GET: do: counters of this namespace
  * @ESPSYNC_CMD_HELPER_REPORT: what espsyncd knows of IKE; also its heartbeat
