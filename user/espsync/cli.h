@@ -50,6 +50,7 @@ int cmd_group(const struct cli *cli, int argc, char **argv);
 int cmd_promote(const struct cli *cli, int argc, char **argv);
 int cmd_demote(const struct cli *cli, int argc, char **argv);
 int cmd_ready(const struct cli *cli, int argc, char **argv);
+int cmd_ike(const struct cli *cli, int argc, char **argv);
 int cmd_sa(const struct cli *cli, int argc, char **argv);
 int cmd_resync(const struct cli *cli, int argc, char **argv);
 int cmd_monitor(const struct cli *cli, int argc, char **argv);

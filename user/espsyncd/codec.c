@@ -342,7 +342,7 @@ static void write_id(uint8_t *p, const struct ike_id *id)
 
 bool ha_rename(uint8_t *data, size_t len, const struct ike_id *id)
 {
-	if (len < 3 + IKE_ID_LEN || data[2] != ATTR_IKE_ID)
+	if (len < HA_IKE_ID_END || data[2] != ATTR_IKE_ID)
 		return false;
 	write_id(data + 3, id);
 	return true;
@@ -410,7 +410,7 @@ size_t ha_make_ike_delete(uint8_t *out, uint8_t version, const struct ike_id *id
 	out[1] = HA_IKE_DELETE;
 	out[2] = ATTR_IKE_ID;
 	write_id(out + 3, id);
-	return 3 + IKE_ID_LEN;
+	return HA_IKE_ID_END;
 }
 
 size_t ha_make_child_delete(uint8_t *out, uint8_t version, const struct ike_id *id, uint32_t spi_in)

@@ -18,6 +18,7 @@
 #define HA_MAX_LEN	65507	/* of one UDP datagram over IPv4 */
 #define HA_MAX_MADE	64	/* room for any message that ha_make_*() makes */
 #define HA_NAME_MAX	256
+#define HA_IKE_ID_END	21	/* messages about an IKE SA say first of which version and type they are, and its name */
 
 enum ha_type {
 	HA_IKE_ADD = 1,

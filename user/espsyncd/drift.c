@@ -213,6 +213,11 @@ bool drift_frame(struct drift *d, unsigned int peer, const uint8_t *data, size_t
 	return true;
 }
 
+const struct digest *drift_own(const struct drift *d)
+{
+	return d->known ? &d->own : NULL;
+}
+
 const struct lines *drift_lines(const struct drift *d)
 {
 	return &d->lines;

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "config.h"
+#include "digest.h"
 #include "lines.h"
 #include "link.h"
 #include "vici.h"
@@ -46,6 +47,9 @@ void drift_writable(struct drift *d, unsigned int peer);
  * Return: false if it is none. One that says what nobody understands is only named: it may be a newer one's
  */
 bool drift_frame(struct drift *d, unsigned int peer, const uint8_t *data, size_t len);
+
+/* What this node's configuration is, as it was seen last; NULL: not yet. */
+const struct digest *drift_own(const struct drift *d);
 
 /* What there is to say, as it was seen last. */
 const struct lines *drift_lines(const struct drift *d);

@@ -145,7 +145,7 @@ void facts_release(struct digest *d, const uint8_t *data, size_t len)
 			add(d, DIGEST_NODE, "", "", FACTS_RELEASE, r.value);
 	}
 	/* The ha plugin's messages have SPIs in it. */
-	add(d, DIGEST_NODE, "", "", "byte order", __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? "little-endian" : "big-endian");
+	add(d, DIGEST_NODE, "", "", FACTS_BYTE_ORDER, __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? "little-endian" : "big-endian");
 }
 
 /* name { base = 10.9.0.0, size = 254, ... } */

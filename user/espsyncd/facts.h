@@ -20,6 +20,7 @@
 #include "settings.h"
 
 #define FACTS_RELEASE	"strongSwan"	/* keys of DIGEST_NODE that others look at */
+#define FACTS_BYTE_ORDER	"byte order"
 #define FACTS_POOL	"pool "
 #define FACTS_SETTINGS	"charon"	/* its settings could be read; they begin with this and a dot */
 

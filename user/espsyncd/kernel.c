@@ -428,15 +428,21 @@ int kernel_stale(struct kernel *k, void (*found)(void *ctx, uint32_t spi), void 
 	return err;
 }
 
-static struct nlmsghdr *sa_message(struct kernel *k, uint8_t cmd, const struct ha_addr *dst, uint32_t spi, uint8_t proto)
+static struct nlattr *begin_sa(struct nlmsghdr *nlh, const struct ha_addr *dst, uint32_t spi, uint8_t proto)
 {
-	struct nlmsghdr *nlh = message(k, k->family, cmd, ESPSYNC_GENL_VERSION);
 	struct nlattr *nest = mnl_attr_nest_start(nlh, ESPSYNC_A_SA);
 
 	mnl_attr_put(nlh, ESPSYNC_A_SA_DST, dst->len, dst->bytes);
 	mnl_attr_put_u32(nlh, ESPSYNC_A_SA_SPI, htonl(spi));
 	mnl_attr_put_u8(nlh, ESPSYNC_A_SA_PROTO, proto);
-	mnl_attr_nest_end(nlh, nest);
+	return nest;
+}
+
+static struct nlmsghdr *sa_message(struct kernel *k, uint8_t cmd, const struct ha_addr *dst, uint32_t spi, uint8_t proto)
+{
+	struct nlmsghdr *nlh = message(k, k->family, cmd, ESPSYNC_GENL_VERSION);
+
+	mnl_attr_nest_end(nlh, begin_sa(nlh, dst, spi, proto));
 	return nlh;
 }
 
@@ -447,6 +453,91 @@ int kernel_expect(struct kernel *k, const struct ha_addr *dst, uint32_t spi)
 	if (!dst->len || !kernel_attach(k))
 		return -ENOENT;
 	return family_ask(k, sa_message(k, ESPSYNC_CMD_SA_EXPECT, dst, spi, IPPROTO_ESP), &want);
+}
+
+static void read_bytes(const struct nlattr *a, void *to, size_t room, uint16_t *len)
+{
+	size_t n = mnl_attr_get_payload_len(a) < room ? mnl_attr_get_payload_len(a) : room;
+
+	memcpy(to, mnl_attr_get_payload(a), n);
+	if (len)
+		*len = n;
+}
+
+static void read_numbers(const struct nlattr *a, void *data)
+{
+	struct numbers *n = data;
+
+	switch (mnl_attr_get_type(a)) {
+	case ESPSYNC_A_SA_FINGERPRINT:
+		read_bytes(a, n->fingerprint, sizeof(n->fingerprint), NULL);
+		break;
+	case ESPSYNC_A_SA_DIR:
+		n->dir = mnl_attr_get_u8(a);
+		break;
+	case ESPSYNC_A_SA_OSEQ:
+		n->oseq = mnl_attr_get_u64(a);
+		break;
+	case ESPSYNC_A_SA_CEILING:
+		n->ceiling = mnl_attr_get_u64(a);
+		break;
+	case ESPSYNC_A_SA_LEASE:
+		n->lease = mnl_attr_get_u32(a);
+		break;
+	case ESPSYNC_A_SA_SEQ:
+		n->seq = mnl_attr_get_u64(a);
+		break;
+	case ESPSYNC_A_SA_WINDOW:
+		n->window = mnl_attr_get_u32(a);
+		break;
+	case ESPSYNC_A_SA_BITMAP:
+		read_bytes(a, n->bitmap, sizeof(n->bitmap), &n->bitmap_len);
+		break;
+	case ESPSYNC_A_SA_BYTES:
+		n->bytes = mnl_attr_get_u64(a);
+		break;
+	case ESPSYNC_A_SA_PACKETS:
+		n->packets = mnl_attr_get_u64(a);
+		break;
+	}
+}
+
+int kernel_numbers(struct kernel *k, struct numbers *n)
+{
+	struct answer want = { .k = k, .nest = ESPSYNC_A_SA, .read = read_numbers, .data = n };
+
+	if (!n->dst.len || !kernel_attach(k))
+		return -ENOENT;
+	return family_ask(k, sa_message(k, ESPSYNC_CMD_SA_GET, &n->dst, n->spi, n->proto), &want);
+}
+
+static void put_numbers(struct nlmsghdr *nlh, const struct numbers *n)
+{
+	mnl_attr_put(nlh, ESPSYNC_A_SA_FINGERPRINT, sizeof(n->fingerprint), n->fingerprint);
+	mnl_attr_put_u8(nlh, ESPSYNC_A_SA_DIR, n->dir);
+	if (n->dir == ESPSYNC_DIR_OUT) {
+		mnl_attr_put_u64(nlh, ESPSYNC_A_SA_OSEQ, numbers_start(n));
+	} else {
+		mnl_attr_put_u64(nlh, ESPSYNC_A_SA_SEQ, n->seq);
+		mnl_attr_put(nlh, ESPSYNC_A_SA_BITMAP, n->bitmap_len, n->bitmap);
+	}
+	mnl_attr_put_u64(nlh, ESPSYNC_A_SA_BYTES, n->bytes);
+	mnl_attr_put_u64(nlh, ESPSYNC_A_SA_PACKETS, n->packets);
+}
+
+int kernel_foretell(struct kernel *k, const struct numbers *n)
+{
+	struct answer want = { .k = k };
+	struct nlmsghdr *nlh;
+	struct nlattr *nest;
+
+	if (!n->dst.len || !kernel_attach(k))
+		return -ENOENT;
+	nlh = message(k, k->family, ESPSYNC_CMD_SA_EXPECT, ESPSYNC_GENL_VERSION);
+	nest = begin_sa(nlh, &n->dst, n->spi, n->proto);
+	put_numbers(nlh, n);
+	mnl_attr_nest_end(nlh, nest);
+	return family_ask(k, nlh, &want);
 }
 
 static void read_sa_group(const struct nlattr *a, void *data)

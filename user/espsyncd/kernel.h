@@ -16,6 +16,7 @@
 
 #include "codec.h"
 #include "lines.h"
+#include "numbers.h"
 #include "unprotected.h"
 
 /**
@@ -50,6 +51,16 @@ int kernel_stale(struct kernel *k, void (*found)(void *ctx, uint32_t spi), void 
 int kernel_expect(struct kernel *k, const struct ha_addr *dst, uint32_t spi);
 /* Is an SA up to the group that this version serves? So it is where there is no module, or no channel. */
 bool kernel_serves(struct kernel *k, const struct ha_addr *dst, uint32_t spi, uint8_t proto);
+/* What it counts with of one SA: @n has dst, spi and proto. -ENOENT: it follows none such. */
+int kernel_numbers(struct kernel *k, struct numbers *n);
+/**
+ * kernel_foretell() - an SA that will be installed is a mirror of another one's, and goes on from its numbers
+ * @k: the kernel
+ * @n: what that one had; it goes on behind numbers_start()
+ *
+ * Return: 0 or a negative errno; an older module refuses it
+ */
+int kernel_foretell(struct kernel *k, const struct numbers *n);
 const char *kernel_why(const struct kernel *k);
 
 /**

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "audit.h"
+#include "bounce.h"
 #include "bytes.h"
 #include "charon.h"
 #include "check.h"
@@ -24,15 +25,18 @@
 #include "config.h"
 #include "drift.h"
 #include "files.h"
+#include "ike.h"
 #include "initiate.h"
 #include "kernel.h"
 #include "link.h"
 #include "log.h"
 #include "rekey.h"
 #include "relay.h"
+#include "restore.h"
 #include "retransmit.h"
 #include "roles.h"
 #include "sd.h"
+#include "seal.h"
 #include "segment.h"
 #include "spis.h"
 #include "start_action.h"
@@ -65,6 +69,10 @@ struct daemon {
 	struct start_action *start_action;
 	struct commit *commit;
 	struct roles *roles;
+	struct seal seal;
+	struct bounce *bounce;
+	struct restore *restore;
+	struct ike *ike;
 	struct event *signals[2];
 };
 
@@ -251,6 +259,8 @@ static void on_settled(void *ctx, bool active)
 {
 	struct daemon *d = ctx;
 
+	if (bounce_settled(d->bounce, active))
+		return;
 	roles_segment_settled(d->roles, active);
 	initiate_look(d->initiate);
 }
@@ -298,7 +308,7 @@ static bool open_parts(struct daemon *d, const uint8_t key[32])
 	d->vrrp = vrrp_open(d->base, &d->config, on_vrrp, d);
 	d->ch = charon_open(d->base, &d->config, sd_inherited_socket(), &charon_ops, d);
 	d->links = links_open(d->base, &d->config, key, &link_ops, d);
-	if (!d->kernel || !d->vrrp || !d->ch || !d->links)
+	if (!d->kernel || !d->vrrp || !d->ch || !d->links || !seal_init(&d->seal, key))
 		return false;
 	d->vici = vici_alloc(d->base, d->config.vici);
 	d->rekey = rekey_alloc(d->base, d->vici, d->config.rekey_per_s);
@@ -310,8 +320,24 @@ static bool open_parts(struct daemon *d, const uint8_t key[32])
 	d->start_action = start_action_alloc(d->base, d->vici);
 	d->commit = commit_alloc(d->base, &d->config, d->ch, d->relay);
 	d->segment = segment_alloc(d->base, d->config.fifo, d->ch, on_settled, d);
+	d->bounce = bounce_alloc(d->base, d->segment);
 	d->sync = sync_alloc(d->base, &d->config, d->ch, d->vici, &sync_ops, d);
 	return true;
+}
+
+static void open_ike(struct daemon *d)
+{
+	struct restore_parts restore = {
+		.c = &d->config, .ch = d->ch, .vici = d->vici, .kernel = d->kernel, .relay = d->relay, .drift = d->drift, .bounce = d->bounce,
+	};
+	struct ike_parts ike = {
+		.c = &d->config, .vici = d->vici, .kernel = d->kernel, .relay = d->relay, .drift = d->drift, .seal = d->seal,
+	};
+
+	d->restore = restore_alloc(d->base, &restore);
+	ike.restore = d->restore;
+	d->ike = ike_open(d->base, &ike);
+	explicit_bzero(&ike.seal, sizeof(ike.seal));
 }
 
 /* All parts know each other before the loop begins. */
@@ -324,12 +350,14 @@ static void wire_parts(struct daemon *d)
 	struct roles_parts roles = {
 		.ch = d->ch, .kernel = d->kernel, .relay = d->relay, .segment = d->segment, .sync = d->sync,
 		.vrrp = d->vrrp, .rekey = d->rekey, .audit = d->audit, .initiate = d->initiate, .drift = d->drift,
+		.bounce = d->bounce,
 	};
 	static const int signals[2] = { SIGTERM, SIGINT };
 	int i;
 
 	relay_set_parts(d->relay, &relay);
 	roles_set_parts(d->roles, &roles);
+	open_ike(d);
 	for (i = 0; i < 2; i++) {
 		d->signals[i] = evsignal_new(d->base, signals[i], on_signal, d);
 		event_add(d->signals[i], NULL);
@@ -346,6 +374,9 @@ static void stop(struct daemon *d)
 	links_flush(d->links, FLUSH_MS);
 	for (i = 0; i < 2; i++)
 		event_free(d->signals[i]);
+	ike_close(d->ike);
+	restore_free(d->restore);
+	bounce_free(d->bounce);
 	links_close(d->links);
 	charon_close(d->ch);
 	roles_free(d->roles);

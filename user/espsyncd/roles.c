@@ -81,6 +81,7 @@ static void begin(struct roles *r, enum role target)
 	r->since_ms = now_ms();
 	r->complained = false;
 	event_del(r->step);
+	bounce_cancel(r->p.bounce);
 	step(r);
 }
 

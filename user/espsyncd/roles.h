@@ -15,6 +15,7 @@
 #include <stdbool.h>
 
 #include "audit.h"
+#include "bounce.h"
 #include "charon.h"
 #include "config.h"
 #include "drift.h"
@@ -40,6 +41,7 @@ struct roles;
  * @audit: what the journal lacks
  * @initiate: what could not be initiated here
  * @drift: what is not alike, or not carried
+ * @bounce: of charon's segment, which ends where a role changes
  */
 struct roles_parts {
 	struct charon *ch;
@@ -52,6 +54,7 @@ struct roles_parts {
 	struct audit *audit;
 	struct initiate *initiate;
 	struct drift *drift;
+	struct bounce *bounce;
 };
 
 struct roles *roles_alloc(struct event_base *base);

@@ -30,7 +30,7 @@ void states_sort(struct bytes *states)
 		qsort(states->data + states->off, count(states), sizeof(struct state), by_spi_and_dst);
 }
 
-static bool has(const struct bytes *states, const struct ha_addr *dst, uint32_t spi)
+bool states_find(const struct bytes *states, const struct ha_addr *dst, uint32_t spi)
 {
 	struct state key = { .dst = *dst, .spi = spi };
 
@@ -54,7 +54,7 @@ bool states_have(const struct bytes *states, const struct vici_sa *sa, const str
 
 	if (!states || !child->installed || !vici_ends(&local, &remote, sa))
 		return true;
-	return has(states, &local, child->spi_in) && (has(states, &remote, child->spi_out) || is_replacing(sa));
+	return states_find(states, &local, child->spi_in) && (states_find(states, &remote, child->spi_out) || is_replacing(sa));
 }
 
 static int by_number(const void *a, const void *b)

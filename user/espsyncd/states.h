@@ -39,6 +39,9 @@ struct state {
 void states_add(struct bytes *states, const struct state *state);
 void states_sort(struct bytes *states);
 
+/* Is there one of that destination and SPI? @states: sorted. */
+bool states_find(const struct bytes *states, const struct ha_addr *dst, uint32_t spi);
+
 /**
  * states_have() - has the kernel both SAs of a CHILD SA
  * @states: sorted; NULL: nobody has looked, and what charon says is believed

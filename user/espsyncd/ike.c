@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* ike: what the tool asks of IKE SAs. See ike.h. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "bytes.h"
+#include "context.h"
+#include "control.h"
+#include "ike.h"
+#include "json.h"
+#include "log.h"
+
+#define SPI_TEXT	17	/* of an IKE SA, and NUL */
+#define SENTENCE	512
+#define MAX_ID		255
+
+enum question { NOTHING, LIST, GET, PUT };
+
+struct ike {
+	struct ike_parts p;
+	struct control *control;
+	enum question question;
+	char id[MAX_ID + 1];	/* which one is meant */
+	struct bytes sas;	/* struct vici_sa, what charon lists */
+};
+
+/* An IKE SA as both know it: one of them may not. */
+struct both {
+	const struct vici_sa *listed;
+	const struct journal_sa *known;
+};
+
+static void answer(struct ike *i, enum control_code code, const void *data, size_t len)
+{
+	i->question = NOTHING;
+	vici_sas_free(&i->sas);
+	control_answer(i->control, code, data, len);
+}
+
+static void say(struct ike *i, enum control_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static void say(struct ike *i, enum control_code code, const char *fmt, ...)
+{
+	char text[SENTENCE];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	answer(i, code, text, strlen(text));
+}
+
+/* ---- which there are ---- */
+
+static void spi_text(char text[SPI_TEXT], const uint8_t spi[8])
+{
+	int n;
+
+	for (n = 0; n < 8; n++)
+		sprintf(text + 2 * n, "%02x", spi[n]);
+}
+
+static void put_spi(struct bytes *b, const char *key, const uint8_t spi[8])
+{
+	char text[SPI_TEXT];
+
+	spi_text(text, spi);
+	json_string(b, key, text);
+}
+
+static void put_child(struct bytes *b, uint32_t spi_in, uint32_t spi_out, bool known)
+{
+	char text[16];
+
+	json_begin(b, NULL, '{');
+	snprintf(text, sizeof(text), "0x%08x", spi_in);
+	json_string(b, "spi_in", text);
+	snprintf(text, sizeof(text), "0x%08x", spi_out);
+	json_string(b, "spi_out", text);
+	json_bool(b, "journalled", known);
+	json_end(b, '}');
+}
+
+static void put_children(struct bytes *b, const struct both *sa)
+{
+	struct journal_sa *known = (struct journal_sa *)sa->known;
+	const struct journal_sa *under;
+	const struct journal_child *c;
+	unsigned int n;
+
+	json_begin(b, "children", '[');
+	for (n = 0; sa->listed && n < sa->listed->n_children; n++) {
+		const struct vici_child *child = &sa->listed->children[n];
+
+		put_child(b, child->spi_in, child->spi_out, known && journal_child_find(known, child->spi_in, NULL));
+	}
+	for (under = sa->listed ? NULL : known; under; under = under->prev) {
+		TAILQ_FOREACH(c, &under->children, link)
+			put_child(b, c->spi_in, c->spi_out, true);
+	}
+	json_end(b, ']');
+}
+
+static const struct ike_id *id_of(const struct both *sa)
+{
+	return sa->listed ? &sa->listed->id : &sa->known->id;
+}
+
+static const char *name_of(const struct both *sa)
+{
+	return sa->listed ? sa->listed->name : journal_name(sa->known);
+}
+
+static void put_sa(struct bytes *b, const struct both *sa)
+{
+	char local[VICI_ADDR_TEXT], remote[VICI_ADDR_TEXT];
+
+	json_begin(b, NULL, '{');
+	if (sa->listed)
+		json_number(b, "uniqueid", sa->listed->unique);
+	else
+		json_null(b, "uniqueid");
+	json_string(b, "name", name_of(sa));
+	put_spi(b, "initiator_spi", id_of(sa)->spi_i);
+	put_spi(b, "responder_spi", id_of(sa)->spi_r);
+	json_bool(b, "initiator", id_of(sa)->initiator);
+	json_string(b, "local", sa->listed ? sa->listed->local : vici_addr_text(&sa->known->local, local));
+	json_string(b, "remote", sa->listed ? sa->listed->remote : vici_addr_text(&sa->known->remote, remote));
+	if (sa->listed)
+		json_string(b, "state", sa->listed->state);
+	else
+		json_null(b, "state");
+	json_bool(b, "journalled", sa->known);
+	put_children(b, sa);
+	json_end(b, '}');
+}
+
+/* Each of charon, then what only the journal has. */
+static void each_sa(const struct ike *i, void (*each)(void *ctx, const struct both *sa), void *ctx)
+{
+	const struct vici_sa *listed = (const struct vici_sa *)bytes_at(&i->sas);
+	size_t n = bytes_left(&i->sas) / sizeof(*listed);
+	const struct journal *j = relay_journal(i->p.relay);
+	struct both sa = { .known = NULL };
+
+	for (; n--; listed++) {
+		sa = (struct both){ listed, journal_find(j, &listed->id) };
+		each(ctx, &sa);
+	}
+	sa = (struct both){ .known = NULL };
+	while ((sa.known = journal_next(j, sa.known))) {
+		if (!vici_sas_find(&i->sas, &sa.known->id))
+			each(ctx, &sa);
+	}
+}
+
+static void put_each(void *ctx, const struct both *sa)
+{
+	put_sa(ctx, sa);
+}
+
+static void list(struct ike *i)
+{
+	struct bytes b = { 0 };
+
+	json_begin(&b, NULL, '[');
+	each_sa(i, put_each, &b);
+	json_end(&b, ']');
+	answer(i, CONTROL_DONE, bytes_at(&b), bytes_left(&b));
+	bytes_free(&b);
+}
+
+/* ---- the context of one ---- */
+
+static bool is_called(const struct both *sa, const char *id)
+{
+	const char *spi = strncmp(id, "0x", 2) ? id : id + 2;
+	char unique[16], i[SPI_TEXT], r[SPI_TEXT];
+
+	snprintf(unique, sizeof(unique), "%u", sa->listed ? sa->listed->unique : 0);
+	spi_text(i, id_of(sa)->spi_i);
+	spi_text(r, id_of(sa)->spi_r);
+	return !strcmp(name_of(sa), id) || (sa->listed && !strcmp(unique, id)) || !strcasecmp(i, spi) || !strcasecmp(r, spi);
+}
+
+struct search {
+	const char *id;
+	unsigned int n;
+	struct both found;
+	struct bytes json;
+};
+
+static void match(void *ctx, const struct both *sa)
+{
+	struct search *s = ctx;
+
+	if (!is_called(sa, s->id))
+		return;
+	s->n++;
+	s->found = *sa;
+	put_sa(&s->json, sa);
+}
+
+struct gathering {
+	struct ike *i;
+	struct context *context;
+	uint32_t lacks;		/* SPI of one that has no numbers */
+};
+
+static void gather(void *ctx, enum espsync_dir dir, const struct ha_addr *dst, uint32_t spi)
+{
+	struct gathering *g = ctx;
+	struct numbers n = { .dst = *dst, .spi = spi, .proto = IPPROTO_ESP };
+
+	if (g->lacks)
+		return;
+	if (kernel_numbers(g->i->p.kernel, &n) || (n.dir != ESPSYNC_DIR_UNKNOWN && n.dir != dir)) {
+		g->lacks = spi;
+		return;
+	}
+	n.dir = dir;
+	bytes_add(&g->context->numbers, &n, sizeof(n));
+}
+
+static void seal(struct ike *i, const struct context *context)
+{
+	struct bytes plain = { 0 }, file;
+
+	context_write(context, &plain);
+	if (bytes_left(&plain) > CONTEXT_MAX)
+		say(i, CONTROL_REFUSED, "its context is too large for a file");
+	else if (!seal_close(&i->p.seal, bytes_at(&plain), bytes_left(&plain), &file))
+		say(i, CONTROL_REFUSED, "GnuTLS does not seal it");
+	else
+		answer(i, CONTROL_DONE, bytes_at(&file), bytes_left(&file));
+	bytes_free(&plain);
+	bytes_free(&file);
+}
+
+static void take(struct ike *i, const struct journal_sa *sa, const struct digest *config)
+{
+	struct context context;
+	struct gathering g = { .i = i, .context = &context };
+
+	context_take(&context, sa, config);
+	context.node = i->p.c->node;
+	context.time_s = time(NULL);
+	context_each_spi(context_sa(&context), gather, &g);
+	if (g.lacks)
+		say(i, CONTROL_REFUSED, "the module does not follow its SA %08x: %s (espsync show sas)", g.lacks, kernel_why(i->p.kernel));
+	else
+		seal(i, &context);
+	context_free(&context);
+}
+
+/* One that is changing is half of what it was and half of what it will be. */
+static void get_one(struct ike *i, const struct both *sa)
+{
+	const struct digest *config = drift_own(i->p.drift);
+
+	if (!sa->known)
+		say(i, CONTROL_REFUSED, "IKE SA '%.64s' is not in the journal (espsync ready says why, swanctl --rekey --ike-id %u helps)", i->id,
+		    sa->listed->unique);
+	else if (sa->known->next || relay_is_held(i->p.relay, &sa->known->id) ||
+		 (sa->listed && strcmp(sa->listed->state, "ESTABLISHED") && strcmp(sa->listed->state, "PASSIVE")))
+		say(i, CONTROL_REFUSED, "IKE SA '%.64s' is being made, rekeyed or deleted (try again)", i->id);
+	else if (!config || !digest_value(config, DIGEST_LOADED, journal_name(sa->known), "", ""))
+		say(i, CONTROL_REFUSED, "charon has not said its connection '%.64s' (swanctl --load-all, and try again)", journal_name(sa->known));
+	else
+		take(i, sa->known, config);
+}
+
+/* Several: the sentence, and a line behind it which. */
+static void say_several(struct ike *i, const struct search *s)
+{
+	struct bytes b = { 0 };
+	char text[SENTENCE];
+
+	snprintf(text, sizeof(text), "%u IKE SAs are called '%.64s' (give one's number or SPI)\n", s->n, i->id);
+	bytes_add(&b, text, strlen(text));
+	bytes_add(&b, bytes_at(&s->json), bytes_left(&s->json));
+	answer(i, CONTROL_BAD, bytes_at(&b), bytes_left(&b));
+	bytes_free(&b);
+}
+
+static void get(struct ike *i)
+{
+	struct search s = { .id = i->id };
+
+	json_begin(&s.json, NULL, '[');
+	each_sa(i, match, &s);
+	json_end(&s.json, ']');
+	if (!s.n)
+		say(i, CONTROL_NO, "no IKE SA is called '%.64s' (espsync ike list)", i->id);
+	else if (s.n > 1)
+		say_several(i, &s);
+	else
+		get_one(i, &s.found);
+	bytes_free(&s.json);
+}
+
+/* ---- to put one ---- */
+
+static void put_number(struct bytes *b, const struct numbers *n)
+{
+	char text[24];
+
+	json_begin(b, NULL, '{');
+	snprintf(text, sizeof(text), "0x%08x", n->spi);
+	json_string(b, "spi", text);
+	json_string(b, "dir", n->dir == ESPSYNC_DIR_OUT ? "out" : "in");
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)(n->dir == ESPSYNC_DIR_OUT ? numbers_start(n) : n->seq));
+	json_string(b, "from", text);
+	json_end(b, '}');
+}
+
+static void put_report(struct bytes *b, const struct context *c, unsigned int deaf_ms)
+{
+	const struct numbers *n = (const struct numbers *)bytes_at(&c->numbers);
+	size_t left = bytes_left(&c->numbers) / sizeof(*n);
+	const struct journal_sa *sa = context_sa(c);
+	char text[24];
+
+	json_begin(b, NULL, '{');
+	json_string(b, "name", journal_name(sa));
+	put_spi(b, "initiator_spi", sa->id.spi_i);
+	put_spi(b, "responder_spi", sa->id.spi_r);
+	json_number(b, "node", c->node);
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)c->time_s);
+	json_string(b, "time", text);
+	json_number(b, "deaf_ms", deaf_ms);
+	json_begin(b, "sas", '[');
+	for (; left--; n++)
+		put_number(b, n);
+	json_end(b, ']');
+	json_end(b, '}');
+}
+
+static void on_put(void *ctx, const char *why, unsigned int deaf_ms)
+{
+	const struct context *c;
+	struct bytes b = { 0 };
+	struct ike *i = ctx;
+
+	if (why) {
+		say(i, CONTROL_REFUSED, "%s", why);
+		return;
+	}
+	c = restore_context(i->p.restore);
+	put_report(&b, c, deaf_ms);
+	log_info("an IKE SA of connection %.64s was put, which node %u had: no IKE was heard for %u ms", journal_name(context_sa(c)), c->node, deaf_ms);
+	answer(i, CONTROL_DONE, bytes_at(&b), bytes_left(&b));
+	bytes_free(&b);
+}
+
+static void put(struct ike *i, const uint8_t *file, size_t len)
+{
+	char error[SEAL_ERROR];
+	struct context context;
+	struct bytes plain;
+	const char *wrong;
+
+	if (!seal_open(&i->p.seal, file, len, &plain, error)) {
+		say(i, CONTROL_BAD, "%s", error);
+		return;
+	}
+	wrong = context_read(&context, bytes_at(&plain), bytes_left(&plain));
+	bytes_free(&plain);
+	if (wrong)
+		say(i, CONTROL_BAD, "what is in the file cannot be used: %s (get it anew)", wrong);
+	else
+		restore_begin(i->p.restore, &context, on_put, i);
+}
+
+/* ---- questions ---- */
+
+static void on_sa(void *ctx, const struct vici_sa *sa)
+{
+	struct ike *i = ctx;
+
+	vici_sas_add(&i->sas, sa);
+}
+
+static void on_listed(void *ctx, bool ok)
+{
+	struct ike *i = ctx;
+
+	vici_sas_sort(&i->sas);
+	if (!ok)
+		say(i, CONTROL_REFUSED, "charon does not answer over vici (is it running?)");
+	else if (i->question == GET)
+		get(i);
+	else
+		list(i);
+}
+
+/* The word, and where what belongs to it begins. */
+static enum question read_question(const uint8_t *data, size_t len, size_t *at)
+{
+	static const struct { const char *word; enum question question; } words[] = { { "list ", LIST }, { "get ", GET }, { "put ", PUT } };
+	size_t n;
+
+	for (n = 0; n < sizeof(words) / sizeof(*words); n++) {
+		*at = strlen(words[n].word);
+		if (len >= *at && !memcmp(data, words[n].word, *at))
+			return words[n].question;
+	}
+	return NOTHING;
+}
+
+static bool read_id(struct ike *i, const uint8_t *data, size_t len)
+{
+	if (!len || len > MAX_ID || memchr(data, 0, len))
+		return false;
+	memcpy(i->id, data, len);
+	i->id[len] = 0;
+	return true;
+}
+
+static void on_asked(void *ctx, const uint8_t *data, size_t len)
+{
+	struct ike *i = ctx;
+	size_t at;
+
+	i->question = read_question(data, len, &at);
+	if (i->question == NOTHING)
+		say(i, CONTROL_BAD, "espsyncd does not know that question (run the same version of espsync)");
+	else if (i->question == PUT)
+		put(i, data + at, len - at);
+	else if (i->question == GET && !read_id(i, data + at, len - at))
+		say(i, CONTROL_BAD, "that is the name of no IKE SA (espsync ike list)");
+	else
+		vici_list_sas(i->p.vici, on_sa, on_listed, i);
+}
+
+struct ike *ike_open(struct event_base *base, const struct ike_parts *parts)
+{
+	struct ike *i = secret_alloc(sizeof(*i));
+
+	i->p = *parts;
+	i->control = control_open(base, on_asked, i);
+	return i;
+}
+
+void ike_close(struct ike *i)
+{
+	control_close(i->control);
+	vici_sas_free(&i->sas);
+	secret_free(i, sizeof(*i));
+}
