@@ -139,7 +139,7 @@ static bool is_root(int fd)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len))
 		return false;
 	if (who.uid)
-		log_warn("user %u was refused at " CONTROL_SOCKET ": it is for root", who.uid);
+		log_warn("user %u was refused at %s: it is for root", who.uid, CONTROL_SOCKET);
 	return !who.uid;
 }
 
