@@ -136,7 +136,7 @@ static bool is_configured(struct restore *r)
 	if (lines.n == 1)
 		return refuse(r, "%s", lines.text[0]);
 	if (lines.n)
-		return refuse(r, "%s (and %u more differences)", lines.text[0], lines.n - 1 + lines.more);
+		return refuse(r, "%s (%u more differ)", lines.text[0], lines.n - 1 + lines.more);
 	return true;
 }
 
