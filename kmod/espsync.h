@@ -101,6 +101,7 @@ enum es_sa_flag {
 	ES_SA_FOUND,		/* was in use here before this module came: its own number is the truth */
 	ES_SA_TWICE,		/* its owner was put back to a snapshot: to be rekeyed by whoever is active */
 	ES_SA_GAP,		/* to be moved up once, for a gap that is in doubt */
+	ES_SA_FORETOLD,		/* comes with numbers that were said beforehand: no doubt of a takeover is about it */
 	ES_SA_FRESH,		/* adopted since the thread last looked: an event is due */
 };
 

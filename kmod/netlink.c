@@ -801,6 +801,7 @@ static int foretell(struct es_net *es, struct genl_info *info, struct nlattr **t
 	if (sa->x)
 		return refuse(info, -EEXIST, "the SA is here already: espsync sa put");
 	sa->dir = nla_get_u8(tb[ESPSYNC_A_SA_DIR]);
+	set_bit(ES_SA_FORETOLD, &sa->flags);
 	merge(es, sa, tb);
 	return 0;
 }

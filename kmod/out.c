@@ -191,6 +191,7 @@ static void doubt(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, boo
  */
 void es_out_adopt(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, bool known, bool mirror)
 {
+	bool foretold = test_and_clear_bit(ES_SA_FORETOLD, &sa->flags);
 	u8 role = READ_ONCE(sa->g->role);
 
 	trace_espsync_lease(es, sa, ES_TURN_ADOPTED, es_x_oseq(x));
@@ -200,7 +201,7 @@ void es_out_adopt(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, boo
 	if (role == ESPSYNC_ROLE_ACTIVE && known && sa->gen == READ_ONCE(sa->g->gen)) {
 		arm(es, sa, x);
 	} else if (mirror || (known && sa->l.target)) {
-		if (READ_ONCE(sa->g->in_doubt))
+		if (READ_ONCE(sa->g->in_doubt) && !foretold)
 			doubt(es, sa, x, known && sa->l.target);
 		else
 			stand_by(es, sa, x);

@@ -217,6 +217,10 @@ def lost(c):
         return
     equal(c.road.ping(40), 40, "echos before")
     c.before = items(c.ike[1], c.road, c.inner)
+    equal({k: len(v) for k, v in c.before.items() if k != "IKE SA"}, {"CHILD SAs": 1, "SAD": 2, "SPD": 3}, "what there is of the VPN")
+    note(f"compared are of the IKE SA {sorted(c.before['IKE SA'])}, of the CHILD SA {sorted(*c.before['CHILD SAs'].values())}")
+    for text in (*c.before["SAD"].values(), *c.before["SPD"]):
+        note(f"and {text}")
     c.numbers = {sa["spi"]: sa for sa in c.show(1, "sas")}
     c.sent, c.lost_at = max(p.seq for p in c.wire.esp(out=False)), time.time()
     c.file, c.file2 = lose_power(c, 1)

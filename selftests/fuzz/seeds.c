@@ -330,6 +330,36 @@ static void of_digest(void)
 	save("digest", "two", &s);
 }
 
+/* ---- context: an IKE SA with a CHILD SA, and its numbers ---- */
+
+static void add_message(struct seed *s, struct wire w)
+{
+	add32(s, w.n);
+	add(s, w.b, w.n);
+}
+
+static void of_context(void)
+{
+	static const uint8_t config[] = "\1home\0\0\0", numbers[] = { [15] = 9, [22] = 16, [25] = 16, [35] = 3, [38] = 4, [57] = 4, 1, 2, 3, 4 };
+	struct seed s = { 0 };
+
+	add(&s, "\1\0\0\0\0\0\0\0\7", 9);
+	add32(&s, 4);
+	add_message(&s, ike_add(1, 0));
+	add_message(&s, ike_update(1, "home", 1));
+	add_message(&s, ike_vips(1));
+	add_message(&s, child(1, HA_CHILD_ADD, 0x11));
+	add32(&s, 2);
+	for (uint8_t dir = 1; dir <= 2; dir++) {
+		add(&s, (uint8_t[]){ dir, 50 }, 2);
+		add32(&s, 0x10 + dir);
+		add(&s, numbers, sizeof(numbers));
+	}
+	add32(&s, sizeof(config));
+	add(&s, config, sizeof(config));
+	save("context", "home", &s);
+}
+
 static void of_facts(void)
 {
 	static const char answer[] = "\1\6office\4\13local_addrs\5\0\11" "192.0.2.1\6\3\7version\0\5IKEv2\1\10" "children\1\3net\3\12rekey_time\0\4" "3600"
@@ -392,6 +422,7 @@ int main(int argc, char **argv)
 	of_vici();
 	of_digest();
 	of_facts();
+	of_context();
 	of_vrrp();
 	of_ikehdr();
 	return 0;

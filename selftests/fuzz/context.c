@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0
+// SOURCES: ../../user/espsyncd/context.c ../../user/espsyncd/codec.c ../../user/espsyncd/bytes.c ../../user/espsyncd/journal.c ../../user/espsyncd/digest.c
+/*
+ * context.c - the context of a VPN, as it travels.
+ *
+ * Job: what is taken holds one IKE SA that is whole, and the numbers of each of its SAs and of no other; written down it is read as the same. What is
+ * refused has a sentence, and nothing is left of it.
+ */
+#include "../../user/espsyncd/context.h"
+#include "fuzz.h"
+
+struct count {
+	const struct context *c;
+	size_t n;
+};
+
+static void numbered(void *ctx, enum espsync_dir dir, const struct ha_addr *dst, uint32_t spi)
+{
+	struct count *count = ctx;
+	const struct numbers *n = context_numbers(count->c, dir, spi);
+
+	count->n++;
+	must(n && n->dst.len == dst->len && !memcmp(n->dst.bytes, dst->bytes, dst->len) && n->bitmap_len <= sizeof(n->bitmap));
+	must(numbers_start(n) > n->oseq && numbers_start(n) > n->ceiling);
+}
+
+static void judge(const struct context *c)
+{
+	const struct journal_sa *sa = context_sa(c);
+	struct count count = { .c = c };
+
+	must(sa && journal_count(c->journal) == 1 && !sa->next);
+	context_each_spi(sa, numbered, &count);
+	must(bytes_left(&c->numbers) == count.n * sizeof(struct numbers));
+	for (; sa; sa = sa->prev)
+		must(sa->n_adds && sa->update.len && sa->adds[0].data[0] == context_version(c));
+}
+
+/* Return: whether it was taken */
+static bool read_and_write(const uint8_t *data, size_t len, struct bytes *written)
+{
+	uint8_t *copy = exact(data, len);
+	struct context c;
+	const char *wrong = context_read(&c, copy, len);
+
+	free(copy);
+	if (wrong) {
+		must(*wrong && !c.journal && !c.numbers.data && !c.config.text.data);
+		return false;
+	}
+	judge(&c);
+	context_write(&c, written);
+	context_free(&c);
+	return true;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct bytes one = { 0 }, two = { 0 };
+
+	if (!read_and_write(data, size, &one))
+		return 0;
+	must(read_and_write(bytes_at(&one), bytes_left(&one), &two));
+	must(bytes_left(&one) == bytes_left(&two) && !memcmp(bytes_at(&one), bytes_at(&two), bytes_left(&one)));
+	bytes_free(&one);
+	bytes_free(&two);
+	return 0;
+}
