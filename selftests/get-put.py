@@ -24,8 +24,7 @@ LOOKS = 6   # seconds, until a helper has looked at its node's configuration
 NEW_IN_CHARON = ("uniqueid", "established", "rekey-time", "reauth-time", "reqid", "install-time", "life-time", "bytes-in", "bytes-out", "packets-in", "packets-out",
                  "use-in", "use-out", "child-sas")
 NEW_IN_KERNEL = (r"reqid \d+", r"index \d+", r"\(0x[0-9a-f]+\)", r"seq(-hi)? 0x[0-9a-f]+, oseq(-hi)? 0x[0-9a-f]+", r"^\s+([0-9a-f]{8} ?)+$", r"limit: soft .*", r"expire add: .*",
-                 r"expire use: .*", r"\d+\(bytes\), \d+\(packets\)", r"add .* use .*", r"stats:", r"lastused .*", r"seq-hi .*", r"replay \d+ failed \d+.*", r"replay_window \d+, bitmap-length \d+",
-                 r"oseq-hi .*")
+                 r"expire use: .*", r"\d+\(bytes\), \d+\(packets\)", r"add .* use .*", r"stats:", r"lastused .*", r"seq-hi .*", r"replay \d+ failed \d+.*", r"oseq-hi .*")
 
 
 def tool(gw, words, **kw):
@@ -218,9 +217,6 @@ def lost(c):
     equal(c.road.ping(40), 40, "echos before")
     c.before = items(c.ike[1], c.road, c.inner)
     equal({k: len(v) for k, v in c.before.items() if k != "IKE SA"}, {"CHILD SAs": 1, "SAD": 2, "SPD": 3}, "what there is of the VPN")
-    note(f"compared are of the IKE SA {sorted(c.before['IKE SA'])}, of the CHILD SA {sorted(*c.before['CHILD SAs'].values())}")
-    for text in (*c.before["SAD"].values(), *c.before["SPD"]):
-        note(f"and {text}")
     c.numbers = {sa["spi"]: sa for sa in c.show(1, "sas")}
     c.sent, c.lost_at = max(p.seq for p in c.wire.esp(out=False)), time.time()
     c.file, c.file2 = lose_power(c, 1)
@@ -321,7 +317,7 @@ def put_brings_it_back(c):
     heard = len(c.wire.ike())
     restored(c)
     note(f"no IKE was heard for {c.report['deaf_ms']} ms")
-    check(c.report["deaf_ms"] < 2000, f"deaf for {c.report['deaf_ms']} ms")
+    check(c.report["deaf_ms"] < 1000, f"deaf for {c.report['deaf_ms']} ms")
     equal(c.road.ping(20), 20, "echos afterwards")
     equal(items(c.ike[1], c.road, c.inner), c.before, "what gw1 has of it, before and after")
     equal(xfrm_stat(c.client)["XfrmInStateSeqError"], c.drops, "packets that the client refused as replays")

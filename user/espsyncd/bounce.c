@@ -14,9 +14,10 @@
  * passive. What far ends say meanwhile they say again.
  */
 #define QUIET_MS	200
+#define REST_MS		20	/* charon says that it has dropped before it opens its FIFO anew: a command in between is lost, and a second with it */
 #define GIVE_UP_MS	5000	/* charon does not follow: its segment is asked for on, but others shall be heard */
 
-enum phase { IDLE, QUIETING, DROPPING, TAKING };
+enum phase { IDLE, QUIETING, DROPPING, RESTING, TAKING };
 
 struct bounce {
 	struct segment *segment;
@@ -55,6 +56,7 @@ static void drop(struct bounce *b)
 static void take(struct bounce *b)
 {
 	b->phase = TAKING;
+	arm(b, GIVE_UP_MS);
 	segment_want(b->segment, true);
 }
 
@@ -75,6 +77,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (b->phase == QUIETING)
 		drop(b);
+	else if (b->phase == RESTING)
+		take(b);
 	else
 		give_up(b);
 }
@@ -82,7 +86,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 bool bounce_settled(struct bounce *b, bool active)
 {
 	if (!active && b->phase == DROPPING) {
-		take(b);
+		b->phase = RESTING;
+		arm(b, REST_MS);
 		return true;
 	}
 	if (active && b->phase == TAKING) {
