@@ -61,7 +61,7 @@ static const struct {
 	{ "[node", "f:1: a section is written [name]" },
 	{ "[node] x", "f:1: a section is written [name]" },
 	{ "[node 1]", "f:1: [node] takes no '1'" },
-	{ "[group 1]", "f:1: [group 1] (espsyncd serves group 0; another one with IKE of its own has a namespace of its own)" },
+	{ "[group 1]", "f:1: [group 1] (espsyncd serves group 0; one with IKE of its own has a namespace of its own)" },
 	{ "[peer x]", "f:1: [peer x] (name the peer by its node number" },
 	{ "[peer 2]\n[peer 2]", "f:2: peer 2 was already named in line 1" },
 	{ "[peer 2]\naddress = host", "f:2: address is 'host'" },

@@ -268,7 +268,7 @@ static int parse_section(struct reader *r, char *s)
 	if (!strcmp(s, "initiate"))
 		return open_initiate(r, arg);
 	if (!strcmp(s, "group"))
-		return strcmp(arg, "0") ? fail(r, "[group %.32s] (espsyncd serves group 0; another one with IKE of its own has a namespace of its own)", arg) : 0;
+		return strcmp(arg, "0") ? fail(r, "[group %.32s] (espsyncd serves group 0; one with IKE of its own has a namespace of its own)", arg) : 0;
 	if (*arg)
 		return fail(r, "[%s] takes no '%.32s' (remove it)", s, arg);
 	return 0;

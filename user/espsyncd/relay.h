@@ -12,6 +12,9 @@
  * A standby asks (SUBSCRIBE) for what comes behind the last record that it applied. If the active node still has that, it goes
  * on there; if not, it sends its whole journal (SNAP_*) first. A helper that starts beside an active charon gets its journal
  * back from a standby (FETCH, GIVE_*).
+ *
+ * With several peers each goes on where it was. Of those that say that they are active the newest is followed, of those that could give a
+ * journal back the one that has most is asked, also by who takes over and has less than that one.
  */
 #ifndef ESPSYNCD_RELAY_H
 #define ESPSYNCD_RELAY_H
