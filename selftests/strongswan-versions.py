@@ -76,6 +76,7 @@ conn home
 
 def setup():
     c = IkeCluster(module=True)
+    c.ike[1].suite = c.road.suite = c.road2.suite = None
     c.ike[2].suite = "trixie"
     try:
         c.start_ike()

@@ -9,6 +9,7 @@
 # To be sourced; needs $HARNESS, common.sh and $dir, where the runs' logs are kept.
 
 # once NAME ARGUMENT... - one run of the tests, kept in $dir/NAME.log
+# shellcheck disable=SC2154 # dir
 once() {
 	local log=$dir/$1.log
 	shift
