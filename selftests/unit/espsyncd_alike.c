@@ -364,6 +364,9 @@ static const struct {
 	{ "replay_window = 64", "start_action = start", "connection rw, child lan: start_action would" },
 	{ "replay_window = 64", "start_action = none", "" },
 	{ "monitor = yes", "monitor = no", "strongSwan: plugins.ha.monitor = no" },
+	{ "monitor = yes", "monitor = yes\n remote = 127.0.0.2", "strongSwan: plugins.ha.buflen is 2048: a CHILD SA with many traffic selectors" },
+	{ "monitor = yes", "monitor = yes\n remote = 127.0.0.2\n buflen = 4096", "strongSwan: plugins.ha.buflen is 4096: a CHILD SA" },
+	{ "monitor = yes", "monitor = yes\n remote = 127.0.0.2\n buflen = 65535", "" },
 	{ "secret = s3cret", "accounting = yes", "strongSwan: RADIUS accounting" },
 	{ "mobike = no", "mobike = yes", "" },
 };

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* carried: which options of a node's connections no standby could carry on. Pure. See carried.h. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "carried.h"
 #include "facts.h"
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define LONGEST		65507	/* a charon sends whatever fits into a datagram */
 
 static bool is_set(const char *value)
 {
@@ -104,9 +106,21 @@ static bool roams(const struct digest *d, const struct digest_item *conn)
 		digest_value(d, DIGEST_NODE, "", "", FACTS_SETTINGS) && !(roam && !strcmp(roam, "no"));
 }
 
+/* What is longer than its ha plugin's buffer a charon drops, and says so in its own log alone: some 100 traffic selectors, by default. */
+static void check_buffer(const struct digest *d, struct lines *l)
+{
+	const char *buflen = digest_value(d, DIGEST_NODE, "", "", "charon.plugins.ha.buflen") ?: "2048";
+
+	if (digest_value(d, DIGEST_NODE, "", "", "charon.plugins.ha.remote") && strtoul(buflen, NULL, 10) < LONGEST)
+		lines_add(l, "strongSwan: plugins.ha.buflen is %.16s: a CHILD SA with many traffic selectors would not be carried: set it to 65535",
+			  buflen);
+}
+
 void carried_check(const struct digest *d, struct lines *l)
 {
 	unsigned int i;
+
+	check_buffer(d, l);
 
 	for (i = 0; i < digest_count(d); i++) {
 		struct digest_item item = digest_item(d, i);
