@@ -37,6 +37,8 @@ DKMS_DIR = $(DESTDIR)/usr/src/espsync-$(VERSION)
 UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
 SHAREDIR = $(DESTDIR)$(PREFIX)/share/espsync
 UNITS = $(wildcard systemd/*.service systemd/*.socket)
+# Pacemaker looks in /usr/lib/ocf/resource.d: PREFIX=/usr, or a link there (README).
+OCFDIR = $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/espsync
 BUILD_DEPS := build-essential linux-headers-amd64 pkg-config libnl-genl-3-dev libmnl-dev libgnutls28-dev \
 	libevent-dev libjansson-dev
 TEST_DEPS := qemu-system-x86 busybox-static bc flex bison libelf-dev libssl-dev cpio e2fsprogs kmod python3 rsync \
@@ -81,13 +83,16 @@ install-user: user
 	$(INSTALL) -m 644 systemd/strongswan.service.d/espsync.conf $(UNITDIR)/strongswan.service.d
 	$(INSTALL) -m 755 systemd/espsync-closed $(DESTDIR)$(PREFIX)/lib/espsync
 	$(INSTALL) -m 644 systemd/espsyncd.nft $(DESTDIR)$(PREFIX)/lib/espsync
+	$(INSTALL) -d $(OCFDIR)
+	sed 's#@PREFIX@#$(PREFIX)#g' ocf/espsync > $(OCFDIR)/espsync
+	chmod 755 $(OCFDIR)/espsync
 
 # What kbuild installed carries the kernel's release in its path; every release's copy goes.
 uninstall:
 	$(MAKE) -C user uninstall DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
 	rm -f $(addprefix $(UNITDIR)/,$(notdir $(UNITS)))
 	rm -f $(UNITDIR)/strongswan.service.d/espsync.conf
-	rm -rf $(SHAREDIR) $(DESTDIR)$(PREFIX)/lib/espsync
+	rm -rf $(SHAREDIR) $(DESTDIR)$(PREFIX)/lib/espsync $(OCFDIR)
 	find $(DESTDIR)/lib/modules -name 'espsync.ko*' ! -path '*/dkms/*' -delete
 	$(if $(DESTDIR),,depmod -a)
 

@@ -54,8 +54,12 @@ def make_builds_it_all_without_a_warning(copy):
 def install_honours_its_directories(copy):
     copy.make("install", f"DESTDIR={copy.dest}", "PREFIX=/opt/here")
     files = copy.files()
-    for end in ("opt/here/sbin/espsync", "opt/here/sbin/espsyncd"):
+    agent = "opt/here/lib/ocf/resource.d/espsync/espsync"
+    for end in ("opt/here/sbin/espsync", "opt/here/sbin/espsyncd", agent):
         check(end in files, f"{end} is installed (of {files})")
+    with open(f"{copy.dest}/{agent}", encoding="utf-8") as f:
+        check("\ntool=/opt/here/sbin/espsync\n" in f.read(), "the agent knows where the tool is")
+    check(os.access(f"{copy.dest}/{agent}", os.X_OK), "the agent can be run")
     check(any(re.fullmatch(r"lib/modules/[^/]+/.*espsync\.ko(\.\w+)?", f) for f in files), f"the module is installed (of {files})")
 
 
