@@ -66,6 +66,11 @@ def wanted(words):
     return {WANTED[w][0]: os.path.realpath(_make(*WANTED[w][1:])) for w in WANTED if w in words}
 
 
+def packages_of(name):
+    """A directory of packages that one test lays over the guests' root (SETS: packages=NAME), see guest-more."""
+    return os.path.realpath(_make("guest-more", name))
+
+
 class Kernel:
     """What a machine of this kind boots; made on first use, cached under build/."""
 

@@ -90,10 +90,14 @@ class Station:
         os.makedirs(f"{self.dir}/run/espsync")
         self.procs, self.roots = {}, set()
         defer(self.end_all)
-        self.holder = self._start("holder", ["ip", "netns", "exec", str(ns), "unshare", "-m", "sh", "-c",
+        self._hold()
+
+    def _hold(self):
+        """The process that has its mounts."""
+        self.holder = self._start("holder", ["ip", "netns", "exec", str(self.ns), "unshare", "-m", "sh", "-c",
                                              f"mount --make-rprivate / && mount --bind {self.dir}/run /run && "
                                              "{ [ -L /var/run ] || mount --bind /run /var/run; } && exec sleep infinity"])
-        until(lambda: self.run("test -d /run/espsync", ok=None).status == 0, 10, f"{ns}: a /run of its own")
+        until(lambda: self.run("test -d /run/espsync", ok=None).status == 0, 10, f"{self}: a /run of its own")
 
     def __str__(self):
         return str(self.ns)
