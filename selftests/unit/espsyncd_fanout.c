@@ -8,7 +8,7 @@
 // SOURCES: ../../user/espsyncd/relay.c ../../user/espsyncd/relay_send.c ../../user/espsyncd/relay_take.c ../../user/espsyncd/relay_whom.c
 // SOURCES: ../../user/espsyncd/relay_room.c ../../user/espsyncd/relay_state.c ../../user/espsyncd/journal.c ../../user/espsyncd/agree.c
 // SOURCES: ../../user/espsyncd/unprotected.c ../../user/espsyncd/vici_sas.c ../../user/espsyncd/config.c ../../user/espsyncd/transaction.c
-// SOURCES: ../../user/espsyncd/stream.c ../../user/espsyncd/codec.c ../../user/espsyncd/bytes.c
+// SOURCES: ../../user/espsyncd/stream.c ../../user/espsyncd/codec.c ../../user/espsyncd/bytes.c ../../user/espsyncd/dialect.c ../../user/espsyncd/ikehdr.c
 #include "../../user/espsyncd/relay_priv.h"
 #include "../fuzz/noevents.h"
 #include "espsyncd_messages.h"
@@ -97,6 +97,22 @@ void charon_drop_backlog(struct charon *ch)
 void charon_inject(struct charon *ch, const uint8_t *data, size_t len, uint64_t token)
 {
 	(void)ch, (void)data, (void)len, (void)token;
+}
+
+bool commit_tells(struct commit *c)
+{
+	(void)c;
+	return false;
+}
+
+void commit_look(struct commit *c)
+{
+	(void)c;
+}
+
+void retransmit_answered(struct retransmit *r, const uint8_t *packet, size_t len)
+{
+	(void)r, (void)packet, (void)len;
 }
 
 int kernel_expect(struct kernel *k, const struct ha_addr *dst, uint32_t spi)
