@@ -182,6 +182,8 @@ def several_key_exchanges_are_named(c):
     c.road2.swanctl("--terminate --ike home")
     until(lambda: not any(SENTENCE in t for n in (1, 2) for t in reasons(c, n)), 20, "it is named no more")
     fails_over(c, 1)
+    for s in (c.ike[2], c.road2):
+        del s.swanctl_conf
     c.power_on(2)
     c.wait_mirrored()
 
