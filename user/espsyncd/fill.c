@@ -88,21 +88,10 @@ static void remove_stranger(struct fill *f, const struct vici_sa *sa)
 	inject_ike_delete(f, &sa->id);
 }
 
-static const struct vici_child *listed_child(const struct vici_sa *sa, uint32_t spi_in)
-{
-	unsigned int i;
-
-	for (i = 0; i < sa->n_children; i++) {
-		if (sa->children[i].spi_in == spi_in)
-			return &sa->children[i];
-	}
-	return NULL;
-}
-
 /* In charon and in the kernel. */
 static bool is_there(const struct fill *f, const struct vici_sa *listed, uint32_t spi_in)
 {
-	const struct vici_child *child = listed_child(listed, spi_in);
+	const struct vici_child *child = vici_child_of(listed, spi_in);
 
 	return child && states_have(f->states, listed, child);
 }
@@ -129,7 +118,7 @@ static bool add_children(struct fill *f, const struct journal_sa *sa, const stru
 		if (is_there(f, listed, c->spi_in))
 			continue;
 		/* Half of it may be in the kernel still: added over that it would be gone from there. */
-		if (listed_child(listed, c->spi_in))
+		if (vici_child_of(listed, c->spi_in))
 			inject_child_delete(f, &sa->id, c->spi_in);
 		inject(f, c->raw.data, c->raw.len);
 	}
@@ -204,7 +193,7 @@ static bool differs(const struct fill *f, struct journal_sa *sa, const struct vi
 	for (under = sa; under; under = under->prev) {
 		TAILQ_FOREACH(c, &under->children, link) {
 			d->spi = c->spi_in;
-			if (!listed_child(listed, c->spi_in) && !child_lacks(f, c))
+			if (!vici_child_of(listed, c->spi_in) && !child_lacks(f, c))
 				return true;
 		}
 	}

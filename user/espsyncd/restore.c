@@ -223,17 +223,6 @@ static void give(struct restore *r, const struct bytes *states)
 	arm(r);
 }
 
-static const struct vici_child *listed_child(const struct vici_sa *sa, uint32_t spi_in)
-{
-	unsigned int i;
-
-	for (i = 0; i < sa->n_children; i++) {
-		if (sa->children[i].spi_in == spi_in)
-			return &sa->children[i];
-	}
-	return NULL;
-}
-
 static bool has_children(struct restore *r, const struct vici_sa *listed, const struct bytes *states)
 {
 	const struct vici_child *there;
@@ -242,7 +231,7 @@ static bool has_children(struct restore *r, const struct vici_sa *listed, const 
 
 	for (sa = context_sa(&r->context); sa; sa = sa->prev) {
 		TAILQ_FOREACH(c, &sa->children, link) {
-			there = listed_child(listed, c->spi_in);
+			there = vici_child_of(listed, c->spi_in);
 			if (!there || !there->installed || !states_have(states, listed, there))
 				return refuse(r, "charon or the kernel does not take its CHILD SA %08x: look at charon's log (is swanctl.conf the same?)",
 					      c->spi_in);

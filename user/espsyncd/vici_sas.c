@@ -95,3 +95,14 @@ bool vici_moved(const struct journal_sa *known, const struct vici_sa *listed)
 	return known->update.len && vici_ends(&local, &remote, listed) &&
 		!(ha_addr_equal(&local, &known->local) && ha_addr_equal(&remote, &known->remote));
 }
+
+const struct vici_child *vici_child_of(const struct vici_sa *sa, uint32_t spi_in)
+{
+	unsigned int i;
+
+	for (i = 0; i < sa->n_children; i++) {
+		if (sa->children[i].spi_in == spi_in)
+			return &sa->children[i];
+	}
+	return NULL;
+}

@@ -108,4 +108,13 @@ bool vici_ends(struct ha_addr *local, struct ha_addr *remote, const struct vici_
  */
 bool vici_moved(const struct journal_sa *known, const struct vici_sa *listed);
 
+/**
+ * vici_child_of() - the CHILD SA of a listed IKE SA that has an SPI
+ * @sa: the IKE SA
+ * @spi_in: its inbound SPI
+ *
+ * Return: it, or NULL
+ */
+const struct vici_child *vici_child_of(const struct vici_sa *sa, uint32_t spi_in);
+
 #endif /* ESPSYNCD_VICI_SAS_H */
