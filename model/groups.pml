@@ -63,6 +63,8 @@ byte inl[2];			/* ticks that it is in for */
 byte tg1;			/* ceiling that it knows; 0: never told */
 byte said1;			/* what it acknowledges */
 byte name1 = NOBODY;		/* to which group the owner counts the SA */
+byte def1;			/* to which its own definitions do: that of the SA once it has its state */
+bit x1;				/* it has the SA's state; without one it counts the SA as it was named */
 bit astray;			/* not to the one to which it does, or that is not known */
 bit begun;			/* it sends the SA */
 byte os1, st1, ab1;
@@ -138,6 +140,10 @@ inline hear_grant()
 		n_ = (name1 == NOBODY -> n_ : MAX(name1, n_));	/* the owner moves it from A to B, not back */
 #endif
 		name1 = n_;
+		if
+		:: !x1 -> group[1] = name1
+		:: else
+		fi;
 		astray = name1 != group[1]
 	:: else
 	fi;
@@ -152,8 +158,23 @@ inline hear_grant()
 	fi
 }
 
+/* Who has been promoted, in whatever group, while the owner stood still may have sent what he has not heard of by its name as it is now. */
+#ifdef NO_gap_misplaced
+#define SENT_MEANWHILE	0
+#else
+#define SENT_MEANWHILE	(gp[group[0]] && !nm && ((a_ && !yields[A]) || (b_ && !yields[B])))
+#endif
+
 /* What the owner has heard: role and epoch, then the end of a gap, then acknowledgements. */
 inline hear_ack()
+{
+	if
+	:: SENT_MEANWHILE -> printf("node 0 names the SA as in doubt\n"); end0()
+	:: else -> hear_rest()
+	fi
+}
+
+inline hear_rest()
 {
 	if
 	:: a_ && !yields[A] -> yields[A] = 1; printf("node 0 stands down in A\n")
@@ -226,16 +247,54 @@ inline owner_moves()
 	update()
 }
 
+inline begin1()
+{
+	begun = 1;
+	st1 = (tg1 -> tg1 : SLOT);
+	os1 = st1; ab1 = st1 + 2 * SPAN;
+	sett1 = EVICT
+}
+
+#ifdef NO_astray
+#define SURE(g)		1
+#else
+#define SURE(g)		(group[1] != g || !astray)
+#endif
+
 /* ... and on the standby: it is covered by "in" of B when it is named again. */
 inline standby_moves()
 {
-	printf("node 1 moves the SA to B\n");
-	group[1] = B;
+	def1 = B;
+	if
+	:: x1 ->
+		printf("node 1 moves the SA to B\n");
+		group[1] = B;
 #ifdef NO_astray_moved
-	skip
+		skip
 #else
-	astray = 1
+		astray = name1 != NOBODY
 #endif
+	:: else -> printf("node 1 will count the SA to B\n")
+	fi
+}
+
+/*
+ * Its state comes: it goes on from what it was told, in the group that it was named in, and is moved from there. Into one that it is active in: what is astray
+ * would be named as in doubt.
+ */
+inline state_comes()
+{
+	x1 = 1;
+	printf("node 1 has the SA, in group %d\n", def1);
+#ifndef NO_astray_adopted
+	astray = astray || (name1 != NOBODY && name1 != def1);
+#endif
+	group[1] = def1;
+	if
+	:: took[def1] && !SURE(def1) -> printf("node 1 names it as in doubt\n"); end1()
+	:: took[def1] && SURE(def1) -> begin1()
+	:: else
+	fi
 }
 
 inline put_aside(kind)
@@ -270,7 +329,7 @@ inline end0()
 inline end1()
 {
 	dead[1] = 1; took[A] = 0; took[B] = 0; inl[A] = 0; inl[B] = 0; tg1 = 0; said1 = 0; name1 = NOBODY; astray = 0; begun = 0;
-	os1 = 0; st1 = 0; ab1 = 0; sett1 = 0; group[1] = A;
+	os1 = 0; st1 = 0; ab1 = 0; sett1 = 0; group[1] = A; def1 = A; x1 = 0;
 	if
 	:: mk == GRANT -> take_out()
 	:: else
@@ -286,28 +345,25 @@ inline pause()
 }
 
 /* gap(): those who believe that they are in may have been promoted meanwhile, and also have sent what they count to another group than this node does. */
+#ifdef NO_gap_groups
+#define GAP(g)		(!yields[g] && BELIEVES(g))
+#else
+#define GAP(g)		(!yields[g] && ANY_BELIEF)
+#endif
+
 inline resume()
 {
 	printf("node 0 goes on\n");
 	if
-	:: pz > DETECT ->
-		mf = 0;
-		gp[A] = !yields[A] && BELIEVES(A);
-		gp[B] = !yields[B] && BELIEVES(B);
+	:: pz > DETECT -> mf = 0; gp[A] = GAP(A); gp[B] = GAP(B)
 	:: else
 	fi;
+	pz = 0;
 	if
-#ifndef NO_gap_misplaced
-	:: pz > DETECT && MISPLACES -> printf("node 0 names the SA as in doubt\n"); end0()
-#endif
-	:: else ->
-		pz = 0;
-		if
-		:: !gp[A] && !gp[B] -> lim = 0
-		:: else
-		fi;
-		update()
-	fi
+	:: !gp[A] && !gp[B] -> lim = 0
+	:: else
+	fi;
+	update()
 }
 
 /* es_group_promote(); what is astray would be named as in doubt. */
@@ -316,20 +372,10 @@ inline promote(g)
 	took[g] = 1; inl[g] = 0;
 	printf("node 1 is promoted in group %d\n", g);
 	if
-	:: group[1] == g ->
-		begun = 1;
-		st1 = (tg1 -> tg1 : SLOT);
-		os1 = st1; ab1 = st1 + 2 * SPAN;
-		sett1 = EVICT
+	:: x1 && group[1] == g -> begin1()
 	:: else
 	fi
 }
-
-#ifdef NO_astray
-#define SURE(g)		1
-#else
-#define SURE(g)		(group[1] != g || !astray)
-#endif
 
 inline tick()
 {
@@ -406,7 +452,8 @@ end:	do
 	:: d_step { RUNS(1) && mk == FREE -> standby_says(); printf("under way, from node 1 to 0: has stored %d, was told group %d\n", c_, n_); put_aside(ACK); done() }
 	:: d_step { RUNS(0) && RUNS(1) -> strange = group[0] != group[1]; printf("node 1 to 0: counts it in group %d\n", group[1]); done() }
 	:: d_step { RUNS(0) && RUNS(1) && astray -> nm = 0; printf("node 1 to 0: name it again\n"); update(); done() }
-	:: d_step { RUNS(1) && group[1] == A && took[A] == took[B] -> standby_moves(); done() }
+	:: d_step { RUNS(1) && def1 == A && took[A] == took[B] -> standby_moves(); done() }
+	:: d_step { RUNS(1) && !x1 -> state_comes(); done() }
 	:: d_step { RUNS(1) && !took[A] && inl[A] && REPLACEABLE(A) && SURE(A) -> promote(A); done() }
 	:: d_step { RUNS(1) && !took[B] && inl[B] && REPLACEABLE(B) && SURE(B) -> promote(B); done() }
 	:: d_step { RUNS(1) && begun && os1 < TOP -> send1(); done() }
