@@ -519,6 +519,7 @@ struct es_link {
  * @rt_own_us: own time when that came
  * @ack_high: highest datagram of its that was applied
  * @ack_bits: bit i: @ack_high - i applied
+ * @name_seq: newest datagram of its that named an SA
  * @ack_due: it waits for an acknowledgement
  * @interval_us: its sync interval
  * @told_all: all that was said to it is acknowledged, and there was no more
@@ -563,6 +564,7 @@ struct es_peer {
 	u64 rt_own_us;
 	u64 ack_high;
 	u64 ack_bits;
+	u64 name_seq;
 	bool ack_due;
 	u32 interval_us;
 	bool told_all;

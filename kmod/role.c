@@ -77,6 +77,19 @@ enum es_join_step es_role_join(const struct es_join *j, bool is_in, bool enforci
 }
 
 /**
+ * es_role_name_counts() - a peer says where it counts an SA
+ * @known: it has named what the handle stands for before
+ * @same: it says what is known already
+ * @seq: of its datagram
+ * @newest: of its datagrams that had names, the newest
+ * Return: false if a name that came before may be the newer one. It is not acknowledged then, and said again
+ */
+bool es_role_name_counts(bool known, bool same, u64 seq, u64 newest)
+{
+	return !known || same || seq >= newest;
+}
+
+/**
  * es_role_gap() - an active node stood still: whether another may have taken its place in sync
  * @bound: some peer is in, or may still believe so
  * @settled: those whom the owner before told "in" have had their time

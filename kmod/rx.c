@@ -15,6 +15,7 @@
 #include "in.h"
 #include "out.h"
 #include "place.h"
+#include "role.h"
 #include "sa.h"
 #include "trace.h"
 
@@ -51,6 +52,7 @@ static void new_memory(struct es_net *es, struct es_peer *p)
 	p->synced_sent = false;
 	p->ack_high = 0;
 	p->ack_bits = 0;
+	p->name_seq = 0;
 	p->n_unknown = 0;
 	p->ask_names = false;
 	xa_destroy(&p->map);
@@ -145,7 +147,16 @@ void es_rx_mismatch(struct es_net *es, struct es_sa *sa)
 			    "a peer has this SPI with another key: it is not protected; delete it on the standby and let it be mirrored again");
 }
 
-static bool apply_name(struct es_net *es, struct es_peer *p, const struct es_wire_rec *r)
+/* Not overtaken by a newer name, as far as one can tell: that would put the SA back to the group that it has left. */
+static bool counts(struct es_peer *p, const struct es_sa *sa, const struct es_wire_rec *r, u64 seq)
+{
+	void *known = xa_load(&p->map, r->handle);
+	bool same = known == es_sa_ref(sa) && r->group == sa->g->id && !(sa->astray & BIT(p->index));
+
+	return es_role_name_counts(known, same, seq, p->name_seq);
+}
+
+static bool apply_name(struct es_net *es, struct es_peer *p, const struct es_wire_rec *r, u64 seq)
 {
 	struct es_group *g = es_place_find(es, r->group);
 	__be32 spi = cpu_to_be32(r->spi);
@@ -153,6 +164,10 @@ static bool apply_name(struct es_net *es, struct es_peer *p, const struct es_wir
 
 	spin_lock_bh(&es->sa_lock);
 	sa = es_sa_find(es, r->proto, spi, r->fp);
+	if (sa && !counts(p, sa, r, seq)) {
+		spin_unlock_bh(&es->sa_lock);
+		return false;
+	}
 	if (!sa)
 		sa = es_sa_new(es, r->proto, spi, r->fp);
 	if (sa && !sa->x) {
@@ -169,6 +184,7 @@ static bool apply_name(struct es_net *es, struct es_peer *p, const struct es_wir
 		p->drops[ESPSYNC_DROP_NO_MEMORY]++;
 		return false;
 	}
+	p->name_seq = max(p->name_seq, seq);
 	if (r->flags & ES_NAME_HELD) {
 		sa->ann |= BIT(p->index);
 		sa->ann_seen |= BIT(p->index);
@@ -223,13 +239,13 @@ static void apply_unknown(struct es_net *es, struct es_peer *p, u32 handle)
 	__set_bit(handle, p->todo);
 }
 
-/* @owned: bit for each slot of a group whose owner says this */
-static bool apply(struct es_net *es, struct es_peer *p, const struct es_wire_rec *r, unsigned long owned)
+/* @owned: bit for each slot of a group whose owner says this. @seq: of the datagram */
+static bool apply(struct es_net *es, struct es_peer *p, const struct es_wire_rec *r, unsigned long owned, u64 seq)
 {
 	struct es_sa *sa;
 
 	if (r->type == ES_WIRE_NAME)
-		return apply_name(es, p, r);
+		return apply_name(es, p, r, seq);
 	if (r->type == ES_WIRE_SYNCED) {
 		apply_synced(es, p);
 		return true;
@@ -369,7 +385,7 @@ static void content(struct es_net *es, struct es_peer *p, struct es_link *l, con
 		if (got == ES_WIRE_PASSED_OVER)
 			p->skipped++;
 		else
-			stored &= apply(es, p, &es->rec, owned);
+			stored &= apply(es, p, &es->rec, owned, o->seq);
 	}
 	if (stored)
 		acknowledge(p, o->seq);

@@ -100,6 +100,60 @@ static bool every_gap(void)
 	return true;
 }
 
+/* ---- names of SAs that are moved, in datagrams that overtake each other ---- */
+
+#define MOVED	4	/* SAs */
+#define LATE	24	/* datagrams under way */
+
+struct name {
+	u64 seq;
+	int sa, group;
+};
+
+/* Whatever is late or lost: an SA is never put back to a group that a newer name took it out of, and the newest datagram always counts. */
+static bool names_hold(void)
+{
+	struct name late[LATE] = { 0 }, in_force[MOVED] = { 0 };
+	u64 seq = 0, newest = 0;
+	int group[MOVED] = { 0 };
+
+	for (int i = 0; i < 200; i++) {
+		int sa = below(MOVED), k = below(LATE);
+		struct name n = late[k];
+		bool known = in_force[n.sa].seq, same = known && in_force[n.sa].group == n.group;
+
+		if (!below(4))
+			group[sa] = below(3);
+		late[k] = (struct name){ ++seq, sa, group[sa] };
+		if (!n.seq || !below(8))
+			continue;
+		if (!es_role_name_counts(known, same, n.seq, newest)) {
+			ktap_expect(n.seq < newest);
+			continue;
+		}
+		ktap_expect(same || n.seq > in_force[n.sa].seq);
+		newest = max(newest, n.seq);
+		n.seq = max(n.seq, in_force[n.sa].seq);
+		in_force[n.sa] = n;
+	}
+	return true;
+}
+
+static bool names_in_their_order(void)
+{
+	u64 seed = ktap_seed(), rounds = ktap_rounds(20000);
+
+	ktap_diag("UNIT_SEED=%llu", seed);
+	for (u64 r = 0; r < rounds; r++) {
+		rng = (seed + r) * 0xd1342543de82ef95ULL;
+		if (!names_hold()) {
+			ktap_diag("UNIT_SEED=%llu UNIT_ROUNDS=1", seed + r);
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool states_as_shown(void)
 {
 	static const struct row {
@@ -257,6 +311,7 @@ static const struct ktap_case cases[] = {
 	{ "words: every role, claim and epoch", every_word },
 	{ "joining: every way in", every_way_in },
 	{ "gaps: who waits for his peers' word", every_gap },
+	{ "names: an SA is not put back to a group that it has left", names_in_their_order },
 	{ "states: what is shown of a peer", states_as_shown },
 	{ "histories: when all have heard all, at most one is active", at_most_one_in_the_end },
 };
