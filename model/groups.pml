@@ -450,6 +450,10 @@ active proctype standby()
 end:	do
 	:: d_step { RUNS(0) && RUNS(1) -> standby_says(); printf("node 1 to 0: has stored %d, was told group %d\n", c_, n_); hear_ack(); done() }
 	:: d_step { RUNS(1) && mk == FREE -> standby_says(); printf("under way, from node 1 to 0: has stored %d, was told group %d\n", c_, n_); put_aside(ACK); done() }
+#ifdef NO_gap_first
+	:: d_step { pz && RUNS(1) -> standby_says(); printf("node 1 to 0, which does not know yet that it stood still: has stored %d, was told group %d\n", c_, n_);
+		    hear_ack(); done() }
+#endif
 	:: d_step { RUNS(0) && RUNS(1) -> strange = group[0] != group[1]; printf("node 1 to 0: counts it in group %d\n", group[1]); done() }
 	:: d_step { RUNS(0) && RUNS(1) && astray -> nm = 0; printf("node 1 to 0: name it again\n"); update(); done() }
 	:: d_step { RUNS(1) && def1 == A && took[A] == took[B] -> standby_moves(); done() }
