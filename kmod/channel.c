@@ -57,7 +57,7 @@ static void gap(struct es_group *g, u64 passed)
 	if (g->role != ESPSYNC_ROLE_ACTIVE)
 		return;
 	list_for_each_entry(p, &es->peers, list)
-		bound |= es_binds(g, p);
+		bound |= es_binds(g, p) || p->believed;
 	if (!es_role_gap(bound, es_out_settled(g), es->cfg.node, g->before, es->n_nodes))
 		return;
 	g->gap_own_us = es->own_us;
@@ -73,10 +73,22 @@ static void gap(struct es_group *g, u64 passed)
 	}
 }
 
+/* Somebody may count an SA to another group than this node does: who may have been promoted in one of them is to be heard in all. */
+static void gaps(struct es_net *es, u64 passed)
+{
+	bool again = es_stood_still(es);
+	struct es_group *g;
+	struct es_peer *p;
+
+	list_for_each_entry(p, &es->peers, list)
+		p->believed = es_believes(es, p) || (again && p->believed);
+	es_each_group(g, es)
+		gap(g, passed);
+}
+
 static void tick(struct es_net *es)
 {
 	u64 now = es_clock_us(), passed;
-	struct es_group *g;
 
 	now = max(now, es->clock_us);
 	passed = es->tick_at_us ? now - es->tick_at_us : 0;
@@ -86,8 +98,7 @@ static void tick(struct es_net *es)
 	if (passed <= es->cfg.detect_ms * 1000ull)
 		return;
 	es->echo_floor_us = now;
-	es_each_group(g, es)
-		gap(g, passed);
+	gaps(es, passed);
 }
 
 static void lost(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
@@ -739,13 +750,18 @@ static void keep_promises(struct es_net *es, const struct es_config *cfg)
 {
 	struct es_peer_in *in;
 	struct es_peer *p;
+	u64 more_us;
 
 	if (cfg->evict_ms >= es->cfg.evict_ms)
 		return;
-	list_for_each_entry(p, &es->peers, list)
+	more_us = (es->cfg.evict_ms - cfg->evict_ms) * 1000ull;
+	list_for_each_entry(p, &es->peers, list) {
 		for (in = p->in; in < p->in + ES_MAX_GROUPS; in++)
 			if (in->last_in_own_us)
-				in->last_in_own_us += (es->cfg.evict_ms - cfg->evict_ms) * 1000ull;
+				in->last_in_own_us += more_us;
+		if (p->deleted_in_own_us)
+			p->deleted_in_own_us += more_us;
+	}
 }
 
 static bool same_end(const struct es_addr *a, const struct es_addr *b)

@@ -373,7 +373,7 @@ struct es_scope {
  * @gap_own_us: own time when this active node's last gap was noticed
  * @gap_us: clock of the last tick before it, or before the first of those that no peer has answered yet
  * @left_own_us: own time when a peer was deleted that this active node's SAs were bound by, or 0: it may not have heard that it was
- * @gap_doubt: no peer gave its word after it in time: the walk puts what it meets in doubt
+ * @gap_doubt: not every peer gave its word after it in time, or somebody was promoted: the walk puts what is marked in doubt
  * @rank: this node's among the standbys
  * @unguarded: the guard could not be registered: SAs stay stopped
  * @packets: carried for its SAs since the last look at every SA
@@ -522,11 +522,14 @@ struct es_link {
  * @name_seq: newest datagram of its that named an SA
  * @ack_due: it waits for an acknowledgement
  * @interval_us: its sync interval
+ * @epochs: those that it knows, es_role_epochs()
+ * @believed: it may have believed to be in, in some group, when this node stood still
  * @told_all: all that was said to it is acknowledged, and there was no more
  * @hello_us: clock of the last HELLO to it
  * @synced: it has heard of every SA in this session
  * @synced_sent: that it has is said, and not yet acknowledged
  * @in: what it is in each group, by es_group.slot
+ * @deleted_in_own_us: own time of the last "in" sent of groups that were deleted; 0 never
  * @peer_synced: it said SYNCED in this session
  * @cursor: next handle to look at when sending
  * @dirty: handles with something to say, bits
@@ -567,11 +570,14 @@ struct es_peer {
 	u64 name_seq;
 	bool ack_due;
 	u32 interval_us;
+	u64 epochs;
+	bool believed;
 	bool told_all;
 	u64 hello_us;
 	bool synced;
 	bool synced_sent;
 	struct es_peer_in in[ES_MAX_GROUPS];
+	u64 deleted_in_own_us;
 	bool peer_synced;
 	u32 cursor;
 	unsigned long *dirty;
@@ -869,6 +875,17 @@ static inline bool es_any_gap(const struct es_group *g)
 
 	list_for_each_entry(p, &g->es->peers, list)
 		if (p->in[g->slot].after_gap)
+			return true;
+	return false;
+}
+
+/* ... in any of its groups. */
+static inline bool es_stood_still(const struct es_net *es)
+{
+	const struct es_group *g;
+
+	es_each_group(g, es)
+		if (es_any_gap(g))
 			return true;
 	return false;
 }

@@ -230,13 +230,18 @@ void es_out_event(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	spin_unlock(&es->sa_lock);
 }
 
+/* "In" that was last said then may still be believed. */
+static bool lasts(const struct es_net *es, u64 last_in_own_us)
+{
+	return last_in_own_us && es->own_us <= last_in_own_us + es->cfg.evict_ms * 1000ull;
+}
+
 /* It is in, or may still believe so. */
 static bool believes(const struct es_group *g, const struct es_peer *p)
 {
 	const struct es_peer_in *in = &p->in[g->slot];
 
-	return in->is_in || in->enforcing ||
-	       (in->last_in_own_us && g->es->own_us <= in->last_in_own_us + g->es->cfg.evict_ms * 1000ull);
+	return in->is_in || in->enforcing || lasts(g->es, in->last_in_own_us);
 }
 
 /**
@@ -248,6 +253,22 @@ static bool believes(const struct es_group *g, const struct es_peer *p)
 bool es_binds(const struct es_group *g, const struct es_peer *p)
 {
 	return g->evict_never || believes(g, p);
+}
+
+/**
+ * es_believes() - whether a peer may be promoted in sync in some group, which it may count an SA to that is in another one here
+ * @es: namespace, locked
+ * @p: the peer
+ * Return: it is in somewhere, or may still believe so
+ */
+bool es_believes(const struct es_net *es, const struct es_peer *p)
+{
+	const struct es_group *g;
+
+	es_each_group(g, es)
+		if (believes(g, p))
+			return true;
+	return lasts(es, p->deleted_in_own_us);
 }
 
 /**
@@ -269,14 +290,7 @@ static bool keeps_to_slot(const struct es_group *g)
 /* It may still count the SA in another group, in which it is in: it has not said that it knows the SA as it is now. */
 static bool misplaces(const struct es_net *es, const struct es_sa *sa, const struct es_peer *p)
 {
-	const struct es_group *g;
-
-	if (test_bit(sa->handle, p->named))
-		return false;
-	es_each_group(g, es)
-		if (believes(g, p))
-			return true;
-	return false;
+	return !test_bit(sa->handle, p->named) && es_believes(es, p);
 }
 
 static unsigned int voices(struct es_net *es, struct es_sa *sa, struct es_voice *v, bool *bound, bool *unheard,
@@ -446,7 +460,7 @@ static void jump_gap(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	}
 	spin_unlock_bh(&x->lock);
 	es_sa_set_dirty(es, sa);
-	name_doubt(es, sa, "this node stood still and has heard nobody since: its number is in doubt");
+	name_doubt(es, sa, "this node stood still, and another one may have sent meanwhile: its number is in doubt");
 }
 
 /**
@@ -785,6 +799,40 @@ void es_out_gap_begins(struct es_group *g)
 	xa_for_each(&g->es->sas, i, sa)
 		if (sa->g == g)
 			set_bit(ES_SA_GAP, &sa->flags);
+}
+
+/* Some peer that may have been promoted in sync meanwhile does not know it by its name as it is now. */
+static bool unnamed(const struct es_net *es, const struct es_sa *sa)
+{
+	const struct es_peer *p;
+
+	list_for_each_entry(p, &es->peers, list)
+		if (p->believed && !test_bit(sa->handle, p->named))
+			return true;
+	return false;
+}
+
+/**
+ * es_out_gap_taken() - somebody was promoted, in whatever group
+ * @es: namespace, locked
+ *
+ * If this was while this node stood still, he may have sent what he counted to that group then, and this node does to another one, in which his word ends
+ * the gap.
+ */
+void es_out_gap_taken(struct es_net *es)
+{
+	struct es_sa *sa;
+	unsigned long i;
+
+	if (!es_stood_still(es))
+		return;
+	xa_for_each(&es->sas, i, sa) {
+		if (!es_any_gap(sa->g) || !unnamed(es, sa))
+			continue;
+		set_bit(ES_SA_GAP, &sa->flags);
+		sa->g->gap_doubt = true;
+		es->walk = 1;
+	}
 }
 
 /**

@@ -17,6 +17,7 @@ void es_out_demoted(struct es_net *es, struct es_sa *sa);
 void es_out_sent(struct es_net *es, struct es_sa *sa, u64 oseq);
 void es_out_guess(struct es_net *es, struct es_sa *sa, struct xfrm_state *x);
 void es_out_gap_begins(struct es_group *g);
+void es_out_gap_taken(struct es_net *es);
 void es_out_silence(struct es_sa *sa);
 bool es_out_doubt(struct es_net *es, struct es_sa *sa, bool spare);
 void es_out_named(struct es_net *es, struct es_sa *sa);
@@ -27,5 +28,6 @@ void es_out_lifetime(struct es_net *es, struct es_sa *sa);
 void es_out_fill(struct es_net *es, const struct es_peer *p, struct es_sa *sa, struct es_wire_rec *r);
 bool es_out_settled(const struct es_group *g);
 bool es_binds(const struct es_group *g, const struct es_peer *p);
+bool es_believes(const struct es_net *es, const struct es_peer *p);
 
 #endif /* ESPSYNC_OUT_H */

@@ -140,7 +140,7 @@ static void parted(struct es_group *g, struct es_peer *p)
 		es_group_unsaid(g);		/* once it knows, this standby binds it no more */
 	if (g->role != ESPSYNC_ROLE_ACTIVE)
 		return;
-	if (es_binds(g, p))
+	if (es_binds(g, p) || es_believes(g->es, p))
 		g->left_own_us = max_t(u64, g->es->own_us, 1);
 	if (p->in[g->slot].after_gap)
 		es_out_gap_begins(g);		/* it gives no word any more */

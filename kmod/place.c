@@ -386,12 +386,17 @@ static struct es_group *new_group(struct es_net *es, u32 id, const struct es_gro
 	return g;
 }
 
+/* But not what they may still believe. */
 static void forget_peers(struct es_group *g)
 {
 	struct es_peer *p;
 
-	list_for_each_entry(p, &g->es->peers, list)
-		memset(&p->in[g->slot], 0, sizeof(p->in[g->slot]));
+	list_for_each_entry(p, &g->es->peers, list) {
+		struct es_peer_in *in = &p->in[g->slot];
+
+		p->deleted_in_own_us = max(p->deleted_in_own_us, in->last_in_own_us);
+		memset(in, 0, sizeof(*in));
+	}
 }
 
 /**

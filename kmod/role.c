@@ -90,8 +90,19 @@ bool es_role_name_counts(bool known, bool same, u64 seq, u64 newest)
 }
 
 /**
+ * es_role_epochs() - the epochs that a peer knows, as one number: another one as soon as somebody is promoted in any group
+ * @sum: of the groups before this one; 0 for the first
+ * @w: what it said of a group, which this node need not have
+ * Return: the sum
+ */
+u64 es_role_epochs(u64 sum, const struct es_wire_group *w)
+{
+	return sum + (w->epoch << 8 | w->node) * (2ull * w->id + 1);	/* odd: no change of one group is lost */
+}
+
+/**
  * es_role_gap() - an active node stood still: whether another may have taken its place in sync
- * @bound: some peer is in, or may still believe so
+ * @bound: some peer is in, or may still believe so, in this group or in another one that it may count an SA to
  * @settled: those whom the owner before told "in" have had their time
  * @self: this node
  * @before: the owner before, which may have been this node; 0 if there was none

@@ -323,6 +323,7 @@ static void leaves(struct es_net *es, struct es_peer *p)
 	p->synced = false;
 	p->synced_sent = false;
 	p->heard_us = 0;
+	p->deleted_in_own_us = 0;
 	es->walk = 1;
 	es_each_group(g, es) {
 		p->in[g->slot].last_in_own_us = 0;
@@ -340,10 +341,12 @@ static unsigned long groups(struct es_net *es, struct es_peer *p, struct es_curs
 	struct es_wire_group w;
 	struct es_group *g;
 	unsigned int i;
+	u64 epochs = 0;
 
 	for (i = 0; i < h->ngroups; i++) {
 		es_wire_get_group(c, h, &w);
 		*left |= w.flags & ES_GROUP_LEAVE;
+		epochs = es_role_epochs(epochs, &w);
 		g = es_place_find(es, w.id);
 		if (!g)
 			continue;
@@ -356,6 +359,10 @@ static unsigned long groups(struct es_net *es, struct es_peer *p, struct es_curs
 		p->in[i].speaks = named & BIT(i);
 		if (!p->in[i].speaks)
 			memset(&p->in[i].w, 0, sizeof(p->in[i].w));
+	}
+	if (newest && epochs != p->epochs) {
+		p->epochs = epochs;
+		es_out_gap_taken(es);
 	}
 	return owned;
 }
@@ -453,6 +460,15 @@ void es_rx_discard(struct es_net *es)
 	}
 }
 
+/*
+ * This node stood still, and tick() has not noticed yet. What has come since, and is about to be read, says who was promoted meanwhile to one who does not
+ * know that this concerns him. It is lost.
+ */
+static bool unnoticed_gap(const struct es_net *es)
+{
+	return es_clock_us() - es->tick_at_us > es->cfg.detect_ms * 1000ull;
+}
+
 static void from_link(struct es_net *es, unsigned int i)
 {
 	struct sk_buff *skb;
@@ -463,7 +479,8 @@ static void from_link(struct es_net *es, unsigned int i)
 		skb = es_sock_recv(es->sock[i], &from);
 		if (!skb)
 			return;
-		datagram(es, i, &from, skb->data, skb->len);
+		if (!unnoticed_gap(es))
+			datagram(es, i, &from, skb->data, skb->len);
 		kfree_skb(skb);
 	}
 	WRITE_ONCE(es->kick, true);

@@ -100,6 +100,46 @@ static bool every_gap(void)
 	return true;
 }
 
+#define GROUPS	64	/* as many as a datagram can have */
+
+static u64 epochs_of(const struct es_wire_group *w)
+{
+	u64 sum = 0;
+
+	for (int i = 0; i < GROUPS; i++)
+		sum = es_role_epochs(sum, &w[i]);
+	return sum;
+}
+
+/* A promotion in any group, or in several, by whatever node: what is said is another number, and never one that was said before. */
+static bool every_promotion_shows(void)
+{
+	static struct es_wire_group w[GROUPS];
+	u64 last, now;
+
+	rng = ktap_seed();
+	ktap_diag("UNIT_SEED=%llu", rng);
+	for (int i = 0; i < GROUPS; i++)
+		w[i] = (struct es_wire_group){ .id = i < GROUPS / 2 ? i : U16_MAX - i, .epoch = below(2) ? 1795230155 + below(1000) : 0, .node = below(256) };
+	last = epochs_of(w);
+	for (int i = 0; i < 100000; i++) {
+		for (u32 n = 1 + below(3); n; n--) {
+			struct es_wire_group *g = &w[below(GROUPS)];
+
+			if (g->node < 255 && !below(4)) {	/* those who did not hear each other may have the same counter */
+				g->node++;
+				continue;
+			}
+			g->epoch += 1 + below(3);
+			g->node = below(256);
+		}
+		now = epochs_of(w);
+		ktap_expect(now > last);
+		last = now;
+	}
+	return true;
+}
+
 /* ---- names of SAs that are moved, in datagrams that overtake each other ---- */
 
 #define MOVED	4	/* SAs */
@@ -311,6 +351,7 @@ static const struct ktap_case cases[] = {
 	{ "words: every role, claim and epoch", every_word },
 	{ "joining: every way in", every_way_in },
 	{ "gaps: who waits for his peers' word", every_gap },
+	{ "epochs: no promotion is lost in the sum of them", every_promotion_shows },
 	{ "names: an SA is not put back to a group that it has left", names_in_their_order },
 	{ "states: what is shown of a peer", states_as_shown },
 	{ "histories: when all have heard all, at most one is active", at_most_one_in_the_end },
