@@ -152,11 +152,51 @@ static void fresh(struct es_net *es, struct es_sa *sa)
 		es_event_sa(es, ESPSYNC_EVENT_UNPROTECTED, sa, "has no anti-replay window: give it one (replay_window)");
 }
 
+/* The group does not cover it any more: peers are told, and it goes on by itself. Not a standby's, whose owner may still send. */
+static void dismiss(struct es_net *es, struct es_sa *sa)
+{
+	struct xfrm_state *x;
+
+	es_out_release(es, sa, sa->g->role != ESPSYNC_ROLE_STANDBY);
+	spin_lock_bh(&es->sa_lock);
+	x = sa->x;
+	WRITE_ONCE(sa->x, NULL);
+	es_sa_entomb(es, sa, false);
+	spin_unlock_bh(&es->sa_lock);
+	es_sa_set_todo(es, sa);
+	if (x)
+		xfrm_state_put(x);
+}
+
+/*
+ * Userspace can change what a group asks of an SA, or delete one and add it again as another group's. That group knows nothing of what is in doubt in the
+ * old one. One of another role follows it as an SA that has come anew; and what was said of it to a standby does not cover what this node is active in.
+ */
+static void replace(struct es_net *es, struct es_sa *sa, struct es_group *g)
+{
+	if (g == sa->g)
+		return;
+	if (es_any_gap(sa->g) || sa->g->gap_doubt)
+		es_out_leaves_gap(es, sa);
+	if (g && g->role == sa->g->role) {
+		es_place_sa(es, sa, g);
+		return;
+	}
+	if (g && g->role == ESPSYNC_ROLE_ACTIVE && sa->g->role == ESPSYNC_ROLE_STANDBY)
+		es_out_doubt(es, sa, false, "it comes from a group that this node is standby in: its number is in doubt");
+	dismiss(es, sa);
+	if (g) {
+		es_place_sa(es, sa, g);
+		es->rescan = true;
+	}
+}
+
 static void follow(struct es_net *es)
 {
 	struct xfrm_state *x;
 	struct es_sa *sa;
 	unsigned int n;
+	u8 dir;
 
 	for (n = 0; n < ES_FOLLOW_STEP && (sa = es_sa_next_queued(es)); n++) {
 		x = READ_ONCE(sa->x);
@@ -166,8 +206,12 @@ static void follow(struct es_net *es)
 			lost(es, sa, x);
 			continue;
 		}
-		if (test_and_clear_bit(ES_SA_FRESH, &sa->flags))
+		if (test_and_clear_bit(ES_SA_FRESH, &sa->flags)) {
+			replace(es, sa, es_place_state(es, x, &dir));
+			if (READ_ONCE(sa->x) != x)
+				continue;	/* it will come anew, or has */
 			fresh(es, sa);
+		}
 		if (sa->dir == ESPSYNC_DIR_OUT)
 			es_out_update(es, sa);
 		else if (sa->dir == ESPSYNC_DIR_IN)
@@ -378,36 +422,6 @@ static void release(struct es_net *es, struct es_sa *sa, bool open)
 	es_sa_free(es, sa);
 	if (x)
 		xfrm_state_put(x);
-}
-
-/* The group does not cover it any more: peers are told, and it goes on by itself. Not a standby's, whose owner may still send. */
-static void dismiss(struct es_net *es, struct es_sa *sa)
-{
-	struct xfrm_state *x;
-
-	es_out_release(es, sa, sa->g->role != ESPSYNC_ROLE_STANDBY);
-	spin_lock_bh(&es->sa_lock);
-	x = sa->x;
-	WRITE_ONCE(sa->x, NULL);
-	es_sa_entomb(es, sa, false);
-	spin_unlock_bh(&es->sa_lock);
-	es_sa_set_todo(es, sa);
-	if (x)
-		xfrm_state_put(x);
-}
-
-/* Userspace can change what a group asks of an SA. A group of another role follows it as one that has come anew. */
-static void replace(struct es_net *es, struct es_sa *sa, struct es_group *g)
-{
-	if (g == sa->g)
-		return;
-	if (g && g->role == sa->g->role) {
-		es_place_sa(es, sa, g);
-		return;
-	}
-	dismiss(es, sa);
-	if (g)
-		es->rescan = true;
 }
 
 static void rescan(struct es_net *es)

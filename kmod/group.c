@@ -212,7 +212,7 @@ static u32 doubt_all(struct es_group *g, bool astray, bool spare)
 
 	xa_for_each(&es->sas, i, sa) {
 		if (sa->g == g && (!astray || sa->astray))
-			n += es_out_doubt(es, sa, spare);
+			n += es_out_doubt(es, sa, spare, "this node was promoted while out of sync: its number is in doubt");
 		cond_resched();
 	}
 	return n;

@@ -196,12 +196,13 @@ void es_km_adopt(struct es_net *es, struct xfrm_state *x, bool locked, bool told
 	if (sa->x != x)		/* else only its direction is news: the group has an address now */
 		xfrm_state_hold(x);
 	WRITE_ONCE(sa->x, x);
-	WRITE_ONCE(sa->g, g);
+	if (!known)
+		WRITE_ONCE(sa->g, g);	/* else the thread moves it: what is known of it was said of the group that it is in */
 	sa->family = x->props.family;
 	sa->daddr = x->id.daddr;
 	if (!known || dir != ESPSYNC_DIR_UNKNOWN)
 		sa->dir = dir;
-	mirror = is_mirror(g, x, told);
+	mirror = is_mirror(READ_ONCE(sa->g), x, told);
 	set_bit(ES_SA_FRESH, &sa->flags);
 	set_bit(ES_SA_OURS, &sa->flags);
 	es_sa_queue(es, sa);

@@ -752,15 +752,16 @@ void es_out_forgotten(struct es_sa *sa, u64 oseq)
 }
 
 /**
- * es_out_doubt() - promoted without being in sync: what was used is unknown
+ * es_out_doubt() - this node is to send without being in sync: what was used is unknown
  * @es: namespace, locked, about to be active
  * @sa: outbound
  * @spare: only this kernel can have sent since it was last active: what a module before this one left in use is not in doubt
+ * @why: for the event
  * Return: whether it is in doubt (an SA that only this node ever used is not)
  *
  * doubt = jump moves its number up once, hold stops it too; both name it for a rekey.
  */
-bool es_out_doubt(struct es_net *es, struct es_sa *sa, bool spare)
+bool es_out_doubt(struct es_net *es, struct es_sa *sa, bool spare, const char *why)
 {
 	struct xfrm_state *x = READ_ONCE(sa->x);
 
@@ -771,7 +772,7 @@ bool es_out_doubt(struct es_net *es, struct es_sa *sa, bool spare)
 	if (es_x_live(x))
 		doubt(es, sa, x, true);
 	spin_unlock_bh(&x->lock);
-	name_doubt(es, sa, "this node was promoted while out of sync: its number is in doubt");
+	name_doubt(es, sa, why);
 	return true;
 }
 
@@ -833,6 +834,17 @@ void es_out_gap_taken(struct es_net *es)
 		sa->g->gap_doubt = true;
 		es->walk = 1;
 	}
+}
+
+/**
+ * es_out_leaves_gap() - an SA is to leave its group, which does not know yet what was sent while this node stood still
+ * @es: namespace, locked
+ * @sa: the SA, still in that group. It moves up first
+ */
+void es_out_leaves_gap(struct es_net *es, struct es_sa *sa)
+{
+	set_bit(ES_SA_GAP, &sa->flags);
+	es_out_update(es, sa);
 }
 
 /**

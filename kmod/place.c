@@ -206,7 +206,17 @@ static void assign(struct es_sa *sa, struct es_group *g)
 	WRITE_ONCE(sa->g, g);
 }
 
-/* What was said of "in" in the old group goes on to bind in the new one; a standby is in it for this SA when that is named again. */
+/* Who has the SA counts it to its old group, for all that is known: what he says of "in" covers it when he has named it again. */
+static void stray(struct es_net *es, struct es_sa *sa)
+{
+	struct es_peer *p;
+
+	list_for_each_entry(p, &es->peers, list)
+		if (sa->ann & BIT(p->index))
+			es_sa_astray(es, sa, p, true);
+}
+
+/* What was said of "in" in the old group goes on to bind in the new one. Who counted it to yet another group is asked: it may be this one. */
 static void carry_over(struct es_net *es, struct es_sa *sa, struct es_group *g)
 {
 	struct es_peer *p;
@@ -215,16 +225,32 @@ static void carry_over(struct es_net *es, struct es_sa *sa, struct es_group *g)
 		struct es_peer_in *from = &p->in[sa->g->slot], *to = &p->in[g->slot];
 
 		to->last_in_own_us = max(to->last_in_own_us, from->last_in_own_us);
-		if (sa->ann & BIT(p->index) && sa->g->role == ESPSYNC_ROLE_STANDBY)
-			es_sa_astray(es, sa, p, true);
+		p->ask_names |= !!(sa->astray & BIT(p->index));
 	}
+	if (g->role != ESPSYNC_ROLE_ACTIVE)
+		stray(es, sa);
+}
+
+/**
+ * es_place_named() - an SA without a state here belongs to the group that a peer names
+ * @es: namespace, locked
+ * @sa: the SA
+ * @g: group
+ * Context: es->sa_lock held, so that no state comes meanwhile. What the peer itself counts is the caller's to note
+ */
+void es_place_named(struct es_net *es, struct es_sa *sa, struct es_group *g)
+{
+	lockdep_assert_held(&es->sa_lock);
+	if (sa->g != g)
+		stray(es, sa);
+	WRITE_ONCE(sa->g, g);
 }
 
 /**
  * es_place_sa() - an SA belongs to a group from now on
  * @es: namespace, locked
  * @sa: the SA
- * @g: group, with the role that its old one has here
+ * @g: group, with the role that its old one has here, if the SA has a state
  */
 void es_place_sa(struct es_net *es, struct es_sa *sa, struct es_group *g)
 {
@@ -242,7 +268,8 @@ void es_place_sa(struct es_net *es, struct es_sa *sa, struct es_group *g)
 		assign(sa, g);
 	}
 	list_for_each_entry(p, &es->peers, list)
-		__clear_bit(sa->handle, p->named);	/* its name says its group */
+		if (x)
+			__clear_bit(sa->handle, p->named);	/* its name says its group; without a state, that it is gone may still have to be said */
 	es_sa_set_todo(es, sa);
 }
 

@@ -13,6 +13,7 @@ struct es_group *es_place_out(struct es_net *es, const struct xfrm_state *x);
 struct es_group *es_place_state(struct es_net *es, const struct xfrm_state *x, u8 *dir);
 bool es_placed(const struct es_group *g);
 void es_place_sa(struct es_net *es, struct es_sa *sa, struct es_group *g);
+void es_place_named(struct es_net *es, struct es_sa *sa, struct es_group *g);
 
 struct es_group *es_place_find(struct es_net *es, u32 id);
 u8 es_place_role(struct es_net *es, u32 id, const struct es_scope *scope);

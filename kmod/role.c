@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * role.c - the rules of roles and epochs, and of a peer's way into sync (design 4.3 "in and out", 4.6).
+ * role.c - the rules of roles and epochs, of a peer's way into sync (design 4.3 "in and out", 4.6), and of what it may have said before.
  *
- * Job: from what is known, what follows. Who remembers it and acts on it: group.c for roles, peer.c for peers.
+ * Job: from what is known, what follows. Who remembers it and acts on it: group.c for roles, peer.c for peers, rx.c for what they say.
  * What may not enter: state, locks, clocks, events. Pure: runs in userspace too.
  */
 #include <linux/espsync.h>

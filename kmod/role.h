@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * role.h - the rules of roles and epochs, and of a peer's way into sync.
+ * role.h - the rules of roles and epochs, of a peer's way into sync, and of what it may have said before.
  */
 #ifndef ESPSYNC_ROLE_H
 #define ESPSYNC_ROLE_H

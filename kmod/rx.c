@@ -148,12 +148,13 @@ void es_rx_mismatch(struct es_net *es, struct es_sa *sa)
 }
 
 /* Not overtaken by a newer name, as far as one can tell: that would put the SA back to the group that it has left. */
-static bool counts(struct es_peer *p, const struct es_sa *sa, const struct es_wire_rec *r, u64 seq)
+static bool counts(struct es_net *es, struct es_peer *p, const struct es_wire_rec *r, u64 seq)
 {
-	void *known = xa_load(&p->map, r->handle);
-	bool same = known == es_sa_ref(sa) && r->group == sa->g->id && !(sa->astray & BIT(p->index));
+	struct es_sa *sa = es_sa_deref(es, xa_load(&p->map, r->handle));
+	bool same = sa && sa->spi == cpu_to_be32(r->spi) && sa->proto == r->proto && sa->fp == r->fp && r->group == sa->g->id &&
+		    !(sa->astray & BIT(p->index));
 
-	return es_role_name_counts(known, same, seq, p->name_seq);
+	return es_role_name_counts(sa, same, seq, p->name_seq);
 }
 
 static bool apply_name(struct es_net *es, struct es_peer *p, const struct es_wire_rec *r, u64 seq)
@@ -162,18 +163,16 @@ static bool apply_name(struct es_net *es, struct es_peer *p, const struct es_wir
 	__be32 spi = cpu_to_be32(r->spi);
 	struct es_sa *sa;
 
+	if (!counts(es, p, r, seq))
+		return false;
 	spin_lock_bh(&es->sa_lock);
 	sa = es_sa_find(es, r->proto, spi, r->fp);
-	if (sa && !counts(p, sa, r, seq)) {
-		spin_unlock_bh(&es->sa_lock);
-		return false;
-	}
 	if (!sa)
 		sa = es_sa_new(es, r->proto, spi, r->fp);
 	if (sa && !sa->x) {
 		if (r->flags & ES_NAME_HELD)
 			es_sa_revive(es, sa);
-		sa->g = g ?: &es->groups[0];
+		es_place_named(es, sa, g ?: &es->groups[0]);
 		sa->dir = r->dir;
 		sa->family = r->family;
 		memcpy(&sa->daddr, r->daddr, sizeof(sa->daddr));
@@ -190,6 +189,8 @@ static bool apply_name(struct es_net *es, struct es_peer *p, const struct es_wir
 		sa->ann_seen |= BIT(p->index);
 		set_bit(ES_SA_NAMED, &sa->flags);
 	}
+	if (r->group == sa->g->id && sa->astray & BIT(p->index))
+		__set_bit(sa->handle, p->dirty);	/* what it agreed to meanwhile did not count: it is told again */
 	es_sa_astray(es, sa, p, r->group != sa->g->id);
 	if (!sa->x)
 		es->scan_us = min(es->scan_us, es->clock_us - 900000);

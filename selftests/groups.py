@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # DESC: groups: both gateways carry traffic and each stands by for the other; a group carved out of another moves alone
 # WHERE: uml qemu
-# SETS: timeout=200
+# SETS: timeout=240
 """
 groups - roles, epochs, leases and the guard of one group do not touch another's (design 4.6).
 
@@ -219,6 +219,66 @@ def a_gap_keeps_sas_where_they_are(c):
     c.all_ready()
 
 
+def second_client(spi):
+    return Tunnel(CLIENT2, vip(0), inner=(f"{INNER3}/32", "10.1.0.0/24"), spi=spi, esn=True, window=1024)
+
+
+def home_again(c, t):
+    """Group 0 from node 2, which took it, to node 1; no group 2, and none of its SAs."""
+    until(lambda: c.role(1, 0) == "standby", 30, "node 1 steps down in group 0")
+    c.espsync(1, "demote group 2")
+    for node, gw in c.gw.items():
+        if c.group(node, 2):
+            c.espsync(node, "group del 2")
+        t.remove(gw)
+    c.has_address(0, 1, add=False)
+    c.revive(1)
+    c.all_ready()
+    c.move(0, 1)
+    c.all_ready()
+
+
+def a_state_that_comes_late_is_where_it_belongs(c):
+    """A standby knows an SA by its name, of one group, and has it in another one: "in" of that group does not mean it."""
+    t = second_client(0x4000)
+    spi = t.to_client.spi
+    for node, remote in ((1, f"{CLIENT2}/32"), (2, "198.51.100.0/24")):
+        c.espsync(node, f"group set 2 addr {vip(0)} remote {remote}")
+    t.install(c.gw[1])
+    until(lambda: (sas(c, 2).get(spi) or {}).get("state") == "waiting", 10, "node 2 has heard of the SA")
+    equal(sas(c, 2)[spi]["group"], 2, "its group as node 1 names it")
+    t.install(c.gw[2])
+    until(lambda: sas(c, 2)[spi]["group"] == 0, 10, "node 2 counts it to group 0")
+    until(lambda: "drift: peer 1" in c.espsync(2, "ready", ok=None), 10, "node 2 says that node 1 does not")
+    c.crash(1)
+    equal(c.take(0, 2), 1, "SAs in doubt")
+    equal({s for s, sa in sas(c, 2).items() if sa["state"] == "stale"}, {spi}, "SAs in doubt")
+    c.revive(1, ("sync",))
+    home_again(c, t)
+
+
+def a_pause_in_the_midst_of_a_move(c):
+    """A node moves an SA and stands still before its peer has heard of that, and that peer takes over the group that it was in."""
+    t, kept = second_client(0x5000), c.tunnels[0].to_client.spi
+    spi = t.to_client.spi
+    for gw in c.gw.values():
+        t.install(gw)
+    c.all_ready()
+    c.cut_sync()
+    c.espsync(1, f"group set 2 addr {vip(0)} remote {CLIENT2}/32")
+    equal((sas(c, 1)[spi]["group"], c.role(1, 2)), (2, "active"), "its group on node 1")
+    set_times(c, 300, 30000)
+    stands_still(0.8)
+    c.take(0, 2)
+    c.heal_sync()
+    until(lambda: sas(c, 1)[spi]["state"] == "stale", 10, "node 1 names it as in doubt")
+    check(sas(c, 1)[kept]["state"] != "stale", "and not what has gone to node 2")
+    set_times(c, 2000, 30000)
+    c.remove(0)
+    c.tunnels[0] = c.through(0, c.tunnels[0].to_gw.spi + 0x100)
+    home_again(c, t)
+
+
 def what_is_refused_changes_nothing(c):
     """Of a request with addresses and an option that cannot be had, neither is taken."""
     refused(c, 1, f"group set 0 addr {vip(0)} 198.51.100.1 role store", "demote it first")
@@ -259,4 +319,5 @@ def a_rekey_is_where_its_group_is(c):
 
 
 main([each_carries_one, one_crash_gives_the_other_both, planned_moves_are_their_own, a_carved_group_moves_alone, definitions_differ,
-      what_would_move_a_right_to_send_is_refused, a_gap_keeps_sas_where_they_are, what_is_refused_changes_nothing, a_rekey_is_where_its_group_is], prepared)
+      what_would_move_a_right_to_send_is_refused, a_gap_keeps_sas_where_they_are, a_state_that_comes_late_is_where_it_belongs,
+      a_pause_in_the_midst_of_a_move, what_is_refused_changes_nothing, a_rekey_is_where_its_group_is], prepared)
