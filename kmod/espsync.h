@@ -522,7 +522,7 @@ struct es_link {
  * @name_seq: newest datagram of its that named an SA
  * @ack_due: it waits for an acknowledgement
  * @interval_us: its sync interval
- * @epochs: those that it knows, es_role_epochs()
+ * @epochs: those that it knows, as it said last
  * @believed: it may have believed to be in, in some group, when this node stood still
  * @told_all: all that was said to it is acknowledged, and there was no more
  * @hello_us: clock of the last HELLO to it
@@ -570,7 +570,7 @@ struct es_peer {
 	u64 name_seq;
 	bool ack_due;
 	u32 interval_us;
-	u64 epochs;
+	struct es_epochs epochs;
 	bool believed;
 	bool told_all;
 	u64 hello_us;
@@ -755,6 +755,7 @@ struct es_rise {
  * @draft: what it says
  * @rec: a record being built or read: too big for a stack
  * @win: a window being read, for the same reason
+ * @epochs: what a peer says of its groups, likewise
  * @saved_rseqth: net.core.xfrm_aevent_rseqth as it was
  * @saved_etime: net.core.xfrm_aevent_etime as it was
  * @thresholds: both are saved and changed
@@ -830,6 +831,7 @@ struct es_net {
 	struct es_sent *draft;
 	struct es_wire_rec rec;
 	struct es_window win;
+	struct es_epochs epochs;
 	u32 saved_rseqth;
 	u32 saved_etime;
 	bool thresholds;

@@ -89,15 +89,53 @@ bool es_role_name_counts(bool known, bool same, u64 seq, u64 newest)
 	return !known || same || seq >= newest;
 }
 
-/**
- * es_role_epochs() - the epochs that a peer knows, as one number: another one as soon as somebody is promoted in any group
- * @sum: of the groups before this one; 0 for the first
- * @w: what it said of a group, which this node need not have
- * Return: the sum
- */
-u64 es_role_epochs(u64 sum, const struct es_wire_group *w)
+/* @at: where it is most likely. */
+static const struct es_epoch *epoch_of(const struct es_epochs *e, unsigned int at, u16 group)
 {
-	return sum + (w->epoch << 8 | w->node) * (2ull * w->id + 1);	/* odd: no change of one group is lost */
+	unsigned int i;
+
+	if (at < e->n && e->of[at].group == group)
+		return &e->of[at];
+	for (i = 0; i < e->n; i++)
+		if (e->of[i].group == group)
+			return &e->of[i];
+	return NULL;
+}
+
+static bool has_epoch(const struct es_epochs *e, const struct es_epoch *like)
+{
+	unsigned int i;
+
+	for (i = 0; i < e->n; i++)
+		if (!es_epoch_cmp(e->of[i].counter, e->of[i].node, like->counter, like->node))
+			return true;
+	return false;
+}
+
+/**
+ * es_role_promoted() - whether what a peer says tells of another node that was promoted, in whatever group
+ * @before: the epochs of all its groups, which this node need not have, as it said them last
+ * @now: as it says them now
+ * @self: this node, which knows of its own promotions
+ * Return: true if so, or if a group is gone, of which it says nothing any more. A group that is new begins with the epoch of another one
+ */
+bool es_role_promoted(const struct es_epochs *before, const struct es_epochs *now, u8 self)
+{
+	const struct es_epoch *e, *was;
+	unsigned int i;
+
+	for (i = 0; i < now->n; i++) {
+		e = &now->of[i];
+		was = epoch_of(before, i, e->group);
+		if (!e->counter || e->node == self)
+			continue;
+		if (was ? es_epoch_cmp(e->counter, e->node, was->counter, was->node) > 0 : !has_epoch(before, e))
+			return true;
+	}
+	for (i = 0; i < before->n; i++)
+		if (!epoch_of(now, i, before->of[i].group))
+			return true;
+	return false;
 }
 
 /**

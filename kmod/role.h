@@ -65,7 +65,7 @@ int es_epoch_cmp(u64 a, u8 a_node, u64 b, u8 b_node);
 unsigned int es_role_heard(u8 role, u64 epoch, u8 epoch_node, u8 from, const struct es_wire_group *w, bool newest);
 enum es_join_step es_role_join(const struct es_join *j, bool is_in, bool enforcing);
 bool es_role_name_counts(bool known, bool same, u64 seq, u64 newest);
-u64 es_role_epochs(u64 sum, const struct es_wire_group *w);
+bool es_role_promoted(const struct es_epochs *before, const struct es_epochs *now, u8 self);
 bool es_role_gap(bool bound, bool settled, u8 self, u8 before, unsigned int nodes);
 u8 es_role_peer_state(u8 role, const struct es_peer_view *v);
 

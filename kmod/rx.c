@@ -342,12 +342,12 @@ static unsigned long groups(struct es_net *es, struct es_peer *p, struct es_curs
 	struct es_wire_group w;
 	struct es_group *g;
 	unsigned int i;
-	u64 epochs = 0;
 
+	es->epochs.n = h->ngroups;
 	for (i = 0; i < h->ngroups; i++) {
 		es_wire_get_group(c, h, &w);
 		*left |= w.flags & ES_GROUP_LEAVE;
-		epochs = es_role_epochs(epochs, &w);
+		es->epochs.of[i] = (struct es_epoch){ .counter = w.epoch, .group = w.id, .node = w.node };
 		g = es_place_find(es, w.id);
 		if (!g)
 			continue;
@@ -361,9 +361,10 @@ static unsigned long groups(struct es_net *es, struct es_peer *p, struct es_curs
 		if (!p->in[i].speaks)
 			memset(&p->in[i].w, 0, sizeof(p->in[i].w));
 	}
-	if (newest && epochs != p->epochs) {
-		p->epochs = epochs;
-		es_out_gap_taken(es);
+	if (newest) {
+		if (es_role_promoted(&p->epochs, &es->epochs, es->cfg.node))
+			es_out_gap_taken(es);
+		p->epochs = es->epochs;
 	}
 	return owned;
 }

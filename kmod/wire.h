@@ -72,6 +72,20 @@ struct es_wire_group {
 	u32 evict_ms;
 };
 
+/**
+ * struct es_epochs - the epochs that the sender of a datagram knows
+ * @n: how many
+ * @of: one for each of its groups, as in struct es_wire_group
+ */
+struct es_epochs {
+	unsigned int n;
+	struct es_epoch {
+		u64 counter;
+		u16 group;
+		u8 node;
+	} of[ES_WIRE_MAX_GROUPS];
+};
+
 enum es_wire_type {
 	ES_WIRE_END,		/* padding: nothing follows */
 	ES_WIRE_NAME,		/* a handle and the SA that it stands for */

@@ -279,6 +279,27 @@ def a_pause_in_the_midst_of_a_move(c):
     home_again(c, t)
 
 
+def a_group_that_is_new_is_no_promotion(c):
+    """Both nodes stand still. What is new to the other one is not in doubt because that one has a group more, nor because it steps down."""
+    t = Tunnel(CLIENT2, vip(1), inner=(f"{INNER3}/32", "10.1.0.0/24"), spi=0x6000, esn=True, window=1024)
+    set_times(c, 300, 30000)
+    c.cut_sync()
+    for node in (2, 1):
+        t.install(c.gw[node])
+    c.espsync(1, f"group set 2 addr {vip(0)} remote {CLIENT2}/32")
+    stands_still(0.8)
+    c.take(0, 2)
+    equal(sas(c, 2)[t.to_client.spi]["group"], 1, "its group")
+    c.heal_sync()
+    until(lambda: c.role(1, 0) == "standby", 30, "node 1 steps down in group 0")
+    set_times(c, 2000, 30000)
+    until(lambda: sas(c, 1)[t.to_client.spi]["owner"] == 2, 30, "node 1 has heard of it")
+    equal([s for s, sa in sas(c, 2).items() if sa["group"] == 1 and sa["state"] == "stale"], [], "SAs of group 1 that are in doubt")
+    c.remove(0)
+    c.tunnels[0] = c.through(0, c.tunnels[0].to_gw.spi + 0x100)
+    home_again(c, t)
+
+
 def what_is_refused_changes_nothing(c):
     """Of a request with addresses and an option that cannot be had, neither is taken."""
     refused(c, 1, f"group set 0 addr {vip(0)} 198.51.100.1 role store", "demote it first")
@@ -320,4 +341,4 @@ def a_rekey_is_where_its_group_is(c):
 
 main([each_carries_one, one_crash_gives_the_other_both, planned_moves_are_their_own, a_carved_group_moves_alone, definitions_differ,
       what_would_move_a_right_to_send_is_refused, a_gap_keeps_sas_where_they_are, a_state_that_comes_late_is_where_it_belongs,
-      a_pause_in_the_midst_of_a_move, what_is_refused_changes_nothing, a_rekey_is_where_its_group_is], prepared)
+      a_pause_in_the_midst_of_a_move, a_group_that_is_new_is_no_promotion, what_is_refused_changes_nothing, a_rekey_is_where_its_group_is], prepared)

@@ -100,43 +100,89 @@ static bool every_gap(void)
 	return true;
 }
 
-#define GROUPS	64	/* as many as a datagram can have */
-
-static u64 epochs_of(const struct es_wire_group *w)
+static bool has_group(const struct es_epochs *e, u16 group)
 {
-	u64 sum = 0;
-
-	for (int i = 0; i < GROUPS; i++)
-		sum = es_role_epochs(sum, &w[i]);
-	return sum;
+	for (u32 i = 0; i < e->n; i++)
+		if (e->of[i].group == group)
+			return true;
+	return false;
 }
 
-/* A promotion in any group, or in several, by whatever node: what is said is another number, and never one that was said before. */
+/* As es_group_promote() does. */
+static void set_epoch(struct es_epoch *e, u64 wall, u8 node)
+{
+	e->counter = max(e->counter + 1, wall);
+	e->node = node;
+}
+
+/* A new group, carved out of another one or not. */
+static void carve(struct es_epochs *e)
+{
+	struct es_epoch new = {};
+
+	if (e->n && below(4))
+		new = e->of[below(e->n)];
+	for (new.group = rnd(); has_group(e, new.group); new.group++)
+		;
+	e->of[e->n++] = new;
+}
+
+/* What a node says of its groups changes at random. Whether what it says then tells of a promotion, or of a group that is gone. */
+static bool changes(struct es_epochs *e, u64 wall)
+{
+	u32 n = e->n;
+	bool tells = false;
+
+	while (e->n < ES_WIRE_MAX_GROUPS && !below(4))
+		carve(e);
+	for (u32 i = 0; i < n; i++) {
+		if (!below(2 * n))
+			set_epoch(&e->of[i], wall, SELF);
+		if (below(8 * n))
+			continue;
+		set_epoch(&e->of[i], wall, PEER + below(2));
+		tells = true;
+	}
+	if (n && !below(8)) {
+		e->of[below(n)] = e->of[e->n - 1];
+		e->n--;
+		tells = true;
+	}
+	if (e->n && !below(4)) {	/* said in another order */
+		struct es_epoch *a = &e->of[below(e->n)], *b = &e->of[below(e->n)], was = *a;
+
+		*a = *b;
+		*b = was;
+	}
+	return tells;
+}
+
 static bool every_promotion_shows(void)
 {
-	static struct es_wire_group w[GROUPS];
-	u64 last, now;
+	static struct es_epochs before, now;
+	u64 wall = 1795230155;
 
 	rng = ktap_seed();
 	ktap_diag("UNIT_SEED=%llu", rng);
-	for (int i = 0; i < GROUPS; i++)
-		w[i] = (struct es_wire_group){ .id = i < GROUPS / 2 ? i : U16_MAX - i, .epoch = below(2) ? 1795230155 + below(1000) : 0, .node = below(256) };
-	last = epochs_of(w);
-	for (int i = 0; i < 100000; i++) {
-		for (u32 n = 1 + below(3); n; n--) {
-			struct es_wire_group *g = &w[below(GROUPS)];
+	before.n = 0;
+	now.n = 0;
+	for (u64 i = ktap_rounds(200000); i; i--) {
+		bool told = changes(&now, wall);
 
-			if (g->node < 255 && !below(4)) {	/* those who did not hear each other may have the same counter */
-				g->node++;
-				continue;
-			}
-			g->epoch += 1 + below(3);
-			g->node = below(256);
-		}
-		now = epochs_of(w);
-		ktap_expect(now > last);
-		last = now;
+		ktap_expect(es_role_promoted(&before, &now, SELF) == told);
+		before = now;
+		wall += !below(4);	/* several in one second */
 	}
+	return true;
+}
+
+/* A claim that came to nothing is taken back. */
+static bool taken_back(void)
+{
+	static struct es_epochs before = { 1, { { 20, 1, PEER } } }, now = { 1, { { 10, 1, PEER + 1 } } };
+
+	ktap_expect(!es_role_promoted(&before, &now, SELF));
+	ktap_expect(es_role_promoted(&now, &before, SELF));
 	return true;
 }
 
@@ -351,7 +397,8 @@ static const struct ktap_case cases[] = {
 	{ "words: every role, claim and epoch", every_word },
 	{ "joining: every way in", every_way_in },
 	{ "gaps: who waits for his peers' word", every_gap },
-	{ "epochs: no promotion is lost in the sum of them", every_promotion_shows },
+	{ "epochs: another node's promotion shows, and nothing else does", every_promotion_shows },
+	{ "epochs: a claim that is taken back", taken_back },
 	{ "names: an SA is not put back to a group that it has left", names_in_their_order },
 	{ "states: what is shown of a peer", states_as_shown },
 	{ "histories: when all have heard all, at most one is active", at_most_one_in_the_end },
