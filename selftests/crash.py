@@ -62,7 +62,7 @@ def twenty_crashes(c):
     for generation in range(GENERATIONS):
         if generation:
             rekeyed(c)
-        load, lease, renewed = Load(c, c.tunnels), {}, rng.randrange(CRASHES)
+        load, lease, renewed = Load(c, c.tunnels), {}, rng.randrange(CRASHES - 1)
         load.flows("before the crash")
         for i in range(CRASHES):
             rounds.append(one_crash(c, rng, load, i == renewed, i == CRASHES - 1, lease))

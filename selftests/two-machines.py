@@ -75,6 +75,8 @@ def an_active_machine_sleeps_and_wakes(m):
     gw2.resume()
     resumed = time.time()
     until(lambda: m.role(2) == "standby", 30, "gw2 has stepped down")
+    m.drop_addresses(2)     # as VRRP does; until then it answered ARP as well
+    m.take_addresses(1)
     m.flows()
     gw2.sh("pkill ping; pkill tcpdump; sleep 0.3", ok=None)
     judge_zombie(m, before, active, resumed)
