@@ -3,23 +3,23 @@
 #
 # compare.sh - the same tests in several ways, one after the other, and a table in the end.
 #
-# Job: a run that has ended is not run again until its directory under
+# Job: what has passed is not run again until its directory under
 # build/results is deleted, so a series that was cut short goes on.
 #
 # To be sourced; needs $HARNESS, common.sh and $dir, where the runs' logs are kept.
 
-# once NAME ARGUMENT... - one run of the tests, kept in $dir/NAME.log
+# once NAME ARGUMENT... - one run of the tests, kept in $dir/NAME.log; what passed of it, in $dir/NAME.passed
 # shellcheck disable=SC2154 # dir
 once() {
 	local log=$dir/$1.log
 	shift
 
-	if tail -n 1 "$log" 2>/dev/null | grep -q ' passed, '; then
+	if tail -n 1 "$log" 2>/dev/null | grep -q ' passed, 0 failed'; then
 		note "was run before: $log"
 		return
 	fi
-	echo "# run $*" | tee "$log"
-	"$HARNESS/run" "$@" 2>&1 | tee -a "$log" || true
+	echo "# run $*" | tee -a "$log"
+	"$HARNESS/run" -r "${log%.log}.passed" "$@" 2>&1 | tee -a "$log" || true
 }
 
 # table WHAT NAME... - what came of the runs; fails if anything did
