@@ -102,14 +102,15 @@ def sealed_with(c, node):
 class Undisturbed:
     """Within the block no peer goes down or begins anew, nothing is refused, and the tunnels carry traffic."""
 
-    def __init__(self, c, but=()):
-        self.c, self.but = c, but
+    def __init__(self, c, but=(), told=()):
+        """but: what may be refused, by (node, reason); told: events that there may be."""
+        self.c, self.but, self.told = c, but, ("sa", "stale", "rekey-needed", *told)
 
     def __enter__(self):
         self.events, self.refused = {n: Events(self.c, n) for n in self.c.gw}, refused(self.c)
 
     def __exit__(self, kind, *_):
-        said = {n: [e for e in events.told() if e["event"] not in ("sa", "stale", "rekey-needed")] for n, events in self.events.items()}
+        said = {n: [e for e in events.told() if e["event"] not in self.told] for n, events in self.events.items()}
         if kind:
             return
         equal(said, {n: [] for n in self.c.gw}, "events, by node")
@@ -151,7 +152,7 @@ def who_has_the_old_key_only_is_named(c):
     """It goes on with the old one, in sync; and is named until it has and uses the new one."""
     old, new = fresh(c)
     active, idle = c.active, 3 - c.active
-    with Undisturbed(c, but=((idle, "key-id"),)):
+    with Undisturbed(c, but=((idle, "key-id"),), told=("ready",)):
         new.add(c, active)
         new.use(c, active)
         equal(reasons(c, active), [("no-key", idle)], "what the active node says")

@@ -9,44 +9,16 @@ nodes - invariants I1 and I4 with four nodes and more (design 4.3: ranks, slots,
 Nodes that die here lose their wires and run on: what they and their heirs send is captured in front of the cut, so a number that two of them
 use is found.
 """
-import time
-
 from esptest import *
 from failover import *
 from grouped import Judge
 from many import *
 
 
-def dies(c, judge, rng, order):
-    """order: the active node, which dies, its heir, which dies 50 ms after it was promoted, and the next one. That one may not be in again yet."""
-    dead, heir, last = order
-    load = Load(c, c.tunnels, rate=100)
-    load.flows("before the crashes")
-    near_renewal(c, rng)
-    time.sleep(rng.uniform(0, 0.2))
-    c.crash(dead)
-    equal(take_over(c, heir), 0, f"SAs in doubt on node {heir}")
-    time.sleep(0.05)
-    c.crash(heir)
-    doubtful = take_over(c, last)
-    check(doubtful in (0, len(c.tunnels)), f"{doubtful} SAs in doubt on node {last}, the third")
-    c.active = last
-    load.flows(f"on node {last}")
-    for n in (dead, heir):
-        return_zombie(c, n)
-    load.flows("with both back")
-    load.stop()
-    judge.no_number_twice()
-    if doubtful:
-        note(f"node {last} had heard of node {heir}, and was not in again after 50 ms")
-        rekeyed(c)
-    all_in(c)
-
-
 def crashes_50_ms_apart(c):
     rng, judge = seeded(), Judge(c)
     for _ in range(3):
-        dies(c, judge, rng, [c.active, *rng.sample(c.others(c.active), 2)])
+        two_die(c, judge, rng, [c.active, *rng.sample(c.others(c.active), 2)])
 
 
 def who_leaves_stalls_nobody(c):

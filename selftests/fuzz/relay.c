@@ -67,12 +67,6 @@ bool charon_idle(const struct charon *ch)
 	return !ch->busy;
 }
 
-size_t charon_backlog(const struct charon *ch)
-{
-	(void)ch;
-	return 0;
-}
-
 uint8_t charon_version(const struct charon *ch)
 {
 	(void)ch;
@@ -88,23 +82,6 @@ bool charon_present(const struct charon *ch)
 {
 	(void)ch;
 	return true;
-}
-
-uint64_t charon_silence_ms(const struct charon *ch)
-{
-	(void)ch;
-	return 0;
-}
-
-void charon_read_all(struct charon *ch)
-{
-	(void)ch;
-}
-
-bool commit_tells(struct commit *c)
-{
-	(void)c;
-	return false;
 }
 
 void commit_look(struct commit *c)
@@ -130,13 +107,6 @@ void charon_inject(struct charon *ch, const uint8_t *data, size_t len, uint64_t 
 	ch->busy = true;
 	ch->has_token = true;
 	ch->token = token;
-}
-
-int kernel_expect(struct kernel *k, const struct ha_addr *dst, uint32_t spi)
-{
-	(void)k, (void)spi;
-	must(dst->len <= 16);
-	return 0;
 }
 
 void sync_request(struct sync *s)

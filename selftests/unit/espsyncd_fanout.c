@@ -72,23 +72,6 @@ enum charon_segment charon_segment(const struct charon *ch)
 	return ch->segment;
 }
 
-size_t charon_backlog(const struct charon *ch)
-{
-	(void)ch;
-	return 0;
-}
-
-uint64_t charon_silence_ms(const struct charon *ch)
-{
-	(void)ch;
-	return 0;
-}
-
-void charon_read_all(struct charon *ch)
-{
-	(void)ch;
-}
-
 void charon_drop_backlog(struct charon *ch)
 {
 	(void)ch;
@@ -99,12 +82,6 @@ void charon_inject(struct charon *ch, const uint8_t *data, size_t len, uint64_t 
 	(void)ch, (void)data, (void)len, (void)token;
 }
 
-bool commit_tells(struct commit *c)
-{
-	(void)c;
-	return false;
-}
-
 void commit_look(struct commit *c)
 {
 	(void)c;
@@ -113,12 +90,6 @@ void commit_look(struct commit *c)
 void retransmit_answered(struct retransmit *r, const uint8_t *packet, size_t len)
 {
 	(void)r, (void)packet, (void)len;
-}
-
-int kernel_expect(struct kernel *k, const struct ha_addr *dst, uint32_t spi)
-{
-	(void)k, (void)dst, (void)spi;
-	return 0;
 }
 
 void sync_request(struct sync *s)

@@ -31,29 +31,6 @@ static size_t state_len;
 
 /* ---- what relay calls ---- */
 
-size_t charon_backlog(const struct charon *ch)
-{
-	(void)ch;
-	return 0;
-}
-
-uint64_t charon_silence_ms(const struct charon *ch)
-{
-	(void)ch;
-	return 0;
-}
-
-void charon_read_all(struct charon *ch)
-{
-	(void)ch;
-}
-
-bool commit_tells(struct commit *c)
-{
-	(void)c;
-	return false;
-}
-
 void commit_look(struct commit *c)
 {
 	(void)c;
@@ -76,12 +53,6 @@ void charon_inject(struct charon *ch, const uint8_t *data, size_t len, uint64_t 
 	(void)ch, (void)len, (void)token;
 	if (strlen(told) < sizeof(told) - 1)
 		strncat(told, &"?\0A\0U\0I\0R\0D\0C\0X"[2 * data[1]], 1);
-}
-
-int kernel_expect(struct kernel *k, const struct ha_addr *dst, uint32_t spi)
-{
-	(void)k, (void)dst, (void)spi;
-	return 0;
 }
 
 void sync_request(struct sync *s)

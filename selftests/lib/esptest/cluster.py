@@ -202,7 +202,7 @@ class Cluster:
         self.espsync(active, "promote")
         for n in self.others(active):
             self.espsync(n, "demote")
-        until(lambda: all(self.peer_state(n, o) == "up" for n in self.gw for o in self.others(n)), 10, "all peers up")
+        until(lambda: all(p["state"] == "up" for n in self.gw for p in self.show(n, "peers")), 10 * len(self.gw), "all peers up")
 
     def fail_over(self, to):
         """In order: the old one silent, the address moved, the new one active."""
