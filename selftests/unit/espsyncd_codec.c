@@ -218,11 +218,68 @@ static bool survives_noise(void)
 	return true;
 }
 
+static bool who_began_and_who_has_mobike(void)
+{
+	static const struct { const char *tail; size_t n; bool began, mobike; } said[] = {
+		{ "\x09\x00\x00\x40\x00\x0a\x00\x00\x39\x2b", 10, false, true },
+		{ "\x09\x00\x00\x40\x40\x0a\x00\x00\x39\x29", 10, true, false },
+		/* version 5: the second ones are private */
+		{ "\x09\x00\x00\x40\x40\x09\x80\x00\x00\x00\x0a\x00\x00\x39\x2b\x0a\x80\x00\x00\x00", 20, true, true },
+	};
+	struct wire w;
+	struct ha_msg m;
+	size_t i;
+
+	for (i = 0; i < sizeof(said) / sizeof(*said); i++) {
+		w = ike_update(1, "home", 1);
+		w.b[0] = said[i].n == 20 ? 5 : 3;
+		put(&w, said[i].tail, said[i].n);
+		ktap_expect(ha_parse(&m, w.b, w.n) == HA_OK && m.began == said[i].began && m.mobike == said[i].mobike);
+	}
+	return true;
+}
+
+/* A selector from one address to another; @attribute: LOCAL_TS or REMOTE_TS. */
+static void put_ts(struct wire *w, uint8_t attribute, uint8_t from, uint8_t to)
+{
+	uint8_t ts[] = { attribute, 7, 0, 0, 0, 0xff, 0xff, 0, 192, 0, 2, from, 192, 0, 2, to };
+
+	put(w, ts, sizeof(ts));
+}
+
+static bool the_gateway_itself_moves_in_selectors(void)
+{
+	const struct ha_addr from = { 4, { 192, 0, 2, 1 }, 4500 }, to = { 4, { 203, 0, 113, 9 }, 4500 }, v6 = { 16, { 0x20, 1 }, 4500 };
+	uint8_t version, local;
+
+	for (version = 3; version <= 5; version++) {
+		struct wire w = begin(version, HA_CHILD_ADD, 1), was;
+		size_t first;
+
+		local = version == 3 ? 31 : 33;
+		first = w.n + 8;
+		put_ts(&w, local, 1, 1);
+		put_ts(&w, local, 1, 2);
+		put_ts(&w, local, 0, 1);
+		put_ts(&w, local + 1, 1, 1);	/* of the far end */
+		was = w;
+		ha_move_selectors(w.b, w.n, &v6, &v6);
+		ktap_expect(!memcmp(w.b, was.b, w.n));
+		ha_move_selectors(w.b, w.n, &from, &to);
+		ktap_expect(!memcmp(w.b + first, to.bytes, 4) && !memcmp(w.b + first + 4, to.bytes, 4));
+		memcpy(w.b + first, was.b + first, 8);
+		ktap_expect(!memcmp(w.b, was.b, w.n));
+	}
+	return true;
+}
+
 static const struct ktap_case cases[] = {
 	{ "reads what it needs", reads_what_it_needs },
 	{ "knows every attribute of the three versions", knows_every_attribute },
 	{ "refuses bad heads", refuses_bad_heads },
 	{ "says that the ends are elsewhere", says_that_the_ends_are_elsewhere },
+	{ "says who began, and who has MOBIKE", who_began_and_who_has_mobike },
+	{ "selectors that are the gateway follow it", the_gateway_itself_moves_in_selectors },
 	{ "makes what it reads", makes_what_it_reads },
 	{ "renames only what begins with a name", renames_only_what_begins_with_a_name },
 	{ "says that another is replaced", says_that_another_is_replaced },

@@ -136,6 +136,29 @@ static bool only_what_concerns_the_connection_is_said(void)
 	return true;
 }
 
+/* The chain's ancestor too, for what was made under it. */
+static bool it_can_be_elsewhere(void)
+{
+	const struct config_addr there = { 4, { 203, 0, 113, 9 } }, v6 = { 16, { 0x20, 1 } };
+	struct context c = one();
+	const struct journal_sa *sa;
+	struct ha_msg m;
+
+	ktap_expect(!context_move(&c, &v6) && context_sa(&c)->local.bytes[0] == 192);
+	ktap_expect(context_move(&c, &there));
+	out[0] = 0;
+	journal_replay(context_sa(&c), say, NULL);
+	ktap_expect(!strcmp(out, "A1:0 U1:0 C1:17 A2:0 D1:0 U2:0 U2:0 I2:4 R2:9 C2:33 "));
+	for (sa = context_sa(&c); sa; sa = sa->prev) {
+		ktap_expect(sa->local.len == 4 && !memcmp(sa->local.bytes, there.bytes, 4) && sa->local.port == 500 && sa->remote.bytes[0] == 198);
+		ktap_expect(ha_parse(&m, sa->update.data, sa->update.len) == HA_OK && !memcmp(m.local.bytes, there.bytes, 4));
+	}
+	ktap_expect(!memcmp(context_numbers(&c, ESPSYNC_DIR_IN, 0x11)->dst.bytes, there.bytes, 4));
+	ktap_expect(context_numbers(&c, ESPSYNC_DIR_OUT, 0x22)->dst.bytes[0] == 198);
+	context_free(&c);
+	return true;
+}
+
 static bool where_to_go_on(void)
 {
 	struct numbers n = { .oseq = 10 };
@@ -270,6 +293,7 @@ static bool a_file_opens_with_its_key_alone(void)
 static const struct ktap_case cases[] = {
 	{ "it comes back", it_comes_back },
 	{ "only what concerns the connection is said", only_what_concerns_the_connection_is_said },
+	{ "it can be elsewhere", it_can_be_elsewhere },
 	{ "where to go on", where_to_go_on },
 	{ "half an IKE SA is none", half_an_ike_sa_is_none },
 	{ "each length and byte is survived", each_length_and_byte_is_survived },

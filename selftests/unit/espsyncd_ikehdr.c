@@ -214,11 +214,53 @@ static bool what_is_taken_has_passed(void)
 	return true;
 }
 
+/* RFC 768: of the pseudo header and all of it, it is nothing. */
+static bool is_checked(const uint8_t *packet, size_t n, size_t ip, uint8_t size)
+{
+	uint32_t sum = 17 + (uint32_t)(n - ip);
+	size_t i;
+
+	for (i = ip - 2 * size; i + 1 < n; i += 2)
+		sum += packet[i] << 8 | packet[i + 1];
+	if (n % 2)
+		sum += packet[n - 1] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum == 0xffff && (packet[ip + 6] || packet[ip + 7]);
+}
+
+/* As a far end would read it: an answer of theirs is made, and read. */
+static bool packets_are_what_goes_over_the_wire(void)
+{
+	static const uint16_t ports[] = { 500, 4500 };
+	uint8_t message[101] = { 1, [8] = 9, [16] = 46, [17] = 0x20, [18] = 37, [19] = 0x20, [23] = 7, [100] = 0xab }, out[sizeof(message) + IKEHDR_MORE];
+	struct ha_addr src = { 4, { 192, 0, 2, 7 }, 0 }, dst = { 4, { 192, 0, 2, 100 }, 1024 };
+	struct ike_request q;
+	size_t i, n, len, ip;
+
+	for (i = 0; i < 4; i++) {
+		src.len = dst.len = i < 2 ? 4 : 16;
+		src.port = ports[i % 2];
+		ip = i < 2 ? 20 : 40;
+		for (len = 28; len <= sizeof(message); len++) {
+			n = ikehdr_packet(out, &src, &dst, message, len);
+			ktap_expect(n == ip + 8 + (src.port == 500 ? 0 : 4) + len && n <= len + IKEHDR_MORE && is_checked(out, n, ip, src.len));
+			ktap_expect((size_t)(out[ip + 4] << 8 | out[ip + 5]) == n - ip);
+			ktap_expect((size_t)(i < 2 ? out[2] << 8 | out[3] : 40 + (out[4] << 8 | out[5])) == n);
+			ktap_expect(ikehdr_answer(&q, out, n) && q.mid == 7 && n - q.at == len && !memcmp(out + q.at, message, len));
+			ktap_expect(q.dst.port == src.port && q.src.port == 1024 && !memcmp(q.dst.bytes, src.bytes, src.len) &&
+				    !memcmp(q.src.bytes, dst.bytes, dst.len));
+		}
+	}
+	return true;
+}
+
 static const struct ktap_case cases[] = {
 	{ "requests-are-read", requests_are_read },
 	{ "nothing-else-is", nothing_else_is },
 	{ "what-is-cut-off-is-not", what_is_cut_off_is_not },
 	{ "the-kernel-lets-IKE-through-and-nothing-else", the_kernel_lets_ike_through_and_nothing_else },
+	{ "packets-are-what-goes-over-the-wire", packets_are_what_goes_over_the_wire },
 	{ "what-is-taken-has-passed", what_is_taken_has_passed },
 };
 

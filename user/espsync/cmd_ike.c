@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * cmd_ike.c - espsync ike: which IKE SAs there are, and the whole context of one out (get) and in (put). espsyncd does it: it has the keys.
+ * cmd_ike.c - espsync ike: which IKE SAs there are, the whole context of one out (get) and in (put), and forgetting one (drop). espsyncd does it: it has
+ * the keys.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -223,7 +224,7 @@ static int read_file(const char *what, char **data, size_t *len)
 
 static void print_report(const json_t *report)
 {
-	const json_t *sas = json_object_get(report, "sas"), *sa;
+	const json_t *sas = json_object_get(report, "sas"), *told = json_object_get(report, "announced"), *sa;
 	char when[64];
 	size_t i;
 
@@ -231,6 +232,10 @@ static void print_report(const json_t *report)
 	printf("IKE SA %s %s_%s is established, as node %" JSON_INTEGER_FORMAT " had it %s; no IKE was heard for %" JSON_INTEGER_FORMAT " ms\n",
 	       string_of(report, "name"), string_of(report, "initiator_spi"), string_of(report, "responder_spi"),
 	       json_integer_value(json_object_get(report, "node")), when, json_integer_value(json_object_get(report, "deaf_ms")));
+	if (told)
+		printf("its far end goes on with %s: %" JSON_INTEGER_FORMAT " messages, %" JSON_INTEGER_FORMAT " bytes, %" JSON_INTEGER_FORMAT " ms\n",
+		       string_of(told, "local"), json_integer_value(json_object_get(told, "messages")),
+		       json_integer_value(json_object_get(told, "bytes")), json_integer_value(json_object_get(told, "ms")));
 	json_array_foreach((json_t *)sas, i, sa)
 		printf("SA %s %-3s goes on from %s\n", string_of(sa, "spi"), string_of(sa, "dir"), string_of(sa, "from"));
 }
@@ -273,12 +278,28 @@ static int ike_put(const struct cli *cli, const char *what, int argc, char **arg
 	return err;
 }
 
-static const struct words verbs = WORDS("list", "get", "put");
+static int ike_drop(const char *what, int argc, char **argv)
+{
+	struct answer a;
+	int err;
+
+	if (!argc)
+		return fail(BAD, what, "espsync ike drop ID", "which IKE SA is missing");
+	if (argc > 1)
+		return fail(BAD, what, "espsync ike drop ID", "too many words");
+	err = helper_ask(what, "drop", argv[0], strlen(argv[0]), &a);
+	if (err || a.code)
+		return err ? err : refused(what, &a);
+	free(a.data);
+	return DONE;
+}
+
+static const struct words verbs = WORDS("list", "get", "put", "drop");
 
 int cmd_ike(const struct cli *cli, int argc, char **argv)
 {
 	if (!argc)
-		return fail(BAD, "ike", "list, get or put", "what to do is missing");
+		return fail(BAD, "ike", "list, get, put or drop", "what to do is missing");
 	if (cli->netns)
 		return fail(BAD, "ike", "run it where that espsyncd has its /run", "-n says nothing of which espsyncd is meant");
 	switch (word_find(&verbs, *argv)) {
@@ -288,6 +309,8 @@ int cmd_ike(const struct cli *cli, int argc, char **argv)
 		return ike_get("ike get", argc - 1, argv + 1);
 	case 2:
 		return ike_put(cli, "ike put", argc - 1, argv + 1);
+	case 3:
+		return ike_drop("ike drop", argc - 1, argv + 1);
 	default:
 		return word_unknown("ike", &verbs, *argv);
 	}

@@ -11,8 +11,11 @@
 #define PRIVATE_SET	0x80	/* version 5 tells each set of bits twice; in the second these are private */
 #define TS_IPV4		7
 #define TS_IPV6		8
+#define TS_FROM		7	/* where the first of its addresses stands */
 #define IKE_ID_LEN	18
 #define ATTR_IKE_ID	1	/* in all versions */
+#define COND_BEGAN	(1 << 6)
+#define EXT_MOBIKE	(1 << 1)
 
 /* How an attribute's value is encoded; the length follows from it. */
 enum encoding {
@@ -36,6 +39,7 @@ enum meaning {
 	IS_LOCAL,
 	IS_REMOTE,
 	IS_CONDITIONS,
+	IS_EXTENSIONS,
 	IS_VIP,
 	IS_NAME,
 	IS_SPI_IN,
@@ -43,6 +47,7 @@ enum meaning {
 	IS_INITIATOR,
 	IS_MID,
 	IS_SEGMENT,
+	IS_LOCAL_TS,
 };
 
 struct attribute {
@@ -56,7 +61,7 @@ struct attribute {
 	[3] = { ENC_IDENTITY }, [4] = { ENC_IDENTITY }, [5] = { ENC_IDENTITY }, \
 	[6] = { ENC_HOST, IS_LOCAL }, [7] = { ENC_HOST, IS_REMOTE }, \
 	[8] = { ENC_STRING, IS_NAME }, \
-	[9] = { ENC_U32, IS_CONDITIONS }, [10] = { ENC_U32 }, \
+	[9] = { ENC_U32, IS_CONDITIONS }, [10] = { ENC_U32, IS_EXTENSIONS }, \
 	[11] = { ENC_HOST }, [12] = { ENC_HOST, IS_VIP }, [13] = { ENC_HOST }, \
 	[14] = { ENC_U8, IS_INITIATOR }, \
 	[15] = { ENC_CHUNK }, [16] = { ENC_CHUNK }
@@ -69,7 +74,7 @@ static const struct attribute attributes_v3[] = {
 	[25] = { ENC_U8 }, [26] = { ENC_U8 },
 	[27] = { ENC_U32, IS_SPI_IN }, [28] = { ENC_U32, IS_SPI_OUT },
 	[29] = { ENC_U16 }, [30] = { ENC_U16 },
-	[31] = { ENC_TS }, [32] = { ENC_TS },
+	[31] = { ENC_TS, IS_LOCAL_TS }, [32] = { ENC_TS },
 	[33] = { ENC_U32, IS_MID }, [34] = { ENC_U16, IS_SEGMENT },
 	[35] = { ENC_U16 }, [36] = { ENC_U8 },
 	[37] = { ENC_CHUNK }, [38] = { ENC_CHUNK }, [39] = { ENC_CHUNK },
@@ -85,7 +90,7 @@ static const struct attribute attributes_v4[] = {
 	[27] = { ENC_U8 }, [28] = { ENC_U8 },
 	[29] = { ENC_U32, IS_SPI_IN }, [30] = { ENC_U32, IS_SPI_OUT },
 	[31] = { ENC_U16 }, [32] = { ENC_U16 },
-	[33] = { ENC_TS }, [34] = { ENC_TS },
+	[33] = { ENC_TS, IS_LOCAL_TS }, [34] = { ENC_TS },
 	[35] = { ENC_U32, IS_MID }, [36] = { ENC_U16, IS_SEGMENT },
 	[37] = { ENC_U16 }, [38] = { ENC_U8 },
 	[39] = { ENC_CHUNK }, [40] = { ENC_CHUNK }, [41] = { ENC_CHUNK },
@@ -178,10 +183,17 @@ static bool read_value(struct ha_msg *m, enum meaning meaning, const uint8_t *p,
 {
 	switch (meaning) {
 	case IS_OPAQUE:
+	case IS_LOCAL_TS:
 		break;
 	case IS_CONDITIONS:
-		if (!(p[0] & PRIVATE_SET))
+		if (!(p[0] & PRIVATE_SET)) {
 			m->nat = p[3] & HA_NAT_ALL;
+			m->began = p[3] & COND_BEGAN;
+		}
+		break;
+	case IS_EXTENSIONS:
+		if (!(p[0] & PRIVATE_SET))
+			m->mobike = p[3] & EXT_MOBIKE;
 		break;
 	case IS_ID:
 		if (m->has_id)
@@ -402,6 +414,22 @@ size_t ha_move(uint8_t *out, const uint8_t *data, size_t len, const struct ha_ad
 		n += value;
 	}
 	return left[0] || left[1] ? 0 : n;
+}
+
+void ha_move_selectors(uint8_t *data, size_t len, const struct ha_addr *from, const struct ha_addr *to)
+{
+	struct ha_attribute a;
+	size_t at = 2;
+
+	while (ha_next(data, len, &at, &a)) {
+		uint8_t *ts = data + at - a.len;
+
+		if (attribute_of(data[0], a.id)->meaning != IS_LOCAL_TS || a.len != TS_FROM + 2 * (size_t)from->len ||
+		    memcmp(ts + TS_FROM, from->bytes, from->len) || memcmp(ts + TS_FROM + from->len, from->bytes, from->len))
+			continue;
+		memcpy(ts + TS_FROM, to->bytes, to->len);
+		memcpy(ts + TS_FROM + to->len, to->bytes, to->len);
+	}
 }
 
 size_t ha_make_ike_delete(uint8_t *out, uint8_t version, const struct ike_id *id)

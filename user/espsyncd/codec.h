@@ -78,6 +78,8 @@ struct ha_addr {
  * @local: of an IKE_UPDATE
  * @remote: of an IKE_UPDATE or IKE_ADD
  * @nat: enum ha_nat, of an IKE_UPDATE
+ * @began: the gateway has begun the first of its chain of IKE SAs (IKE_UPDATE); who did may change with each rekeying, this does not
+ * @mobike: both ends have MOBIKE (IKE_UPDATE)
  * @has_vip: an inner address is given
  * @name: of the connection or child, "" if absent
  */
@@ -96,6 +98,8 @@ struct ha_msg {
 	struct ha_addr local;
 	struct ha_addr remote;
 	uint32_t nat;
+	bool began;
+	bool mobike;
 	bool has_vip;
 	char name[HA_NAME_MAX];
 };
@@ -209,6 +213,17 @@ bool ha_set_replaced(uint8_t *data, size_t len, const struct ike_id *old);
  * Return: length of @out, or 0 if the message does not tell both addresses
  */
 size_t ha_move(uint8_t *out, const uint8_t *data, size_t len, const struct ha_addr *local, const struct ha_addr *remote, uint32_t nat);
+
+/**
+ * ha_move_selectors() - make a CHILD_ADD say that the gateway is elsewhere, where it speaks of the gateway itself
+ * @data: a CHILD_ADD, readable
+ * @len: its length
+ * @from: the gateway's address before
+ * @to: the one now, of the same family
+ *
+ * As both ends' charons do when an address changes: a traffic selector that is the gateway's address and no other follows it.
+ */
+void ha_move_selectors(uint8_t *data, size_t len, const struct ha_addr *from, const struct ha_addr *to);
 
 /* The same address, and the same port. */
 bool ha_addr_equal(const struct ha_addr *a, const struct ha_addr *b);

@@ -102,6 +102,57 @@ struct journal_sa *context_sa(const struct context *c)
 	return journal_next(c->journal, NULL);
 }
 
+/* Where it is to be, and what tells of it there. */
+struct move {
+	struct ha_addr from;
+	struct ha_addr to;
+	struct journal *journal;
+	bool failed;
+};
+
+static void move_message(void *ctx, const struct ha_msg *m, const uint8_t *data, size_t len)
+{
+	uint8_t *made = secret_alloc(len + HA_MOVE_MORE);
+	struct move *move = ctx;
+	struct ha_msg moved;
+	size_t n = len;
+
+	if (m->type == HA_IKE_UPDATE && m->local.len) {
+		move->to.port = m->local.port;
+		n = m->local.len == move->to.len ? ha_move(made, data, len, &move->to, &m->remote, m->nat) : 0;
+	} else {
+		memcpy(made, data, len);
+		if (m->type == HA_CHILD_ADD)
+			ha_move_selectors(made, len, &move->from, &move->to);
+	}
+	if (n && ha_parse(&moved, made, n) == HA_OK)
+		into_journal(move->journal, &moved, made, n);
+	else
+		move->failed = true;
+	secret_free(made, len + HA_MOVE_MORE);
+}
+
+bool context_move(struct context *c, const struct config_addr *local)
+{
+	struct numbers *n = (struct numbers *)(c->numbers.data + c->numbers.off);
+	struct move move = { .from = context_sa(c)->local, .to.len = local->len, .journal = journal_alloc() };
+	size_t left = bytes_left(&c->numbers) / sizeof(*n);
+
+	memcpy(move.to.bytes, local->bytes, local->len);
+	journal_replay(context_sa(c), move_message, &move);
+	if (move.failed) {
+		journal_free(move.journal);
+		return false;
+	}
+	journal_free(c->journal);
+	c->journal = move.journal;
+	for (; left--; n++) {
+		if (n->dir == ESPSYNC_DIR_IN)
+			memcpy(n->dst.bytes, local->bytes, local->len);
+	}
+	return true;
+}
+
 uint8_t context_version(const struct context *c)
 {
 	return context_sa(c)->adds[0].data[0];

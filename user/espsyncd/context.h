@@ -16,6 +16,7 @@
 
 #include "bytes.h"
 #include "codec.h"
+#include "config.h"
 #include "digest.h"
 #include "journal.h"
 #include "numbers.h"
@@ -61,6 +62,15 @@ uint8_t context_version(const struct context *c);
  * @ctx: for @each
  */
 void context_each_spi(const struct journal_sa *sa, void (*each)(void *ctx, enum espsync_dir dir, const struct ha_addr *dst, uint32_t spi), void *ctx);
+
+/**
+ * context_move() - from now on its gateway has another address
+ * @c: the context
+ * @local: that address; of the family of the one before, whose port stays
+ *
+ * Return: false if one of its messages does not tell both addresses; then @c is as it was
+ */
+bool context_move(struct context *c, const struct config_addr *local);
 
 /* Those of one SA, or NULL. */
 const struct numbers *context_numbers(const struct context *c, enum espsync_dir dir, uint32_t spi);

@@ -19,7 +19,7 @@
 #define SENTENCE	512
 #define MAX_ID		255
 
-enum question { NOTHING, LIST, GET, PUT };
+enum question { NOTHING, LIST, GET, PUT, DROP };
 
 struct ike {
 	struct ike_parts p;
@@ -275,6 +275,33 @@ static void get_one(struct ike *i, const struct both *sa)
 		take(i, sa->known, config);
 }
 
+/* The journal and the standbys are told, as if charon had said so, and then it is. */
+static void forget(struct ike *i, const struct ike_id *id)
+{
+	uint8_t made[HA_MAX_MADE];
+	size_t len = ha_make_ike_delete(made, charon_version(i->p.ch), id);
+	struct ha_msg m;
+
+	if (ha_parse(&m, made, len) != HA_OK)
+		return;
+	relay_local_message(i->p.relay, &m, made, len);
+	relay_inject(i->p.relay, &m, made, len);
+}
+
+/* Who has it now is silent no more; its far end is told nothing, for it is not to end it. */
+static void drop_one(struct ike *i, const struct both *sa)
+{
+	struct ike_id id = *id_of(sa);
+
+	if (!relay_is_auditable(i->p.relay)) {
+		say(i, CONTROL_REFUSED, "this node is not active (drop it on the one that is: espsync show)");
+		return;
+	}
+	log_info("an IKE SA of connection %.64s is dropped, and its far end is told nothing", name_of(sa));
+	forget(i, &id);
+	answer(i, CONTROL_DONE, NULL, 0);
+}
+
 /* Several: the sentence, and a line behind it which. */
 static void say_several(struct ike *i, const struct search *s)
 {
@@ -288,7 +315,7 @@ static void say_several(struct ike *i, const struct search *s)
 	bytes_free(&b);
 }
 
-static void get(struct ike *i)
+static void with_one(struct ike *i, void (*what)(struct ike *i, const struct both *sa))
 {
 	struct search s = { .id = i->id };
 
@@ -300,7 +327,7 @@ static void get(struct ike *i)
 	else if (s.n > 1)
 		say_several(i, &s);
 	else
-		get_one(i, &s.found);
+		what(i, &s.found);
 	bytes_free(&s.json);
 }
 
@@ -319,7 +346,20 @@ static void put_number(struct bytes *b, const struct numbers *n)
 	json_end(b, '}');
 }
 
-static void put_report(struct bytes *b, const struct context *c, unsigned int deaf_ms)
+static void put_announced(struct bytes *b, const struct journal_sa *sa, const struct announced *told)
+{
+	char text[VICI_ADDR_TEXT];
+
+	json_begin(b, "announced", '{');
+	json_string(b, "local", vici_addr_text(&sa->local, text));
+	json_number(b, "messages", told->times + 1);
+	json_number(b, "bytes", told->times * told->bytes + told->answer_bytes);
+	json_number(b, "ms", told->ms);
+	json_end(b, '}');
+}
+
+/* @told: of another address; NULL: nobody was */
+static void put_report(struct bytes *b, const struct context *c, unsigned int deaf_ms, const struct announced *told)
 {
 	const struct numbers *n = (const struct numbers *)bytes_at(&c->numbers);
 	size_t left = bytes_left(&c->numbers) / sizeof(*n);
@@ -338,6 +378,8 @@ static void put_report(struct bytes *b, const struct context *c, unsigned int de
 	for (; left--; n++)
 		put_number(b, n);
 	json_end(b, ']');
+	if (told)
+		put_announced(b, sa, told);
 	json_end(b, '}');
 }
 
@@ -352,7 +394,7 @@ static void on_put(void *ctx, const char *why, unsigned int deaf_ms)
 		return;
 	}
 	c = restore_context(i->p.restore);
-	put_report(&b, c, deaf_ms);
+	put_report(&b, c, deaf_ms, restore_announced(i->p.restore));
 	log_info("an IKE SA of connection %.64s was put, which node %u had: no IKE was heard for %u ms", journal_name(context_sa(c)), c->node, deaf_ms);
 	answer(i, CONTROL_DONE, bytes_at(&b), bytes_left(&b));
 	bytes_free(&b);
@@ -394,7 +436,9 @@ static void on_listed(void *ctx, bool ok)
 	if (!ok)
 		say(i, CONTROL_REFUSED, "charon does not answer over vici (is it running?)");
 	else if (i->question == GET)
-		get(i);
+		with_one(i, get_one);
+	else if (i->question == DROP)
+		with_one(i, drop_one);
 	else
 		list(i);
 }
@@ -402,7 +446,8 @@ static void on_listed(void *ctx, bool ok)
 /* The word, and where what belongs to it begins. */
 static enum question read_question(const uint8_t *data, size_t len, size_t *at)
 {
-	static const struct { const char *word; enum question question; } words[] = { { "list ", LIST }, { "get ", GET }, { "put ", PUT } };
+	static const struct { const char *word; enum question question; } words[] = { { "list ", LIST }, { "get ", GET }, { "put ", PUT },
+		{ "drop ", DROP } };
 	size_t n;
 
 	for (n = 0; n < sizeof(words) / sizeof(*words); n++) {
@@ -432,7 +477,7 @@ static void on_asked(void *ctx, const uint8_t *data, size_t len)
 		say(i, CONTROL_BAD, "espsyncd does not know that question (run the same version of espsync)");
 	else if (i->question == PUT)
 		put(i, data + at, len - at);
-	else if (i->question == GET && !read_id(i, data + at, len - at))
+	else if ((i->question == GET || i->question == DROP) && !read_id(i, data + at, len - at))
 		say(i, CONTROL_BAD, "that is the name of no IKE SA (espsync ike list)");
 	else
 		vici_list_sas(i->p.vici, on_sa, on_listed, i);

@@ -9,6 +9,7 @@
 
 #include <event2/event.h>
 
+#include "charon.h"
 #include "config.h"
 #include "drift.h"
 #include "kernel.h"
@@ -20,7 +21,8 @@
 /**
  * struct ike_parts - what it works with
  * @c: configuration
- * @vici: asks this node's charon
+ * @ch: this node's charon
+ * @vici: asks it
  * @kernel: the module
  * @relay: has the journal
  * @drift: knows this node's configuration
@@ -29,6 +31,7 @@
  */
 struct ike_parts {
 	const struct config *c;
+	struct charon *ch;
 	struct vici *vici;
 	struct kernel *kernel;
 	struct relay *relay;

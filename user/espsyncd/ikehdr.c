@@ -9,6 +9,7 @@
 #define PORT_NAT_T	4500
 #define MARKER_LEN	4	/* RFC 3948 2.2: four bytes of zero, where ESP has its SPI */
 #define IKE_LEN		28
+#define HOPS		64
 #define CREATE_CHILD_SA	36
 #define INFORMATIONAL	37
 #define FLAG_RESPONSE	0x20
@@ -77,6 +78,7 @@ static bool read_message(struct ike_request *q, const uint8_t *packet, size_t le
 	memcpy(q->id.spi_i, packet + at, 8);
 	memcpy(q->id.spi_r, packet + at + 8, 8);
 	q->mid = be32(packet + at + 20);
+	q->at = at;
 	return true;
 }
 
@@ -95,6 +97,68 @@ bool ikehdr_answer(struct ike_request *q, const uint8_t *packet, size_t len)
 	q->src = q->dst;
 	q->dst = from;
 	return true;
+}
+
+static void put16(uint8_t *p, uint16_t v)
+{
+	p[0] = v >> 8;
+	p[1] = v;
+}
+
+/* Over an even number of bytes, and a last one. */
+static uint32_t add_up(uint32_t sum, const uint8_t *p, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i + 1 < len; i += 2)
+		sum += be16(p + i);
+	return len % 2 ? sum + (p[len - 1] << 8) : sum;
+}
+
+static void put_checksum(uint8_t *udp, size_t len, const struct ha_addr *src, const struct ha_addr *dst)
+{
+	uint32_t sum = add_up(add_up(IPPROTO_UDP + len, src->bytes, src->len), dst->bytes, dst->len);
+
+	sum = add_up(sum, udp, len);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	put16(udp + 6, sum == 0xffff ? sum : ~sum);
+}
+
+/* Return: its length. What is 0 in that of IPv4 the kernel fills. */
+static size_t put_ip(uint8_t *p, const struct ha_addr *src, const struct ha_addr *dst, size_t behind)
+{
+	size_t len = src->len == 4 ? 20 : 40;
+
+	memset(p, 0, len);
+	if (src->len == 4) {
+		p[0] = 0x45;
+		put16(p + 2, len + behind);
+		p[8] = HOPS;
+		p[9] = IPPROTO_UDP;
+	} else {
+		p[0] = 0x60;
+		put16(p + 4, behind);
+		p[6] = IPPROTO_UDP;
+		p[7] = HOPS;
+	}
+	memcpy(p + len - 2 * src->len, src->bytes, src->len);
+	memcpy(p + len - src->len, dst->bytes, src->len);
+	return len;
+}
+
+size_t ikehdr_packet(uint8_t *out, const struct ha_addr *src, const struct ha_addr *dst, const uint8_t *message, size_t len)
+{
+	size_t marker = src->port == PORT_IKE ? 0 : MARKER_LEN, n = 8 + marker + len;
+	uint8_t *udp = out + put_ip(out, src, dst, n);
+
+	put16(udp, src->port);
+	put16(udp + 2, dst->port);
+	put16(udp + 4, n);
+	memset(udp + 6, 0, 2 + marker);
+	memcpy(udp + 8 + marker, message, len);
+	put_checksum(udp, n, src, dst);
+	return udp + n - out;
 }
 
 static struct sock_filter ipv4[] = {

@@ -72,6 +72,7 @@ struct daemon {
 	struct seal seal;
 	struct bounce *bounce;
 	struct restore *restore;
+	struct announce *announce;
 	struct ike *ike;
 	struct event *signals[2];
 };
@@ -321,6 +322,7 @@ static bool open_parts(struct daemon *d, const uint8_t key[32])
 	d->commit = commit_alloc(d->base, &d->config, d->ch, d->relay);
 	d->segment = segment_alloc(d->base, d->config.fifo, d->ch, on_settled, d);
 	d->bounce = bounce_alloc(d->base, d->segment);
+	d->announce = announce_alloc(d->base, &d->config);
 	d->sync = sync_alloc(d->base, &d->config, d->ch, d->vici, &sync_ops, d);
 	return true;
 }
@@ -329,9 +331,10 @@ static void open_ike(struct daemon *d)
 {
 	struct restore_parts restore = {
 		.c = &d->config, .ch = d->ch, .vici = d->vici, .kernel = d->kernel, .relay = d->relay, .drift = d->drift, .bounce = d->bounce,
+		.announce = d->announce,
 	};
 	struct ike_parts ike = {
-		.c = &d->config, .vici = d->vici, .kernel = d->kernel, .relay = d->relay, .drift = d->drift, .seal = d->seal,
+		.c = &d->config, .ch = d->ch, .vici = d->vici, .kernel = d->kernel, .relay = d->relay, .drift = d->drift, .seal = d->seal,
 	};
 
 	d->restore = restore_alloc(d->base, &restore);
@@ -376,6 +379,7 @@ static void stop(struct daemon *d)
 		event_free(d->signals[i]);
 	ike_close(d->ike);
 	restore_free(d->restore);
+	announce_free(d->announce);
 	bounce_free(d->bounce);
 	links_close(d->links);
 	charon_close(d->ch);

@@ -20,6 +20,7 @@ enum phase {
 	LOOKING,	/* is any of it here? */
 	GIVING,		/* charon processes it */
 	CHECKING,	/* has it come, with its numbers? */
+	TELLING,	/* its far end, where it is now */
 	BOUNCING,
 	CONFIRMING,	/* is it established? */
 };
@@ -33,6 +34,7 @@ struct restore {
 	struct bytes sas;	/* struct vici_sa, what charon lists */
 	uint64_t since_ms;
 	unsigned int deaf_ms;
+	bool moves;		/* to another address of its gateway */
 	char why[RESTORE_WHY];
 	void (*done)(void *ctx, const char *why, unsigned int deaf_ms);
 	void *ctx;
@@ -118,6 +120,79 @@ static bool may_begin(struct restore *r)
 	return true;
 }
 
+static bool is_in(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (; *list; list += strcspn(list, ","), list += strspn(list, ", ")) {
+		if (!strncmp(list, word, n) && (!list[n] || list[n] == ','))
+			return true;
+	}
+	return false;
+}
+
+/* An address of this cluster that the connection has, and that its far end can send to. */
+static const struct config_addr *place(const struct restore *r, const struct journal_sa *sa, const struct digest *all)
+{
+	const char *addrs = digest_value(all, DIGEST_LOADED, journal_name(sa), "", "local_addrs");
+	unsigned int i;
+
+	for (i = 0; i < r->p.c->n_addrs; i++) {
+		struct ha_addr a = { .len = r->p.c->addrs[i].len };
+		char text[VICI_ADDR_TEXT];
+
+		memcpy(a.bytes, r->p.c->addrs[i].bytes, a.len);
+		if (a.len == sa->remote.len && (!addrs || is_in(addrs, vici_addr_text(&a, text))))
+			return &r->p.c->addrs[i];
+	}
+	return NULL;
+}
+
+/* What a far end that cannot be told can do: it begins anew, there. */
+static bool refuse_to_move(struct restore *r, const char *why)
+{
+	const struct journal_sa *sa = context_sa(&r->context);
+	char far[VICI_ADDR_TEXT], here[VICI_ADDR_TEXT];
+
+	return refuse(r, "%s: it cannot be told of this gateway's address (where it is, swanctl --redirect --peer-ip %s --gateway %s lets it begin anew here)",
+		      why, vici_addr_text(&sa->remote, far), vici_addr_text(&sa->local, here));
+}
+
+/* Its gateway has an address of this cluster, or gets one. */
+static bool has_place(struct restore *r)
+{
+	const struct journal_sa *sa = context_sa(&r->context);
+	const struct digest *all = drift_own(r->p.drift);
+	const struct config_addr *here;
+	char why[SK_WHY];
+
+	if (config_is_ours(r->p.c, sa->local.bytes, sa->local.len))
+		return true;
+	here = all ? place(r, sa, all) : NULL;
+	if (!here)
+		return refuse(r, "its address is none of this cluster's, and connection %.64s has none here that it could get (see [group 0] addresses)",
+			      journal_name(sa));
+	if (!context_move(&r->context, here))
+		return refuse(r, "its IKE SA does not say where it is (get it anew)");
+	r->moves = true;
+	return announce_may(context_sa(&r->context), why) || refuse_to_move(r, why);
+}
+
+static void leave_out(struct digest *d, const char *key)
+{
+	struct digest kept = { 0 };
+	unsigned int i;
+
+	for (i = 0; i < digest_count(d); i++) {
+		struct digest_item item = digest_item(d, i);
+
+		if (strcmp(item.key, key))
+			digest_add(&kept, &item);
+	}
+	digest_free(d);
+	*d = kept;
+}
+
 /* Its policies and what charon knows of its far end are made here, of what this node's connection says. */
 static bool is_configured(struct restore *r)
 {
@@ -131,6 +206,10 @@ static bool is_configured(struct restore *r)
 	if (!digest_value(all, DIGEST_LOADED, conn, "", ""))
 		return refuse(r, "connection %.64s is not loaded here (swanctl --load-all)", conn);
 	context_config(&ours, all, conn);
+	if (r->moves) {
+		leave_out(&ours, "local_addrs");
+		leave_out(&r->context.config, "local_addrs");
+	}
 	differ_check(&ours, &r->context.config, r->context.node, &lines);
 	digest_free(&ours);
 	if (lines.n == 1)
@@ -167,8 +246,6 @@ static bool is_new(struct restore *r)
 	const struct journal *j = relay_journal(r->p.relay);
 	const struct journal_sa *sa = context_sa(&r->context);
 
-	if (!config_is_ours(r->p.c, sa->local.bytes, sa->local.len))
-		return refuse(r, "its address is none of this cluster's (see [group 0] addresses)");
 	for (; sa; sa = sa->prev) {
 		if (journal_find(j, &sa->id) || relay_is_held(r->p.relay, &sa->id))
 			return refuse(r, "its IKE SA is here already (espsync ike list)");
@@ -283,15 +360,11 @@ static void on_bounced(void *ctx, const char *why, unsigned int deaf_ms)
 	finish(r);
 }
 
-static void keep(struct restore *r, const struct bytes *states)
+static void keep(struct restore *r)
 {
 	const struct journal_sa *sa = context_sa(&r->context);
 	const char *why;
 
-	if (!has_come(r, states)) {
-		take_back(r);
-		return;
-	}
 	journal_replay(sa, tell, r);
 	if (!journal_find(relay_journal(r->p.relay), &sa->id)) {
 		refuse(r, "there is no room in the journal (raise journal_mib)");
@@ -302,6 +375,56 @@ static void keep(struct restore *r, const struct bytes *states)
 	why = bounce_begin(r->p.bounce, on_bounced, r);
 	if (why)
 		on_bounced(r, why, 0);
+}
+
+/* That message ID is used: charon's next request has the one behind it. */
+static void count_request(struct restore *r)
+{
+	const struct journal_sa *sa = context_sa(&r->context);
+	uint8_t made[HA_MAX_MADE];
+	size_t len = ha_make_mid(made, context_version(&r->context), HA_IKE_MID_INITIATOR, &sa->id, announce_last(r->p.announce)->mid + 1);
+	struct ha_msg m;
+
+	if (ha_parse(&m, made, len) != HA_OK)
+		return;
+	journal_apply(r->context.journal, &m, made, len);
+	inject(r, &m, made, len);
+}
+
+static void on_told(void *ctx, bool answered)
+{
+	struct restore *r = ctx;
+
+	if (!answered)
+		refuse_to_move(r, "its far end does not answer, as behind a NAT or firewall that lets in its former gateway alone");
+	else if (!relay_is_auditable(r->p.relay))
+		refuse(r, "this node's role has changed meanwhile");
+	if (*r->why) {
+		take_back(r);
+		return;
+	}
+	count_request(r);
+	keep(r);
+}
+
+static void check(struct restore *r, const struct bytes *states)
+{
+	const char *why;
+
+	if (!has_come(r, states)) {
+		take_back(r);
+		return;
+	}
+	if (!r->moves) {
+		keep(r);
+		return;
+	}
+	r->phase = TELLING;
+	why = announce_begin(r->p.announce, context_sa(&r->context), on_told, r);
+	if (why) {
+		refuse(r, "%s", why);
+		take_back(r);
+	}
 }
 
 static void confirm(struct restore *r)
@@ -324,7 +447,7 @@ static void on_states(void *ctx, const struct bytes *states)
 	else if (r->phase == LOOKING)
 		finish(r);
 	else if (states)
-		keep(r, states);
+		check(r, states);
 	else
 		take_back(r);
 }
@@ -385,10 +508,11 @@ void restore_begin(struct restore *r, struct context *context, void (*done)(void
 	}
 	r->context = *context;
 	r->deaf_ms = 0;
+	r->moves = false;
 	r->why[0] = 0;
 	r->done = done;
 	r->ctx = ctx;
-	if (may_begin(r) && is_new(r) && is_configured(r))
+	if (may_begin(r) && has_place(r) && is_new(r) && is_configured(r))
 		list(r, LOOKING);
 	else
 		finish(r);
@@ -397,6 +521,11 @@ void restore_begin(struct restore *r, struct context *context, void (*done)(void
 const struct context *restore_context(const struct restore *r)
 {
 	return &r->context;
+}
+
+const struct announced *restore_announced(const struct restore *r)
+{
+	return r->moves ? announce_last(r->p.announce) : NULL;
 }
 
 struct restore *restore_alloc(struct event_base *base, const struct restore_parts *parts)

@@ -7,13 +7,16 @@
  *   charon, kernel and journal have none of it -> the module is told its numbers -> charon is given its IKE SA -> charon and kernel
  *   have it, with these numbers -> the journal and the standbys get it -> charon makes it established (bounce.h)
  *
- * Until charon and kernel have it all, nobody else is told: it is taken back without a trace.
+ * Until charon and kernel have it all, nobody else is told: it is taken back without a trace. Where its gateway had another address than any
+ * of this cluster it gets the connection's address here, and its far end is told (announce.h) once charon and kernel have it: if that
+ * one does not answer it is taken back, too.
  */
 #ifndef ESPSYNCD_RESTORE_H
 #define ESPSYNCD_RESTORE_H
 
 #include <event2/event.h>
 
+#include "announce.h"
 #include "bounce.h"
 #include "charon.h"
 #include "config.h"
@@ -23,7 +26,7 @@
 #include "relay.h"
 #include "vici.h"
 
-#define RESTORE_WHY	320
+#define RESTORE_WHY	400
 
 /**
  * struct restore_parts - what it works with
@@ -34,6 +37,7 @@
  * @relay: has the journal
  * @drift: knows this node's configuration
  * @bounce: makes charon's passive IKE SAs established
+ * @announce: tells a far end of the gateway's new address
  */
 struct restore_parts {
 	const struct config *c;
@@ -43,6 +47,7 @@ struct restore_parts {
 	struct relay *relay;
 	struct drift *drift;
 	struct bounce *bounce;
+	struct announce *announce;
 };
 
 struct restore;
@@ -61,5 +66,8 @@ void restore_begin(struct restore *r, struct context *context, void (*done)(void
 
 /* The one that is being put, until @done returns. */
 const struct context *restore_context(const struct restore *r);
+
+/* How its far end was told of another address; NULL: it was not. */
+const struct announced *restore_announced(const struct restore *r);
 
 #endif /* ESPSYNCD_RESTORE_H */

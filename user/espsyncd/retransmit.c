@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* retransmit: hears what far ends ask again after a takeover. See retransmit.h. */
 #include <errno.h>
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,21 +12,15 @@
 #include "relay.h"
 #include "retransmit.h"
 #include "unanswered.h"
-#include "xfrm.h"
+#include "wire.h"
 
 #define LISTEN_S	180	/* strongSwan gives up after 165 s, others before */
 #define TICK_S		1
 #define BURST		64	/* packets, before others have their turn */
 
-static const struct family {
-	uint16_t protocol;
-	const struct sock_fprog *filter;
-} families[] = {
-	{ ETH_P_IP, &ikehdr_filter_ipv4 },
-	{ ETH_P_IPV6, &ikehdr_filter_ipv6 },
-};
+static const uint8_t families[] = { 4, 16 };	/* length of an address */
 
-#define N_FAMILIES	(sizeof(families) / sizeof(*families))
+#define N_FAMILIES	sizeof(families)
 
 struct retransmit {
 	struct event_base *base;
@@ -94,23 +85,10 @@ void retransmit_answered(struct retransmit *r, const uint8_t *packet, size_t len
 	answers_keep(r->answers, packet, len);
 }
 
-/* As it is, with its headers: they are what the far end knows the gateway by. */
+/* As it is, with its headers: they are what the far end knows the gateway by. If it is lost it is asked for once more. */
 static void send_again(void *ctx, const uint8_t *packet, size_t len)
 {
-	const struct ha_addr *to = ctx;
-	struct sockaddr_in in = { .sin_family = AF_INET };
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
-	int family = to->len == 4 ? AF_INET : AF_INET6;
-	int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
-
-	if (fd < 0)
-		return;
-	memcpy(family == AF_INET ? (void *)&in.sin_addr : (void *)&in6.sin6_addr, to->bytes, to->len);
-	/* If it is lost it is asked for once more. */
-	if (!xfrm_bypass(fd, family))
-		(void)!sendto(fd, packet, len, 0, family == AF_INET ? (struct sockaddr *)&in : (struct sockaddr *)&in6,
-			      family == AF_INET ? sizeof(in) : sizeof(in6));
-	close(fd);
+	wire_send(ctx, packet, len);
 }
 
 static bool answer_again(struct retransmit *r, const struct ike_request *q)
@@ -153,21 +131,6 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-/* Filtered before it hears anything. */
-static int open_socket(const struct family *f)
-{
-	struct sockaddr_ll any = { .sll_family = AF_PACKET, .sll_protocol = htons(f->protocol) };
-	int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0)
-		return -1;
-	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, f->filter, sizeof(*f->filter)) || bind(fd, (struct sockaddr *)&any, sizeof(any))) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 void retransmit_stop(struct retransmit *r)
 {
 	size_t i;
@@ -194,7 +157,7 @@ void retransmit_listen(struct retransmit *r)
 	r->listening = true;
 	unanswered_begin(r->unanswered);
 	for (i = 0; i < N_FAMILIES; i++) {
-		int fd = open_socket(&families[i]);
+		int fd = wire_hear(families[i]);
 
 		if (fd < 0)
 			continue;	/* a kernel without IPv6 */
@@ -214,7 +177,7 @@ static void on_end(evutil_socket_t fd, short what, void *arg)
 /* Better known now than after a crash. */
 static bool try_to_open(void)
 {
-	int fd = open_socket(&families[0]);
+	int fd = wire_hear(families[0]);
 
 	if (fd < 0) {
 		log_warn("cannot hear what far ends ask again: %s (CAP_NET_RAW is needed)", strerror(errno));

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * wire: packets of IKE as they go over the wire, past charon.
+ *
+ * Room: a socket that hears what comes in, and sending one packet with the headers that it has. What they say is others' business. charon
+ * has the ports: it hears all the same, and what is sent here it does not know of.
+ */
+#ifndef ESPSYNCD_WIRE_H
+#define ESPSYNCD_WIRE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "codec.h"
+
+/**
+ * wire_hear() - IKE that comes in from now on, as ikehdr_filter_ipv4 and ikehdr_filter_ipv6 let it through
+ * @len: 4: IPv4, 16: IPv6
+ *
+ * Return: a socket that does not block, or -1 with errno: it takes CAP_NET_RAW
+ */
+int wire_hear(uint8_t len);
+
+/* If it is lost, it is lost. No tunnel takes it. */
+void wire_send(const struct ha_addr *to, const uint8_t *packet, size_t len);
+
+#endif /* ESPSYNCD_WIRE_H */
