@@ -62,6 +62,9 @@ uint8_t context_version(const struct context *c);
  */
 void context_each_spi(const struct journal_sa *sa, void (*each)(void *ctx, enum espsync_dir dir, const struct ha_addr *dst, uint32_t spi), void *ctx);
 
+/* Leave a CHILD SA out, by its inbound or outbound SPI, with its numbers. */
+void context_leave_out(struct context *c, uint32_t spi);
+
 /* Those of one SA, or NULL. */
 const struct numbers *context_numbers(const struct context *c, enum espsync_dir dir, uint32_t spi);
 
