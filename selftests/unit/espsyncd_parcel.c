@@ -130,7 +130,8 @@ static bool half_of_one_is_forgotten_with_its_peer(void)
 static bool what_is_made_up_ends_the_connection(void)
 {
 	static const struct { uint32_t id; uint8_t kind; uint32_t left; size_t piece; } bad[] = {
-		{ 1, 0, 0, 1 }, { 1, __PARCEL_MAX, 0, 1 }, { 1, 255, 0, 1 }, { 1, PARCEL_TRY, PARCEL_MAX, 1 }, { 1, PARCEL_TRY, 0xffffffff, 1 }, { 1, PARCEL_TRY, 5, 0 },
+		{ 1, 0, 0, 1 }, { 1, __PARCEL_MAX, 0, 1 }, { 1, 255, 0, 1 }, { 1, PARCEL_TRY, PARCEL_MAX, 1 }, { 1, PARCEL_TRY, 0xffffffff, 1 },
+		{ 1, PARCEL_TRY, 5, 0 },
 	};
 	struct parcels *ps = fresh();
 	uint8_t none[HEAD] = { 0 };

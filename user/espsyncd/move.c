@@ -168,7 +168,7 @@ static void ask_again(struct move *m)
 
 /* ---- it goes, or stays ---- */
 
-static void stays(struct move *m)
+static void stay(struct move *m)
 {
 	log_info("IKE SA '%.64s' stays here: %s", m->called, m->text);
 	finish(m);
@@ -216,7 +216,7 @@ static void rekey(struct move *m, uint32_t spi)
 	if (!m->rekeyings)
 		m->until_ms = now_ms() + REKEYED_MS;
 	if (m->rekeyings == REKEYINGS || now_ms() > m->until_ms) {
-		stays(m);
+		stay(m);
 		return;
 	}
 	log_warn("IKE SA '%.64s': SPI %08x is another one's on node %u: rekeying its CHILD SA", m->called, spi, m->node);
@@ -241,7 +241,7 @@ static void ask_whether(struct move *m)
 	if (m->has_context && ask(m, PARCEL_TRY))
 		arm(m, TRY_MS);
 	else
-		stays(m);
+		stay(m);
 }
 
 /* It would be taken. */
@@ -253,7 +253,7 @@ static void quiet(struct move *m)
 	m->ike_still = sa ? still_ike(sa) : NULL;
 	if (!m->ike_still) {
 		say_no_stillness(m);
-		stays(m);
+		stay(m);
 		return;
 	}
 	m->mids = sum_mids(sa);
@@ -272,7 +272,7 @@ static void wait_for_rekeying(struct move *m)
 	else if (now_ms() < m->until_ms)
 		arm(m, STEP_MS);
 	else
-		stays(m);
+		stay(m);
 }
 
 static void wait_for_the_last(struct move *m)
@@ -310,7 +310,7 @@ static void take(struct move *m)
 		m->has_context = true;
 	m->phase = TAKING;
 	if (!m->has_context || !ask(m, PARCEL_TAKE))
-		stays(m);
+		stay(m);
 	else
 		arm(m, TAKE_MS);
 }
@@ -392,7 +392,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	switch (m->phase) {
 	case TRYING:
 		say(m, CONTROL_REFUSED, "node %u does not answer (is its espsyncd well?)", m->node);
-		stays(m);
+		stay(m);
 		break;
 	case REKEYING:
 	case WAITING:
@@ -448,7 +448,7 @@ static void on_answer(struct move *m, uint8_t code, const char *text)
 	else if (m->phase == TRYING && spi)
 		rekey(m, spi);
 	else if (m->phase == TRYING || (m->phase == TAKING && code != CONTROL_DONE && code != PARCEL_UNKNOWN) || (m->phase == ASKING && code == CONTROL_NO))
-		stays(m);
+		stay(m);
 	else if (m->phase == TAKING && code == PARCEL_UNKNOWN)
 		become_unknown(m);
 	else if (code == CONTROL_DONE)
@@ -471,7 +471,7 @@ void move_peer_down(struct move *m, unsigned int peer)
 		return;
 	if (m->phase == TRYING || m->phase == REKEYING || m->phase == WAITING || m->phase == QUIETING) {
 		say(m, CONTROL_REFUSED, "node %u was lost", m->node);
-		stays(m);
+		stay(m);
 	} else if (m->phase == TAKING) {
 		become_unknown(m);
 	}
@@ -482,7 +482,7 @@ void move_cancel(struct move *m)
 	if (m->phase != TRYING && m->phase != REKEYING && m->phase != WAITING && m->phase != QUIETING)
 		return;
 	say(m, CONTROL_REFUSED, "this node's role changes");
-	stays(m);
+	stay(m);
 }
 
 const char *move_unknown(const struct move *m)
@@ -555,6 +555,7 @@ void move_begin(struct move *m, const struct journal_sa *sa, const struct vici_s
 		void (*done)(void *ctx, const struct move_result *result), void *ctx)
 {
 	static const struct move_result busy = { CONTROL_REFUSED, "another VPN is being moved (try again)", NULL, 0, 0 };
+
 	if (m->phase != IDLE) {
 		done(ctx, &busy);
 		return;

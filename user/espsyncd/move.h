@@ -2,14 +2,15 @@
 /*
  * move: gives one VPN of this active node to a group that another node is active in.
  *
- * Room: in which order it is done, what is done about an SPI that is another's there, and what becomes of the VPN when something fails. That node's helper of this group hands on what is asked
- * (ferry.h), its helper of the other group takes (restore.h).
+ * Room: in which order it is done, what is done about an SPI that is another's there, and what becomes of the VPN when something fails. That
+ * node's helper of this group hands on what is asked (ferry.h), its helper of the other group takes (restore.h).
  *
  *   it would be taken -> its IKE stands still here -> its ESP does -> it is taken, with the numbers that are the last ones now -> it is forgotten
  *   here, on the standbys too
  *
- * An SPI that is another's there is never written over: charon rekeys that CHILD SA first. Until it is taken it is here, and goes on when anything fails. When nobody says whether it was taken, it stands still here until somebody
- * does, and is named: on two nodes at a time it must not be.
+ * An SPI that is another's there is never written over: charon rekeys that CHILD SA first. Until it is taken the VPN is here, and goes on when
+ * anything fails. When nobody says whether it was taken, it stands still here until somebody does, and is named: on two nodes at a time it
+ * must not be.
  */
 #ifndef ESPSYNCD_MOVE_H
 #define ESPSYNCD_MOVE_H
