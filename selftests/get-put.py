@@ -138,7 +138,7 @@ def get_knows_each_name(c):
 @explained
 def get_refuses_what_it_cannot_find(c):
     for words, status, sentence in (("ike get", 2, "which IKE SA is missing"), ("ike get nobody", 1, "no IKE SA is called 'nobody' (espsync ike list)"),
-                                    ("ike get a b", 2, "too many words"), ("ike fetch", 2, "unknown"), ("ike", 2, "list, get, put or drop"),
+                                    ("ike get a b", 2, "too many words"), ("ike fetch", 2, "unknown"), ("ike", 2, "list, get, put, move or drop"),
                                     ("ike list all", 2, "too many words"), ("-n x ike list", 2, "-n"),
                                     ("ike get road-warrior", 2, "2 IKE SAs are called 'road-warrior' (give one's number or SPI)")):
         out = tool(c.ike[1], f"{words} > {path(c.ike[1], 'nothing')}", ok=None)

@@ -159,6 +159,35 @@ static bool it_can_be_elsewhere(void)
 	return true;
 }
 
+/* Told to somebody else it is whole without: what is left has its numbers, and no others. */
+static bool a_child_sa_is_left_out(void)
+{
+	static const struct { uint32_t spi; const char *left; size_t numbers; } tries[] = {
+		{ 0x11, "A2:0 U2:0 U2:0 I2:4 R2:9 C2:33 ", 2 },
+		{ 0x12, "A2:0 U2:0 U2:0 I2:4 R2:9 C2:33 ", 2 },
+		{ 0x22, "A1:0 U1:0 C1:17 A2:0 D1:0 U2:0 U2:0 I2:4 R2:9 ", 2 },
+		{ 0x99, "A1:0 U1:0 C1:17 A2:0 D1:0 U2:0 U2:0 I2:4 R2:9 C2:33 ", 4 },
+	};
+	unsigned int i;
+
+	for (i = 0; i < sizeof(tries) / sizeof(*tries); i++) {
+		struct context c = one(), back;
+		struct bytes b = { 0 };
+
+		context_leave_out(&c, tries[i].spi);
+		out[0] = 0;
+		journal_replay(context_sa(&c), say, NULL);
+		ktap_expect(!strcmp(out, tries[i].left));
+		ktap_expect(bytes_left(&c.numbers) == tries[i].numbers * sizeof(struct numbers));
+		context_write(&c, &b);
+		ktap_expect(!context_read(&back, bytes_at(&b), bytes_left(&b)));
+		bytes_free(&b);
+		context_free(&c);
+		context_free(&back);
+	}
+	return true;
+}
+
 static bool where_to_go_on(void)
 {
 	struct numbers n = { .oseq = 10 };
@@ -294,6 +323,7 @@ static const struct ktap_case cases[] = {
 	{ "it comes back", it_comes_back },
 	{ "only what concerns the connection is said", only_what_concerns_the_connection_is_said },
 	{ "it can be elsewhere", it_can_be_elsewhere },
+	{ "a CHILD SA is left out", a_child_sa_is_left_out },
 	{ "where to go on", where_to_go_on },
 	{ "half an IKE SA is none", half_an_ike_sa_is_none },
 	{ "each length and byte is survived", each_length_and_byte_is_survived },

@@ -529,7 +529,7 @@ static bool a_standby_says_what_it_has_refused(void)
 	fresh();
 	ktap_expect(relay_link_frame(it, 0, FRAME_HELLO, hello, sizeof(hello)) && says_state(0, true, true) && has_snapped(0, 77));
 	ticks(1000);
-	ktap_expect(state_len == 45 && state[24] == (STATE_TAKES_DRIFT | STATE_TRANSLATES | STATE_TAKES_ANSWERS));
+	ktap_expect(state_len == 45 && state[24] == (STATE_TAKES_DRIFT | STATE_TRANSLATES | STATE_TAKES_ANSWERS | STATE_TAKES_PARCELS));
 	ktap_expect(get_u32(state + 11) == 1 && get_u32(state + 19) == 0 && state[23] == JOURNAL_ROOM);
 	warning[0] = 0;
 	while (!warning[0] && seq < 1000) {
@@ -577,7 +577,7 @@ static bool only_who_takes_it_is_told_of_configurations(void)
 	ktap_expect(meets(0, false) && relay_link_frame(it, 0, FRAME_STATE, older, sizeof(older)) && !listens);
 	ktap_expect(relay_link_frame(it, 0, FRAME_STATE, newer, sizeof(newer)) && listens == 1);
 	ktap_expect(relay_link_frame(it, 0, FRAME_DRIFT, piece, sizeof(piece)) && pieces == 1);
-	ktap_expect(!relay_link_frame(it, 0, FRAME_DRIFT + 1, piece, sizeof(piece)));
+	ktap_expect(!relay_link_frame(it, 0, FRAME_PARCEL + 1, piece, sizeof(piece)));
 	return true;
 }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * cmd_ike.c - espsync ike: which IKE SAs there are, the whole context of one out (get) and in (put), and forgetting one (drop). espsyncd does it: it has
- * the keys.
+ * cmd_ike.c - espsync ike: which IKE SAs there are, the whole context of one out (get) and in (put), one to another node (move), and forgetting one (drop).
+ * espsyncd does it: it has the keys.
  */
 #include <errno.h>
 #include <jansson.h>
+#include <linux/espsync.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 
 #include "err.h"
 #include "helper.h"
+#include "parse.h"
 #include "text.h"
 #include "word.h"
 
@@ -222,11 +224,19 @@ static int read_file(const char *what, char **data, size_t *len)
 	return 0;
 }
 
-static void print_report(const json_t *report)
+static void print_sas(const json_t *report)
 {
-	const json_t *sas = json_object_get(report, "sas"), *told = json_object_get(report, "announced"), *sa;
-	char when[64];
+	const json_t *sas = json_object_get(report, "sas"), *sa;
 	size_t i;
+
+	json_array_foreach((json_t *)sas, i, sa)
+		printf("SA %s %-3s goes on from %s\n", string_of(sa, "spi"), string_of(sa, "dir"), string_of(sa, "from"));
+}
+
+static void print_put(const json_t *report)
+{
+	const json_t *told = json_object_get(report, "announced");
+	char when[64];
 
 	text_clock(strtoll(string_of(report, "time"), NULL, 10), when, sizeof(when));
 	printf("IKE SA %s %s_%s is established, as node %" JSON_INTEGER_FORMAT " had it %s; no IKE was heard for %" JSON_INTEGER_FORMAT " ms\n",
@@ -236,14 +246,24 @@ static void print_report(const json_t *report)
 		printf("its far end goes on with %s: %" JSON_INTEGER_FORMAT " messages, %" JSON_INTEGER_FORMAT " bytes, %" JSON_INTEGER_FORMAT " ms\n",
 		       string_of(told, "local"), json_integer_value(json_object_get(told, "messages")),
 		       json_integer_value(json_object_get(told, "bytes")), json_integer_value(json_object_get(told, "ms")));
-	json_array_foreach((json_t *)sas, i, sa)
-		printf("SA %s %-3s goes on from %s\n", string_of(sa, "spi"), string_of(sa, "dir"), string_of(sa, "from"));
+	print_sas(report);
 }
 
-static int put(const struct cli *cli, const char *what, const char *data, size_t len)
+static void print_move(const json_t *report)
+{
+	printf("IKE SA %s %s_%s is on node %" JSON_INTEGER_FORMAT "; its ESP stood still for %" JSON_INTEGER_FORMAT
+	       " ms, and that node heard no IKE for %" JSON_INTEGER_FORMAT " ms\n",
+	       string_of(report, "name"), string_of(report, "initiator_spi"), string_of(report, "responder_spi"),
+	       json_integer_value(json_object_get(report, "node")), json_integer_value(json_object_get(report, "silent_ms")),
+	       json_integer_value(json_object_get(report, "deaf_ms")));
+	print_sas(report);
+}
+
+/* What is answered with a report. */
+static int ask(const struct cli *cli, const char *what, const char *word, const char *data, size_t len, void (*print)(const json_t *report))
 {
 	struct answer a;
-	int err = helper_ask(what, "put", data, len, &a);
+	int err = helper_ask(what, word, data, len, &a);
 	json_t *report;
 
 	if (err || a.code)
@@ -256,7 +276,7 @@ static int put(const struct cli *cli, const char *what, const char *data, size_t
 		json_print(report, JSON_INDENT(2));
 		return DONE;
 	}
-	print_report(report);
+	print(report);
 	json_decref(report);
 	return DONE;
 }
@@ -273,7 +293,7 @@ static int ike_put(const struct cli *cli, const char *what, int argc, char **arg
 		return fail(BAD, what, "espsync ike put < FILE", "a terminal has no such file");
 	err = read_file(what, &data, &len);
 	if (!err)
-		err = put(cli, what, data, len);
+		err = ask(cli, what, "put", data, len, print_put);
 	free(data);
 	return err;
 }
@@ -294,12 +314,30 @@ static int ike_drop(const char *what, int argc, char **argv)
 	return DONE;
 }
 
-static const struct words verbs = WORDS("list", "get", "put", "drop");
+static int ike_move(const struct cli *cli, const char *what, int argc, char **argv)
+{
+	static const char usage[] = "espsync ike move ID NODE";
+	char question[512];
+	uint32_t node;
+	int err;
+
+	if (argc != 2)
+		return fail(BAD, what, usage, argc < 2 ? "which IKE SA, or the node, is missing" : "too many words");
+	err = parse_u32(what, "node", argv[1], 1, ESPSYNC_MAX_NODE, &node);
+	if (err)
+		return err;
+	if (!*argv[0] || strlen(argv[0]) > sizeof(question) - sizeof("255 "))
+		return fail(BAD, what, usage, "that is the name of no IKE SA");
+	snprintf(question, sizeof(question), "%u %s", node, argv[0]);
+	return ask(cli, what, "move", question, strlen(question), print_move);
+}
+
+static const struct words verbs = WORDS("list", "get", "put", "move", "drop");
 
 int cmd_ike(const struct cli *cli, int argc, char **argv)
 {
 	if (!argc)
-		return fail(BAD, "ike", "list, get, put or drop", "what to do is missing");
+		return fail(BAD, "ike", "list, get, put, move or drop", "what to do is missing");
 	if (cli->netns)
 		return fail(BAD, "ike", "run it where that espsyncd has its /run", "-n says nothing of which espsyncd is meant");
 	switch (word_find(&verbs, *argv)) {
@@ -310,6 +348,8 @@ int cmd_ike(const struct cli *cli, int argc, char **argv)
 	case 2:
 		return ike_put(cli, "ike put", argc - 1, argv + 1);
 	case 3:
+		return ike_move(cli, "ike move", argc - 1, argv + 1);
+	case 4:
 		return ike_drop("ike drop", argc - 1, argv + 1);
 	default:
 		return word_unknown("ike", &verbs, *argv);

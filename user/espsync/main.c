@@ -33,9 +33,10 @@ static const struct command commands[] = {
 	{ "demote", cmd_demote, "[group N] [timeout MS]", "this node is standby; answers when silent and flushed" },
 	{ "ready", cmd_ready, "[group N] [--local]", "could some standby (--local: this node) carry on? exit 0: yes, 1: no" },
 	{ "sa", cmd_sa, "get dst ADDR spi SPI [proto esp|ah]\nput < JSON", "counters of an SA: read, or merge, never backwards" },
-	{ "ike", cmd_ike,
-	  "list\nget ID > FILE   ID: number, name or SPI of an IKE SA, as list has them\nput < FILE\ndrop ID         forgotten, without a word to its far end",
-	  "the whole context of a VPN (IKE SA, SAs, numbers): out into a file that only the cluster's key opens, and into an active node" },
+	{ "ike", cmd_ike, "list\nget ID > FILE   ID: number, name or SPI of an IKE SA, as list has them\nput < FILE\nmove ID NODE\n"
+	  "drop ID         forgotten, without a word to its far end",
+	  "the whole context of a VPN (IKE SA, SAs, numbers): out into a file that only the cluster's key opens, and into an active node; or in one go\n"
+	  "to a group that another node is active in" },
 	{ "resync", cmd_resync, "[NODE]", "send everything again" },
 	{ "monitor", cmd_monitor, "[events|counters]", "print what happens until interrupted" },
 	{ "steer", cmd_steer, "from DEV... over DEV to NODE@ADDR...",

@@ -54,6 +54,7 @@ static const struct key keys[] = {
 	{ "charon", "rekey_after_takeover", NUMBER, IN(rekey_per_s), 0, 1000 },
 	{ "charon", "commit", SWITCH, IN(commit), 0, 0 },
 	{ "initiate", "children", CHILDREN, 0, 0, 0 },
+	{ "move", "to", PATH, IN(move_to), 0, 0 },
 	{ "group", "addresses", ADDRESSES, IN(addrs), 0, 0 },
 	{ "vrrp", "notify_fifo", PATH, IN(notify_fifo), 0, 0 },
 	{ "vrrp", "instance", NAME, IN(instance), 0, 0 },
@@ -259,7 +260,7 @@ static int parse_section(struct reader *r, char *s)
 		*arg++ = 0;
 	arg = strip(arg);
 	if (strlen(s) >= CONFIG_NAME || !section_known(s))
-		return fail(r, "unknown section [%.32s] (there are node, link, peer N, charon, initiate CONNECTION, group 0, vrrp, limits)", s);
+		return fail(r, "unknown section [%.32s] (there are node, link, peer N, charon, initiate CONNECTION, move, group 0, vrrp, limits)", s);
 	strcpy(r->section, s);
 	r->peer = NULL;
 	r->initiate = NULL;

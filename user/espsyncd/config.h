@@ -78,6 +78,7 @@ struct config_initiate {
  * @initiate: the [initiate CONNECTION] sections
  * @n_initiate: how many
  * @commit: [charon] commit
+ * @move_to: [move] to, empty: none
  * @addrs: [group 0] addresses
  * @n_addrs: how many
  * @notify_fifo: [vrrp] notify_fifo
@@ -108,6 +109,7 @@ struct config {
 	struct config_initiate initiate[CONFIG_MAX_INITIATE];
 	unsigned int n_initiate;
 	bool commit;
+	char move_to[CONFIG_PATH];
 	struct config_addr addrs[CONFIG_MAX_ADDRS];
 	unsigned int n_addrs;
 	char notify_fifo[CONFIG_PATH];

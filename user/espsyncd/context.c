@@ -183,6 +183,56 @@ const struct numbers *context_numbers(const struct context *c, enum espsync_dir 
 	return NULL;
 }
 
+/* Numbers of what the IKE SA has, each once, and of nothing else. */
+struct wanted {
+	struct context *c;
+	struct bytes ordered;
+	bool missing;
+};
+
+static const struct journal_child *child_of(const struct journal_sa *sa, uint32_t spi, struct ike_id *id)
+{
+	const struct journal_child *child;
+
+	for (; sa; sa = sa->prev) {
+		TAILQ_FOREACH(child, &sa->children, link) {
+			*id = sa->id;
+			if (child->spi_in == spi || child->spi_out == spi)
+				return child;
+		}
+	}
+	return NULL;
+}
+
+static void keep_numbers(void *ctx, enum espsync_dir dir, const struct ha_addr *dst, uint32_t spi)
+{
+	struct wanted *w = ctx;
+	const struct numbers *n = context_numbers(w->c, dir, spi);
+
+	(void)dst;
+	if (n)
+		bytes_add(&w->ordered, n, sizeof(*n));
+}
+
+void context_leave_out(struct context *c, uint32_t spi)
+{
+	struct wanted w = { .c = c };
+	struct ike_id id;
+	const struct journal_child *child = child_of(context_sa(c), spi, &id);
+	uint8_t made[HA_MAX_MADE];
+	struct ha_msg m;
+	size_t len;
+
+	if (!child)
+		return;
+	len = ha_make_child_delete(made, context_version(c), &id, child->spi_in);
+	if (ha_parse(&m, made, len) == HA_OK)
+		journal_apply(c->journal, &m, made, len);
+	context_each_spi(context_sa(c), keep_numbers, &w);
+	bytes_free(&c->numbers);
+	c->numbers = w.ordered;
+}
+
 /* ---- how it travels ---- */
 
 struct writer {
@@ -326,13 +376,6 @@ static bool read_numbers(struct numbers *n, struct reader *r)
 	memcpy(n->bitmap, p, n->bitmap_len);
 	return !r->bad && n->oseq < OSEQ_MAX && n->ceiling < OSEQ_MAX;
 }
-
-/* Numbers of what the IKE SA has, each once, and of nothing else. */
-struct wanted {
-	struct context *c;
-	struct bytes ordered;
-	bool missing;
-};
 
 static void want(void *ctx, enum espsync_dir dir, const struct ha_addr *dst, uint32_t spi)
 {

@@ -72,6 +72,9 @@ void context_each_spi(const struct journal_sa *sa, void (*each)(void *ctx, enum 
  */
 bool context_move(struct context *c, const struct config_addr *local);
 
+/* Leave a CHILD SA out, by its inbound or outbound SPI, with its numbers. */
+void context_leave_out(struct context *c, uint32_t spi);
+
 /* Those of one SA, or NULL. */
 const struct numbers *context_numbers(const struct context *c, enum espsync_dir dir, uint32_t spi);
 

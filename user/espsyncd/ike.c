@@ -11,6 +11,7 @@
 #include "bytes.h"
 #include "context.h"
 #include "control.h"
+#include "forget.h"
 #include "ike.h"
 #include "json.h"
 #include "log.h"
@@ -19,13 +20,14 @@
 #define SENTENCE	512
 #define MAX_ID		255
 
-enum question { NOTHING, LIST, GET, PUT, DROP };
+enum question { NOTHING, LIST, GET, PUT, DROP, MOVE, TRY, TAKE, HAS };
 
 struct ike {
 	struct ike_parts p;
 	struct control *control;
 	enum question question;
 	char id[MAX_ID + 1];	/* which one is meant */
+	uint32_t node;		/* where it is to be moved */
 	struct bytes sas;	/* struct vici_sa, what charon lists */
 };
 
@@ -206,27 +208,6 @@ static void match(void *ctx, const struct both *sa)
 	put_sa(&s->json, sa);
 }
 
-struct gathering {
-	struct ike *i;
-	struct context *context;
-	uint32_t lacks;		/* SPI of one that has no numbers */
-};
-
-static void gather(void *ctx, enum espsync_dir dir, const struct ha_addr *dst, uint32_t spi)
-{
-	struct gathering *g = ctx;
-	struct numbers n = { .dst = *dst, .spi = spi, .proto = IPPROTO_ESP };
-
-	if (g->lacks)
-		return;
-	if (kernel_numbers(g->i->p.kernel, &n) || (n.dir != ESPSYNC_DIR_UNKNOWN && n.dir != dir)) {
-		g->lacks = spi;
-		return;
-	}
-	n.dir = dir;
-	bytes_add(&g->context->numbers, &n, sizeof(n));
-}
-
 static void seal(struct ike *i, const struct context *context)
 {
 	struct bytes plain = { 0 }, file;
@@ -242,50 +223,77 @@ static void seal(struct ike *i, const struct context *context)
 	bytes_free(&file);
 }
 
-static void take(struct ike *i, const struct journal_sa *sa, const struct digest *config)
+static void get_one(struct ike *i, const struct both *sa)
 {
 	struct context context;
-	struct gathering g = { .i = i, .context = &context };
+	char why[PICK_WHY];
 
-	context_take(&context, sa, config);
-	context.node = i->p.c->node;
-	context.time_s = time(NULL);
-	context_each_spi(context_sa(&context), gather, &g);
-	if (g.lacks)
-		say(i, CONTROL_REFUSED, "the module does not follow its SA %08x: %s (espsync show sas)", g.lacks, kernel_why(i->p.kernel));
-	else
-		seal(i, &context);
+	if (!pick(&i->p.pick, &context, sa->known, sa->listed, i->id, why)) {
+		say(i, CONTROL_REFUSED, "%s", why);
+		return;
+	}
+	seal(i, &context);
 	context_free(&context);
 }
 
-/* One that is changing is half of what it was and half of what it will be. */
-static void get_one(struct ike *i, const struct both *sa)
-{
-	const struct digest *config = drift_own(i->p.drift);
+/* ---- to move one ---- */
 
-	if (!sa->known)
-		say(i, CONTROL_REFUSED, "IKE SA '%.64s' is not in the journal (espsync ready says why, swanctl --rekey --ike-id %u helps)", i->id,
-		    sa->listed->unique);
-	else if (sa->known->next || relay_is_held(i->p.relay, &sa->known->id) ||
-		 (sa->listed && strcmp(sa->listed->state, "ESTABLISHED") && strcmp(sa->listed->state, "PASSIVE")))
-		say(i, CONTROL_REFUSED, "IKE SA '%.64s' is being made, rekeyed or deleted (try again)", i->id);
-	else if (!config || !digest_value(config, DIGEST_LOADED, journal_name(sa->known), "", ""))
-		say(i, CONTROL_REFUSED, "charon has not said its connection '%.64s' (swanctl --load-all, and try again)", journal_name(sa->known));
-	else
-		take(i, sa->known, config);
+static void put_number(struct bytes *b, const struct numbers *n)
+{
+	char text[24];
+
+	json_begin(b, NULL, '{');
+	snprintf(text, sizeof(text), "0x%08x", n->spi);
+	json_string(b, "spi", text);
+	json_string(b, "dir", n->dir == ESPSYNC_DIR_OUT ? "out" : "in");
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)(n->dir == ESPSYNC_DIR_OUT ? numbers_start(n) : n->seq));
+	json_string(b, "from", text);
+	json_end(b, '}');
 }
 
-/* The journal and the standbys are told, as if charon had said so, and then it is. */
-static void forget(struct ike *i, const struct ike_id *id)
+static void put_ike(struct bytes *b, const struct context *c)
 {
-	uint8_t made[HA_MAX_MADE];
-	size_t len = ha_make_ike_delete(made, charon_version(i->p.ch), id);
-	struct ha_msg m;
+	const struct journal_sa *sa = context_sa(c);
 
-	if (ha_parse(&m, made, len) != HA_OK)
+	json_string(b, "name", journal_name(sa));
+	put_spi(b, "initiator_spi", sa->id.spi_i);
+	put_spi(b, "responder_spi", sa->id.spi_r);
+}
+
+static void put_numbers(struct bytes *b, const struct context *c)
+{
+	const struct numbers *n = (const struct numbers *)bytes_at(&c->numbers);
+	size_t left = bytes_left(&c->numbers) / sizeof(*n);
+
+	json_begin(b, "sas", '[');
+	for (; left--; n++)
+		put_number(b, n);
+	json_end(b, ']');
+}
+
+static void on_moved(void *ctx, const struct move_result *result)
+{
+	struct bytes b = { 0 };
+	struct ike *i = ctx;
+
+	if (result->code != CONTROL_DONE) {
+		say(i, result->code, "%s", result->text);
 		return;
-	relay_local_message(i->p.relay, &m, made, len);
-	relay_inject(i->p.relay, &m, made, len);
+	}
+	json_begin(&b, NULL, '{');
+	put_ike(&b, result->context);
+	json_number(&b, "node", i->node);
+	json_number(&b, "silent_ms", result->silent_ms);
+	json_number(&b, "deaf_ms", result->deaf_ms);
+	put_numbers(&b, result->context);
+	json_end(&b, '}');
+	answer(i, CONTROL_DONE, bytes_at(&b), bytes_left(&b));
+	bytes_free(&b);
+}
+
+static void move_one(struct ike *i, const struct both *sa)
+{
+	move_begin(i->p.move, sa->known, sa->listed, i->id, i->node, on_moved, i);
 }
 
 /* Who has it now is silent no more; its far end is told nothing, for it is not to end it. */
@@ -298,7 +306,7 @@ static void drop_one(struct ike *i, const struct both *sa)
 		return;
 	}
 	log_info("an IKE SA of connection %.64s is dropped, and its far end is told nothing", name_of(sa));
-	forget(i, &id);
+	forget(i->p.relay, charon_version(i->p.ch), &id);
 	answer(i, CONTROL_DONE, NULL, 0);
 }
 
@@ -315,7 +323,8 @@ static void say_several(struct ike *i, const struct search *s)
 	bytes_free(&b);
 }
 
-static void with_one(struct ike *i, void (*what)(struct ike *i, const struct both *sa))
+/* The one that is meant. */
+static void choose(struct ike *i, void (*use)(struct ike *i, const struct both *sa))
 {
 	struct search s = { .id = i->id };
 
@@ -327,24 +336,11 @@ static void with_one(struct ike *i, void (*what)(struct ike *i, const struct bot
 	else if (s.n > 1)
 		say_several(i, &s);
 	else
-		what(i, &s.found);
+		use(i, &s.found);
 	bytes_free(&s.json);
 }
 
 /* ---- to put one ---- */
-
-static void put_number(struct bytes *b, const struct numbers *n)
-{
-	char text[24];
-
-	json_begin(b, NULL, '{');
-	snprintf(text, sizeof(text), "0x%08x", n->spi);
-	json_string(b, "spi", text);
-	json_string(b, "dir", n->dir == ESPSYNC_DIR_OUT ? "out" : "in");
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)(n->dir == ESPSYNC_DIR_OUT ? numbers_start(n) : n->seq));
-	json_string(b, "from", text);
-	json_end(b, '}');
-}
 
 static void put_announced(struct bytes *b, const struct journal_sa *sa, const struct announced *told)
 {
@@ -361,25 +357,17 @@ static void put_announced(struct bytes *b, const struct journal_sa *sa, const st
 /* @told: of another address; NULL: nobody was */
 static void put_report(struct bytes *b, const struct context *c, unsigned int deaf_ms, const struct announced *told)
 {
-	const struct numbers *n = (const struct numbers *)bytes_at(&c->numbers);
-	size_t left = bytes_left(&c->numbers) / sizeof(*n);
-	const struct journal_sa *sa = context_sa(c);
 	char text[24];
 
 	json_begin(b, NULL, '{');
-	json_string(b, "name", journal_name(sa));
-	put_spi(b, "initiator_spi", sa->id.spi_i);
-	put_spi(b, "responder_spi", sa->id.spi_r);
+	put_ike(b, c);
 	json_number(b, "node", c->node);
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)c->time_s);
 	json_string(b, "time", text);
 	json_number(b, "deaf_ms", deaf_ms);
-	json_begin(b, "sas", '[');
-	for (; left--; n++)
-		put_number(b, n);
-	json_end(b, ']');
+	put_numbers(b, c);
 	if (told)
-		put_announced(b, sa, told);
+		put_announced(b, context_sa(c), told);
 	json_end(b, '}');
 }
 
@@ -416,7 +404,51 @@ static void put(struct ike *i, const uint8_t *file, size_t len)
 	if (wrong)
 		say(i, CONTROL_BAD, "what is in the file cannot be used: %s (get it anew)", wrong);
 	else
-		restore_begin(i->p.restore, &context, on_put, i);
+		restore_begin(i->p.restore, &context, false, on_put, i);
+}
+
+/* ---- what another group's helper moves here ---- */
+
+static void on_taken(void *ctx, const char *why, unsigned int deaf_ms)
+{
+	struct ike *i = ctx;
+
+	if (restore_collides(i->p.restore)) {
+		say(i, CONTROL_NO, "%08x %s", restore_collides(i->p.restore), why);
+		return;
+	}
+	if (!restore_is_kept(i->p.restore)) {
+		say(i, why ? CONTROL_REFUSED : CONTROL_DONE, "%s", why ? why : "");
+		return;
+	}
+	log_info("an IKE SA of connection %.64s was moved here, from node %u: no IKE was heard for %u ms",
+		 journal_name(context_sa(restore_context(i->p.restore))), restore_context(i->p.restore)->node, deaf_ms);
+	say(i, CONTROL_DONE, "%u%s%s", deaf_ms, why ? " " : "", why ? why : "");
+}
+
+/* An active node's journal is the truth once it is complete, a standby's once it came from one. */
+static void has(struct ike *i, struct context *context)
+{
+	bool here = restore_has(i->p.restore, context);
+
+	context_free(context);
+	if (!relay_is_complete(i->p.relay) && !relay_truth(i->p.relay))
+		say(i, CONTROL_REFUSED, "its journal is not here yet");
+	else
+		say(i, here ? CONTROL_DONE : CONTROL_NO, here ? "0" : "it has not been taken");
+}
+
+static void take_in(struct ike *i, const uint8_t *data, size_t len)
+{
+	struct context context;
+	const char *wrong = context_read(&context, data, len);
+
+	if (wrong)
+		say(i, CONTROL_BAD, "its context cannot be used: %s (run the same version of espsync on all nodes)", wrong);
+	else if (i->question == HAS)
+		has(i, &context);
+	else
+		restore_begin(i->p.restore, &context, i->question == TRY, on_taken, i);
 }
 
 /* ---- questions ---- */
@@ -436,9 +468,11 @@ static void on_listed(void *ctx, bool ok)
 	if (!ok)
 		say(i, CONTROL_REFUSED, "charon does not answer over vici (is it running?)");
 	else if (i->question == GET)
-		with_one(i, get_one);
+		choose(i, get_one);
 	else if (i->question == DROP)
-		with_one(i, drop_one);
+		choose(i, drop_one);
+	else if (i->question == MOVE)
+		choose(i, move_one);
 	else
 		list(i);
 }
@@ -446,8 +480,10 @@ static void on_listed(void *ctx, bool ok)
 /* The word, and where what belongs to it begins. */
 static enum question read_question(const uint8_t *data, size_t len, size_t *at)
 {
-	static const struct { const char *word; enum question question; } words[] = { { "list ", LIST }, { "get ", GET }, { "put ", PUT },
-		{ "drop ", DROP } };
+	static const struct { const char *word; enum question question; } words[] = {
+		{ "list ", LIST }, { "get ", GET }, { "put ", PUT }, { "drop ", DROP }, { "move ", MOVE }, { "try ", TRY }, { "take ", TAKE },
+		{ "has ", HAS },
+	};
 	size_t n;
 
 	for (n = 0; n < sizeof(words) / sizeof(*words); n++) {
@@ -467,6 +503,14 @@ static bool read_id(struct ike *i, const uint8_t *data, size_t len)
 	return true;
 }
 
+/* A number, a blank, which one. */
+static bool read_move(struct ike *i, const uint8_t *data, size_t len)
+{
+	for (i->node = 0; len && *data >= '0' && *data <= '9' && i->node <= UINT8_MAX; data++, len--)
+		i->node = 10 * i->node + *data - '0';
+	return i->node && i->node <= UINT8_MAX && len && *data == ' ' && read_id(i, data + 1, len - 1);
+}
+
 static void on_asked(void *ctx, const uint8_t *data, size_t len)
 {
 	struct ike *i = ctx;
@@ -477,7 +521,10 @@ static void on_asked(void *ctx, const uint8_t *data, size_t len)
 		say(i, CONTROL_BAD, "espsyncd does not know that question (run the same version of espsync)");
 	else if (i->question == PUT)
 		put(i, data + at, len - at);
-	else if ((i->question == GET || i->question == DROP) && !read_id(i, data + at, len - at))
+	else if (i->question == TRY || i->question == TAKE || i->question == HAS)
+		take_in(i, data + at, len - at);
+	else if (((i->question == GET || i->question == DROP) && !read_id(i, data + at, len - at)) ||
+		 (i->question == MOVE && !read_move(i, data + at, len - at)))
 		say(i, CONTROL_BAD, "that is the name of no IKE SA (espsync ike list)");
 	else
 		vici_list_sas(i->p.vici, on_sa, on_listed, i);

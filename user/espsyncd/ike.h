@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ike: what the tool asks of IKE SAs: which there are, the context of one, and to put one.
+ * ike: what the tool asks of IKE SAs: which there are, the context of one, to put one, to move one; and what other groups' helpers ask, who move one
+ * here.
  *
- * Room: reading a question, which IKE SA it means, and the answer. How a context is sealed, and how one is put, are others' business.
+ * Room: reading a question, which IKE SA it means, and the answer. How a context is sealed, and how one is put or moved, are others' business.
  */
 #ifndef ESPSYNCD_IKE_H
 #define ESPSYNCD_IKE_H
@@ -11,8 +12,8 @@
 
 #include "charon.h"
 #include "config.h"
-#include "drift.h"
-#include "kernel.h"
+#include "move.h"
+#include "pick.h"
 #include "relay.h"
 #include "restore.h"
 #include "seal.h"
@@ -23,20 +24,20 @@
  * @c: configuration
  * @ch: this node's charon
  * @vici: asks it
- * @kernel: the module
  * @relay: has the journal
- * @drift: knows this node's configuration
+ * @pick: picks contexts
  * @restore: puts
+ * @move: moves
  * @seal: of the cluster key
  */
 struct ike_parts {
 	const struct config *c;
 	struct charon *ch;
 	struct vici *vici;
-	struct kernel *kernel;
 	struct relay *relay;
-	struct drift *drift;
+	struct pick_parts pick;
 	struct restore *restore;
+	struct move *move;
 	struct seal seal;
 };
 

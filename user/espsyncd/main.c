@@ -24,12 +24,15 @@
 #include "commit.h"
 #include "config.h"
 #include "drift.h"
+#include "ferry.h"
 #include "files.h"
 #include "ike.h"
 #include "initiate.h"
 #include "kernel.h"
 #include "link.h"
 #include "log.h"
+#include "move.h"
+#include "parcel.h"
 #include "rekey.h"
 #include "relay.h"
 #include "restore.h"
@@ -73,6 +76,9 @@ struct daemon {
 	struct bounce *bounce;
 	struct restore *restore;
 	struct announce *announce;
+	struct parcels *parcels;
+	struct ferry *ferry;
+	struct move *move;
 	struct ike *ike;
 	struct event *signals[2];
 };
@@ -163,6 +169,7 @@ static void on_down(void *ctx, unsigned int peer)
 	struct daemon *d = ctx;
 
 	relay_link_down(d->relay, peer);
+	move_peer_down(d->move, peer);
 }
 
 static bool on_frame(void *ctx, unsigned int peer, uint8_t type, const uint8_t *data, size_t len)
@@ -177,6 +184,16 @@ static void on_link_writable(void *ctx, unsigned int peer)
 	struct daemon *d = ctx;
 
 	relay_link_writable(d->relay, peer);
+}
+
+static void on_parcel(void *ctx, const struct parcel *p)
+{
+	struct daemon *d = ctx;
+
+	if (p->kind == PARCEL_ANSWER)
+		move_answer(d->move, p);
+	else
+		ferry_question(d->ferry, p);
 }
 
 static const struct link_ops link_ops = {
@@ -263,6 +280,10 @@ static void on_settled(void *ctx, bool active)
 	if (bounce_settled(d->bounce, active))
 		return;
 	roles_segment_settled(d->roles, active);
+	if (active)
+		ferry_active(d->ferry);
+	else
+		move_cancel(d->move);
 	initiate_look(d->initiate);
 }
 
@@ -319,6 +340,7 @@ static bool open_parts(struct daemon *d, const uint8_t key[32])
 	d->drift = drift_alloc(d->base, &d->config, d->vici, d->links);
 	d->initiate = initiate_alloc(d->base, &d->config, d->vici, d->relay, on_may_initiate, d);
 	d->start_action = start_action_alloc(d->base, d->vici);
+	d->parcels = parcels_alloc(&d->config, d->links, on_parcel, d);
 	d->commit = commit_alloc(d->base, &d->config, d->ch, d->relay);
 	d->segment = segment_alloc(d->base, d->config.fifo, d->ch, on_settled, d);
 	d->bounce = bounce_alloc(d->base, d->segment);
@@ -329,16 +351,20 @@ static bool open_parts(struct daemon *d, const uint8_t key[32])
 
 static void open_ike(struct daemon *d)
 {
+	struct pick_parts pick = { .c = &d->config, .kernel = d->kernel, .relay = d->relay, .drift = d->drift };
+	struct move_parts move = { .pick = pick, .ch = d->ch, .vici = d->vici, .rekey = d->rekey, .parcels = d->parcels };
+	struct ferry_parts ferry = { .c = &d->config, .ch = d->ch, .relay = d->relay, .parcels = d->parcels };
 	struct restore_parts restore = {
 		.c = &d->config, .ch = d->ch, .vici = d->vici, .kernel = d->kernel, .relay = d->relay, .drift = d->drift, .bounce = d->bounce,
 		.announce = d->announce,
 	};
-	struct ike_parts ike = {
-		.c = &d->config, .ch = d->ch, .vici = d->vici, .kernel = d->kernel, .relay = d->relay, .drift = d->drift, .seal = d->seal,
-	};
+	struct ike_parts ike = { .c = &d->config, .ch = d->ch, .vici = d->vici, .relay = d->relay, .pick = pick, .seal = d->seal };
 
 	d->restore = restore_alloc(d->base, &restore);
+	d->move = move_alloc(d->base, &move);
+	d->ferry = ferry_alloc(d->base, &ferry);
 	ike.restore = d->restore;
+	ike.move = d->move;
 	d->ike = ike_open(d->base, &ike);
 	explicit_bzero(&ike.seal, sizeof(ike.seal));
 }
@@ -348,7 +374,7 @@ static void wire_parts(struct daemon *d)
 {
 	struct relay_parts relay = {
 		.c = &d->config, .ch = d->ch, .links = d->links, .kernel = d->kernel, .sync = d->sync,
-		.retransmit = d->retransmit, .drift = d->drift, .commit = d->commit,
+		.retransmit = d->retransmit, .drift = d->drift, .commit = d->commit, .parcels = d->parcels,
 	};
 	struct roles_parts roles = {
 		.ch = d->ch, .kernel = d->kernel, .relay = d->relay, .segment = d->segment, .sync = d->sync,
@@ -359,8 +385,9 @@ static void wire_parts(struct daemon *d)
 	int i;
 
 	relay_set_parts(d->relay, &relay);
-	roles_set_parts(d->roles, &roles);
 	open_ike(d);
+	roles.move = d->move;
+	roles_set_parts(d->roles, &roles);
 	for (i = 0; i < 2; i++) {
 		d->signals[i] = evsignal_new(d->base, signals[i], on_signal, d);
 		event_add(d->signals[i], NULL);
@@ -382,6 +409,9 @@ static void stop(struct daemon *d)
 	announce_free(d->announce);
 	bounce_free(d->bounce);
 	links_close(d->links);
+	move_free(d->move);
+	ferry_free(d->ferry);
+	parcels_free(d->parcels);
 	charon_close(d->ch);
 	roles_free(d->roles);
 	sync_free(d->sync);

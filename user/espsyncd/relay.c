@@ -440,6 +440,8 @@ static bool on_state(struct relay *r, unsigned int peer, const uint8_t *data, si
 	relay_compare(r, peer);
 	if (p->state.flags & STATE_TAKES_DRIFT)
 		drift_listens(r->p.drift, peer);
+	if (p->state.flags & STATE_TAKES_PARCELS)
+		parcels_listens(r->p.parcels, peer);
 	return true;
 }
 
@@ -481,6 +483,7 @@ void relay_link_down(struct relay *r, unsigned int peer)
 	ledger_free(p->incoming);
 	p->incoming = NULL;
 	drift_peer_down(r->p.drift, peer);
+	parcels_peer_down(r->p.parcels, peer);
 	commit_look(r->p.commit);
 	relay_seek(r);
 	relay_follow(r);
@@ -505,6 +508,8 @@ bool relay_link_frame(struct relay *r, unsigned int peer, uint8_t type, const ui
 		return relay_on_fetch(r, peer);
 	case FRAME_DRIFT:
 		return drift_frame(r->p.drift, peer, data, len);
+	case FRAME_PARCEL:
+		return parcels_frame(r->p.parcels, peer, data, len);
 	default:
 		return relay_on_journal(r, peer, type, data, len);
 	}

@@ -30,6 +30,7 @@
 #include "journal.h"
 #include "kernel.h"
 #include "link.h"
+#include "parcel.h"
 #include "retransmit.h"
 #include "sync.h"
 #include "unprotected.h"
@@ -47,6 +48,7 @@ struct relay;
  * @retransmit: knows which requests may not have been answered
  * @drift: takes the frames that are about configurations
  * @commit: waits for what the standbys apply
+ * @parcels: takes the frames that are about a VPN that moves
  */
 struct relay_parts {
 	const struct config *c;
@@ -57,6 +59,7 @@ struct relay_parts {
 	struct retransmit *retransmit;
 	struct drift *drift;
 	struct commit *commit;
+	struct parcels *parcels;
 };
 
 struct relay *relay_alloc(struct event_base *base, const struct config *c);

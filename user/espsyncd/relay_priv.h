@@ -30,12 +30,14 @@ enum frame {
 	FRAME_GIVE_MESSAGE,	/* message */
 	FRAME_GIVE_END,		/* number of messages u32 */
 	FRAME_DRIFT = DRIFT_FRAME,	/* only to those whose state says STATE_TAKES_DRIFT: older ones end the connection at a frame they do not know */
+	FRAME_PARCEL = PARCEL_FRAME,	/* STATE_TAKES_PARCELS, likewise */
 };
 
 #define STATE_TAKES_DRIFT	1
 #define STATE_SAYS_SUM		2
 #define STATE_TRANSLATES	4
 #define STATE_TAKES_ANSWERS	8
+#define STATE_TAKES_PARCELS	16
 
 #define ANSWER_RECORD		0	/* a record that begins with it is a packet, others with the version of a message, which is never 0 */
 
@@ -49,8 +51,8 @@ enum frame {
  * @missing: of these, not in its charon
  * @children: CHILD SAs; this and what follows an older one does not say
  * @refused: its journal has refused something for want of that room: enum journal_room
- * @flags: STATE_TAKES_DRIFT, STATE_SAYS_SUM, STATE_TRANSLATES: messages of any wire version for its charon, STATE_TAKES_ANSWERS; this and what follows a
- *	still older one does not say
+ * @flags: STATE_TAKES_DRIFT, STATE_SAYS_SUM, STATE_TRANSLATES: messages of any wire version for its charon, STATE_TAKES_ANSWERS, STATE_TAKES_PARCELS;
+ *	this and what follows a still older one does not say
  * @seq: the record of that stream at which its journal is
  * @sum: what its journal says there, if the flags say so: agree.h
  * @unprotected: tunnels that its charon or its kernel does not take

@@ -33,7 +33,7 @@ void relay_put_state(const struct relay *r, unsigned int peer, struct bytes *b)
 	bytes_add_u32(b, sync_missing(r->p.sync, &why));
 	bytes_add_u32(b, journal_children(j));
 	bytes_add_u8(b, r->peers[peer].too_large ? JOURNAL_FULL : journal_refused(j));
-	bytes_add_u8(b, STATE_TAKES_DRIFT | STATE_TRANSLATES | STATE_TAKES_ANSWERS | (r->says_sum ? STATE_SAYS_SUM : 0));
+	bytes_add_u8(b, STATE_TAKES_DRIFT | STATE_TRANSLATES | STATE_TAKES_ANSWERS | STATE_TAKES_PARCELS | (r->says_sum ? STATE_SAYS_SUM : 0));
 	bytes_add_u64(b, r->active ? r->stream.last : r->source_seq);
 	bytes_add_u64(b, r->says_sum ? agree_sum(j) : 0);
 	unprotected_put(b, &u);

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "restore.h"
 #include "states.h"
+#include "still.h"
 #include "xfrm_list.h"
 
 #define STEP_MS		20
@@ -23,6 +24,7 @@ enum phase {
 	TELLING,	/* its far end, where it is now */
 	BOUNCING,
 	CONFIRMING,	/* is it established? */
+	TAKING_BACK,	/* charon forgets it */
 };
 
 struct restore {
@@ -30,6 +32,11 @@ struct restore {
 	struct event *timer;
 	struct xfrm_list *xfrm;
 	enum phase phase;
+	bool only_try;
+	uint32_t collides;	/* an SPI of its that is another's here */
+	bool kept;		/* journal and standbys have been told */
+	struct hush *ike_still;	/* none of it leaves before that */
+	struct hush *esp_still;
 	struct context context;
 	struct bytes sas;	/* struct vici_sa, what charon lists */
 	uint64_t since_ms;
@@ -62,8 +69,17 @@ static bool refuse(struct restore *r, const char *fmt, ...)
 	return false;
 }
 
+static void end_stillness(struct restore *r)
+{
+	hush_end(r->ike_still);
+	hush_end(r->esp_still);
+	r->ike_still = NULL;
+	r->esp_still = NULL;
+}
+
 static void finish(struct restore *r)
 {
+	end_stillness(r);
 	event_del(r->timer);
 	r->done(r->ctx, *r->why ? r->why : NULL, r->deaf_ms);
 	r->phase = IDLE;
@@ -98,7 +114,9 @@ static void take_back(struct restore *r)
 		if (ha_parse(&m, made, len) == HA_OK)
 			inject(r, &m, made, len);
 	}
-	finish(r);
+	r->phase = TAKING_BACK;
+	r->since_ms = now_ms();
+	arm(r);
 }
 
 /* ---- what must be so ---- */
@@ -224,6 +242,11 @@ static bool same_vips(const struct journal_raw *a, const struct journal_raw *b)
 	return a->len > HA_IKE_ID_END && a->len == b->len && !memcmp(a->data + HA_IKE_ID_END, b->data + HA_IKE_ID_END, a->len - HA_IKE_ID_END);
 }
 
+static bool is_same_far_end(const struct journal_sa *a, const struct journal_sa *b)
+{
+	return !strcmp(journal_name(a), journal_name(b)) && ha_addr_equal(&a->remote, &b->remote);
+}
+
 /* The far end has begun anew meanwhile, or another has what was its own. */
 static bool has_no_rival(struct restore *r)
 {
@@ -233,7 +256,7 @@ static bool has_no_rival(struct restore *r)
 
 	while ((sa = journal_next(j, sa))) {
 		vici_addr_text(&sa->remote, far);
-		if (!strcmp(journal_name(sa), journal_name(ours)) && ha_addr_equal(&sa->remote, &ours->remote))
+		if (is_same_far_end(sa, ours))
 			return refuse(r, "its far end %s has another IKE SA of connection %.64s here (it has begun anew)", far, journal_name(sa));
 		if (same_vips(&sa->vips, &ours->vips))
 			return refuse(r, "its inner address is that of an IKE SA of %s by now (it cannot be had twice)", far);
@@ -267,9 +290,11 @@ static bool is_absent(struct restore *r, const struct bytes *states)
 			return refuse(r, "charon has its IKE SA already (espsync ike list)");
 	}
 	for (; left--; n++) {
-		if (states_find(states, &n->dst, n->spi))
-			return refuse(r, "an SA with its SPI %08x is in the kernel already (ip xfrm state get dst %s proto esp spi 0x%08x)", n->spi,
-				      vici_addr_text(&n->dst, dst), n->spi);
+		if (!states_find(states, &n->dst, n->spi))
+			continue;
+		r->collides = n->spi;
+		return refuse(r, "an SA with its SPI %08x is in the kernel already (ip xfrm state get dst %s proto esp spi 0x%08x)", n->spi,
+			      vici_addr_text(&n->dst, dst), n->spi);
 	}
 	return true;
 }
@@ -288,9 +313,23 @@ static bool foretell(struct restore *r)
 	return true;
 }
 
+/* Who had it may have it still; not one whose far end is asked first, and is to hear that. */
+static bool stand_still(struct restore *r)
+{
+	const struct journal_sa *sa = context_sa(&r->context);
+
+	if (r->moves)
+		return true;
+	r->ike_still = still_ike(sa);
+	r->esp_still = r->ike_still ? still_esp(sa) : NULL;
+	if (!r->esp_still)
+		return refuse(r, "its packets cannot be held back for a moment: %s (does the kernel have nf_tables?)", strerror(errno));
+	return true;
+}
+
 static void give(struct restore *r, const struct bytes *states)
 {
-	if (!may_begin(r) || !is_new(r) || !is_absent(r, states) || !foretell(r)) {
+	if (!may_begin(r) || !is_new(r) || !is_absent(r, states) || r->only_try || !stand_still(r) || !foretell(r)) {
 		finish(r);
 		return;
 	}
@@ -371,6 +410,8 @@ static void keep(struct restore *r)
 		take_back(r);
 		return;
 	}
+	r->kept = true;
+	end_stillness(r);
 	r->phase = BOUNCING;
 	why = bounce_begin(r->p.bounce, on_bounced, r);
 	if (why)
@@ -489,17 +530,21 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (charon_idle(r->p.ch)) {
+	if (charon_idle(r->p.ch) && r->phase == TAKING_BACK) {
+		finish(r);
+	} else if (charon_idle(r->p.ch)) {
 		list(r, CHECKING);
 	} else if (now_ms() - r->since_ms < TAKES_MS) {
 		arm(r);
+	} else if (r->phase == TAKING_BACK) {
+		finish(r);
 	} else {
 		refuse(r, "charon does not read what it is given: does it hang?");
 		take_back(r);
 	}
 }
 
-void restore_begin(struct restore *r, struct context *context, void (*done)(void *ctx, const char *why, unsigned int deaf_ms), void *ctx)
+void restore_begin(struct restore *r, struct context *context, bool only_try, void (*done)(void *ctx, const char *why, unsigned int deaf_ms), void *ctx)
 {
 	if (r->phase != IDLE) {
 		context_free(context);
@@ -507,6 +552,9 @@ void restore_begin(struct restore *r, struct context *context, void (*done)(void
 		return;
 	}
 	r->context = *context;
+	r->only_try = only_try;
+	r->kept = false;
+	r->collides = 0;
 	r->deaf_ms = 0;
 	r->moves = false;
 	r->why[0] = 0;
@@ -516,6 +564,30 @@ void restore_begin(struct restore *r, struct context *context, void (*done)(void
 		list(r, LOOKING);
 	else
 		finish(r);
+}
+
+uint32_t restore_collides(const struct restore *r)
+{
+	return r->collides;
+}
+
+bool restore_is_kept(const struct restore *r)
+{
+	return r->kept;
+}
+
+bool restore_has(const struct restore *r, const struct context *context)
+{
+	const struct journal_sa *theirs = context_sa(context), *sa = NULL;
+	const struct journal *j = relay_journal(r->p.relay);
+
+	if (journal_find(j, &theirs->id))
+		return true;
+	while ((sa = journal_next(j, sa))) {
+		if (is_same_far_end(sa, theirs))
+			return true;
+	}
+	return false;
 }
 
 const struct context *restore_context(const struct restore *r)
@@ -540,6 +612,7 @@ struct restore *restore_alloc(struct event_base *base, const struct restore_part
 
 void restore_free(struct restore *r)
 {
+	end_stillness(r);
 	event_free(r->timer);
 	xfrm_list_free(r->xfrm);
 	vici_sas_free(&r->sas);

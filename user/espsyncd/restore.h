@@ -7,9 +7,9 @@
  *   charon, kernel and journal have none of it -> the module is told its numbers -> charon is given its IKE SA -> charon and kernel
  *   have it, with these numbers -> the journal and the standbys get it -> charon makes it established (bounce.h)
  *
- * Until charon and kernel have it all, nobody else is told: it is taken back without a trace. Where its gateway had another address than any
- * of this cluster it gets the connection's address here, and its far end is told (announce.h) once charon and kernel have it: if that
- * one does not answer it is taken back, too.
+ * Until charon and kernel have it all, nobody else is told, and none of its packets leaves: it is taken back without a trace. Where its gateway
+ * had another address than any of this cluster it gets the connection's address here, and its far end is told (announce.h) once charon and
+ * kernel have it: if that one does not answer it is taken back, too.
  */
 #ifndef ESPSYNCD_RESTORE_H
 #define ESPSYNCD_RESTORE_H
@@ -59,10 +59,20 @@ void restore_free(struct restore *r);
  * restore_begin() - put one
  * @r: the restore
  * @context: it; not the caller's any more, whatever comes
+ * @only_try: only say whether it would be
  * @done: called at its end, maybe at once: NULL and for how many ms this node heard no IKE, or why it is not there
  * @ctx: for @done
  */
-void restore_begin(struct restore *r, struct context *context, void (*done)(void *ctx, const char *why, unsigned int deaf_ms), void *ctx);
+void restore_begin(struct restore *r, struct context *context, bool only_try, void (*done)(void *ctx, const char *why, unsigned int deaf_ms), void *ctx);
+
+/* Until @done returns: it is here, and the standbys have it, though not all may be well. */
+bool restore_is_kept(const struct restore *r);
+
+/* Until @done returns: which of its SPIs is another SA's here, or 0. */
+uint32_t restore_collides(const struct restore *r);
+
+/* Is one here that was to be put, or has its far end another one by now? */
+bool restore_has(const struct restore *r, const struct context *context);
 
 /* The one that is being put, until @done returns. */
 const struct context *restore_context(const struct restore *r);

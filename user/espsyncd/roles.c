@@ -336,6 +336,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		report.drift = true;
 		snprintf(report.text, sizeof(report.text), "%s", why);
 	}
+	if (move_unknown(r->p.move))
+		unprotected_add(&report.unprotected, "%s", move_unknown(r->p.move));
 	report.lines = drift_lines(r->p.drift);
 	kernel_report(r->p.kernel, &report);
 }

@@ -16,6 +16,7 @@
 
 #include "audit.h"
 #include "bounce.h"
+#include "move.h"
 #include "charon.h"
 #include "config.h"
 #include "drift.h"
@@ -42,6 +43,7 @@ struct roles;
  * @initiate: what could not be initiated here
  * @drift: what is not alike, or not carried
  * @bounce: of charon's segment, which ends where a role changes
+ * @move: may have a VPN that nobody knows the place of
  */
 struct roles_parts {
 	struct charon *ch;
@@ -55,6 +57,7 @@ struct roles_parts {
 	struct initiate *initiate;
 	struct drift *drift;
 	struct bounce *bounce;
+	struct move *move;
 };
 
 struct roles *roles_alloc(struct event_base *base);
