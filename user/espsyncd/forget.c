@@ -22,6 +22,8 @@ bool forget(struct relay *r, uint8_t version, const struct ike_id *id)
 	struct bytes ids = { 0 };
 	bool known = sa;
 
+	if (!known)
+		bytes_add(&ids, id, sizeof(*id));
 	for (; sa; sa = sa->prev)
 		bytes_add(&ids, &sa->id, sizeof(sa->id));
 	for (; bytes_left(&ids); bytes_consume(&ids, sizeof(*id)))

@@ -9,7 +9,7 @@
 
 #include "relay.h"
 
-/* With its CHILD SAs, and what it replaced. Return: false if the journal has none such. */
+/* With its CHILD SAs, and what it replaced. Return: false if the journal had none such: charon may have. */
 bool forget(struct relay *r, uint8_t version, const struct ike_id *id);
 
 #endif /* ESPSYNCD_FORGET_H */
