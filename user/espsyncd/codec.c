@@ -105,6 +105,13 @@ static const struct attribute *attribute_of(uint8_t version, uint8_t id)
 	return id < n && table[id].encoding != ENC_NONE ? &table[id] : NULL;
 }
 
+static bool means(uint8_t version, uint8_t id, enum meaning meaning)
+{
+	const struct attribute *known = attribute_of(version, id);
+
+	return known && known->meaning == meaning;
+}
+
 static uint16_t be16(const uint8_t *p)
 {
 	return p[0] << 8 | p[1];
@@ -366,7 +373,7 @@ bool ha_set_replaced(uint8_t *data, size_t len, const struct ike_id *old)
 	size_t at = 2;
 
 	while (ha_next(data, len, &at, &a)) {
-		if (attribute_of(data[0], a.id)->meaning != IS_REKEY_ID)
+		if (!means(data[0], a.id, IS_REKEY_ID))
 			continue;
 		write_id(data + at - a.len, old);
 		return true;
@@ -424,7 +431,7 @@ void ha_move_selectors(uint8_t *data, size_t len, const struct ha_addr *from, co
 	while (ha_next(data, len, &at, &a)) {
 		uint8_t *ts = data + at - a.len;
 
-		if (attribute_of(data[0], a.id)->meaning != IS_LOCAL_TS || a.len != TS_FROM + 2 * (size_t)from->len ||
+		if (!means(data[0], a.id, IS_LOCAL_TS) || a.len != TS_FROM + 2 * (size_t)from->len ||
 		    memcmp(ts + TS_FROM, from->bytes, from->len) || memcmp(ts + TS_FROM + from->len, from->bytes, from->len))
 			continue;
 		memcpy(ts + TS_FROM, to->bytes, to->len);
