@@ -24,6 +24,7 @@
  * @vici: asks this node's charon
  * @relay: has the journal
  * @pick: picks contexts
+ * @parcels: go to the group's active node
  * @restore: puts
  * @move: moves
  * @seal: of the cluster key
@@ -33,6 +34,7 @@ struct ike_parts {
 	struct vici *vici;
 	struct relay *relay;
 	struct pick_parts pick;
+	struct parcels *parcels;
 	struct restore *restore;
 	struct move *move;
 	struct seal seal;
