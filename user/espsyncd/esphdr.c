@@ -23,7 +23,8 @@ static size_t read_ip(struct esp_packet *e, const uint8_t *p, size_t len, uint8_
 	if (!v4 && !v6)
 		return 0;
 	*proto = p[v4 ? 9 : 6];
-	e->src.len = e->dst.len = v4 ? 4 : 16;
+	e->src.len = v4 ? 4 : 16;
+	e->dst.len = e->src.len;
 	memcpy(e->src.bytes, p + (v4 ? 12 : 8), e->src.len);
 	memcpy(e->dst.bytes, p + (v4 ? 16 : 24), e->dst.len);
 	if (v4 && ((p[6] & 0x1f) || p[7]))

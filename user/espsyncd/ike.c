@@ -485,7 +485,8 @@ static void on_listed(void *ctx, bool ok)
 static enum question read_question(const uint8_t *data, size_t len, size_t *at)
 {
 	static const struct { const char *word; enum question question; } words[] = {
-		{ "list ", LIST }, { "get ", GET }, { "put ", PUT }, { "move ", MOVE }, { "try ", TRY }, { "take ", TAKE }, { "has ", HAS }, { "fetch ", FETCH },
+		{ "list ", LIST }, { "get ", GET }, { "put ", PUT }, { "move ", MOVE }, { "try ", TRY }, { "take ", TAKE }, { "has ", HAS },
+		{ "fetch ", FETCH },
 	};
 	size_t n;
 
