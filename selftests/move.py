@@ -10,6 +10,8 @@
 import json
 import re
 import signal
+import socket
+import struct
 import subprocess
 import time
 
@@ -69,7 +71,8 @@ class Beside(IkeCluster):
 def with_door(gw, other):
     """Its helper knows where that of the other group listens."""
     conf = gw.helper_conf
-    gw.helper_conf = lambda: conf() + f"\n[move]\nto = {other.dir}/run/espsync/control\n"
+    gw.fetch = False
+    gw.helper_conf = lambda: conf() + f"\n[move]\nto = {other.dir}/run/espsync/control\nfetch = {'yes' if gw.fetch else 'no'}\n"
 
 
 def steer(c, road, group, node):
@@ -236,6 +239,73 @@ def what_fails_in_the_middle_stays(c):
     c.road.rekey("--child lan")
     equal(c.road.ping(), 3, "echos")
     unhurt(c)
+
+
+# -- who lacks it fetches it ---------------------------------------------------
+
+
+def fetching(c, on):
+    """at2's helper, restarted: it fetches what it lacks, or does not."""
+    gw = c.beside.ike[THERE]
+    gw.end("espsyncd")
+    gw.fetch = on
+    gw.start_helper()
+    gw.said("this node is active already")
+    until(lambda: c.beside.peer_state(THERE) == "up" and c.beside.espsync(THERE, "show").status == 0, 10, "peers")
+    time.sleep(LOOKS)
+
+
+def esp(ns, src, dst, spi, count):
+    """Packets of nobody's SA, or that only look like somebody's."""
+    def send():
+        with socket.socket(socket.AF_INET, socket.SOCK_RAW, 50) as s:
+            s.bind((src, 0))
+            for n in range(count):
+                s.sendto(struct.pack("!II", spi + n, 1) + bytes(64), (dst, 0))
+    ns.call(send)
+
+
+@told
+def nothing_is_fetched_for_strangers(c):
+    """Other SPIs, and the SPI of a VPN from another address: nobody is asked to move anything."""
+    come_home(c)
+    fetching(c, True)
+    (into, out), = c.road.children()
+    lines = len(c.ike[2].log())
+    steer(c, c.road2, c.beside, THERE)
+    for _ in range(5):
+        esp(c.client2, "192.0.2.101", c.VIP, 0x01abc000, 200)
+        esp(c.client2, "192.0.2.101", c.VIP, int(out, 16), 1)
+        time.sleep(1)
+    steer(c, c.road2, c, 1)
+    equal(c.ike[2].log()[lines:].count("asking for it"), 0, "fetches")
+    is_at(c.road, c, c.beside)
+    is_at(c.road2, c, c.beside)
+    fetching(c, False)
+
+
+@told
+def the_first_packets_fetch_it(c):
+    """The network has begun to steer a client to at2, and nobody has said a word to the gateways."""
+    come_home(c)
+    fetching(c, True)
+    lines = [len(c.ike[n].log()) for n in (1, 2)]
+    from_it, lan = Sender(c.client, c.LAN, rate=100, port=7003, source=c.road.inner), Receiver(c.lan, c.LAN, port=7003)
+    time.sleep(1)
+    count = lan.count
+    check(count > 0, "packets arrive through gw1")
+    steer(c, c.road, c.beside, THERE)
+    began = time.monotonic()
+    is_at(c.road, c.beside, c)
+    note(f"fetched within {time.monotonic() - began:.1f} s")
+    until(lambda: lan.packets[-1][1] > began + 1, 10, "packets arrive through at2")
+    from_it.stop(), lan.stop()
+    equal(c.ike[2].log()[lines[1]:].count("asking for it"), 1, "fetches")
+    equal(c.ike[1].log()[lines[0]:].count("and asks for it"), 1, "requests at gw1")
+    equal(c.road.ping(), 3, "echos through at2")
+    unhurt(c)
+    fetching(c, False)
+    come_home(c)
 
 
 # -- another one's SPI ------------------------------------------------------------
@@ -409,6 +479,14 @@ def it_comes_back(c):
     unhurt(c)
 
 
+def come_home(c):
+    """c.road's VPN is at gw1, wherever it was."""
+    if spi_of(c.road) in c.beside.ike[THERE].ike():
+        move(c.beside.ike[THERE], number_of(c.beside.ike[THERE], c.road), 1)
+        steer(c, c.road, c, 1)
+        is_at(c.road, c, c.beside)
+
+
 def hushed(gw):
     return "espsync_hush" in gw.run("nft list tables", ok=None)
 
@@ -416,6 +494,7 @@ def hushed(gw):
 @told
 def an_answer_that_is_lost_is_asked_for(c):
     """gw2's helper dies while at2 takes the VPN: nobody has it twice, gw1 names it, and knows as soon as gw2's is there again."""
+    come_home(c)
     time.sleep(LOOKS)
     c.wait_ready(1)
     gw, there = c.ike[1], c.beside.ike[THERE]
@@ -444,9 +523,7 @@ def one_among_a_thousand(c):
     while crowd.n < CROWD:
         crowd.connect(min(crowd.n + BATCH, CROWD))
         until(lambda: counted(crowd) >= crowd.n and c.espsync(1, "ready", ok=None).status == 0, 200, f"{crowd.n} others", step=1)
-    if spi_of(c.road) in c.beside.ike[THERE].ike():
-        move(c.beside.ike[THERE], number_of(c.beside.ike[THERE], c.road), 1)
-        steer(c, c.road, c, 1)
+    come_home(c)
     time.sleep(LOOKS)
     c.wait_ready(1, 60)
     others = [sa["local-vips"][0] for sa in crowd.sas()[::CROWD // 9]]
@@ -469,4 +546,5 @@ def one_among_a_thousand(c):
 
 main([nonsense_changes_nothing, who_cannot_take_it_says_why, without_another_helper_it_stays, what_fails_in_the_middle_stays,
       an_spi_that_is_anothers_is_rekeyed_first, three_of_them_are_enough, one_moves_under_traffic, the_new_node_alone_answers,
-      numbers_go_on_above_the_ceiling, its_standby_takes_it_over, it_comes_back, an_answer_that_is_lost_is_asked_for, one_among_a_thousand], setup)
+      numbers_go_on_above_the_ceiling, its_standby_takes_it_over, it_comes_back, an_answer_that_is_lost_is_asked_for,
+      nothing_is_fetched_for_strangers, the_first_packets_fetch_it, one_among_a_thousand], setup)

@@ -27,6 +27,8 @@ static bool takes_a_configuration(void)
 	ktap_expect(!strcmp(c.strongswan, "/etc/strongswan.conf") && !strcmp(c.swanctl, "/etc/swanctl/swanctl.conf"));
 	ktap_expect(config_may_be_ours(&c, "192.0.2.1") && config_may_be_ours(&c, "%any") && !config_may_be_ours(&c, "192.0.2.2"));
 	ktap_expect(!config_parse(&c, "f", GOOD "[limits]\ntunnel_kib = 8\njournal_mib = 1", error) && c.tunnel_kib == 8 && c.journal_mib == 1);
+	ktap_expect(!*c.move_to && !c.fetch);
+	ktap_expect(!config_parse(&c, "f", GOOD "[move]\nto = /run/a/control\nfetch = yes", error) && !strcmp(c.move_to, "/run/a/control") && c.fetch);
 	return true;
 }
 
@@ -58,6 +60,9 @@ static const struct {
 	{ "[node]\nnumber = 1\nnumber = 1", "f:3: number was already given" },
 	{ "[node]\ncolour = 1", "f:2: [node] knows no 'colour'" },
 	{ "[nodes]", "f:1: unknown section [nodes]" },
+	{ "[move]\nto = here", "f:2: to must be an absolute path" },
+	{ "[move]\nfetch = perhaps", "f:2: fetch is 'perhaps' (give yes or no)" },
+	{ GOOD "[move]\nfetch = yes", "[move] fetch = yes without to" },
 	{ "[node", "f:1: a section is written [name]" },
 	{ "[node] x", "f:1: a section is written [name]" },
 	{ "[node 1]", "f:1: [node] takes no '1'" },

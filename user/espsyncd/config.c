@@ -55,6 +55,7 @@ static const struct key keys[] = {
 	{ "charon", "commit", SWITCH, IN(commit), 0, 0 },
 	{ "initiate", "children", CHILDREN, 0, 0, 0 },
 	{ "move", "to", PATH, IN(move_to), 0, 0 },
+	{ "move", "fetch", SWITCH, IN(fetch), 0, 0 },
 	{ "group", "addresses", ADDRESSES, IN(addrs), 0, 0 },
 	{ "vrrp", "notify_fifo", PATH, IN(notify_fifo), 0, 0 },
 	{ "vrrp", "instance", NAME, IN(instance), 0, 0 },
@@ -365,6 +366,8 @@ static int check(struct reader *r)
 		if (!p->port)
 			p->port = c->port;
 	}
+	if (c->fetch && !*c->move_to)
+		return fail(r, "[move] fetch = yes without to (name the other group's helper, or remove it)");
 	for (i = 0; i < c->n_initiate; i++) {
 		r->line = c->initiate[i].line;
 		if (!c->initiate[i].n_children)

@@ -79,6 +79,7 @@ struct config_initiate {
  * @n_initiate: how many
  * @commit: [charon] commit
  * @move_to: [move] to, empty: none
+ * @fetch: [move] fetch
  * @addrs: [group 0] addresses
  * @n_addrs: how many
  * @notify_fifo: [vrrp] notify_fifo
@@ -110,6 +111,7 @@ struct config {
 	unsigned int n_initiate;
 	bool commit;
 	char move_to[CONFIG_PATH];
+	bool fetch;
 	struct config_addr addrs[CONFIG_MAX_ADDRS];
 	unsigned int n_addrs;
 	char notify_fifo[CONFIG_PATH];

@@ -20,7 +20,7 @@
 #define SENTENCE	512
 #define MAX_ID		255
 
-enum question { NOTHING, LIST, GET, PUT, DROP, MOVE, TRY, TAKE, HAS };
+enum question { NOTHING, LIST, GET, PUT, DROP, MOVE, TRY, TAKE, HAS, FETCH };
 
 struct ike {
 	struct ike_parts p;
@@ -451,6 +451,42 @@ static void take_in(struct ike *i, const uint8_t *data, size_t len)
 		restore_begin(i->p.restore, &context, i->question == TRY, on_taken, i);
 }
 
+/* ---- what another group's helper would have ---- */
+
+/* The IKE SA of an inbound SPI, whose far end is where a packet of it came from. */
+static const struct journal_sa *whose(const struct ike *i, uint32_t spi, const uint8_t *dst, const uint8_t *src, uint8_t len)
+{
+	const struct journal *j = relay_journal(i->p.relay);
+	struct journal_sa *sa = NULL;
+
+	while ((sa = journal_next(j, sa))) {
+		if (sa->local.len == len && sa->remote.len == len && !memcmp(sa->local.bytes, dst, len) && !memcmp(sa->remote.bytes, src, len) &&
+		    journal_child_find(sa, spi, NULL))
+			return sa;
+	}
+	return NULL;
+}
+
+/* A stranger's packet is nobody's business; else the active node is asked to move it to this node. */
+static void fetch(struct ike *i, const uint8_t *data, size_t len)
+{
+	int owner = relay_source(i->p.relay);
+	const struct journal_sa *sa = NULL;
+	uint8_t name[16];
+
+	if (len > 5 && (data[4] == 4 || data[4] == 16) && len == 5 + 2 * (size_t)data[4])
+		sa = whose(i, get_u32(data), data + 5, data + 5 + data[4], data[4]);
+	if (!sa || owner < 0 || !parcels_can(i->p.parcels, owner)) {
+		say(i, CONTROL_NO, "there is none such, or nobody to ask for it");
+		return;
+	}
+	memcpy(name, sa->id.spi_i, 8);
+	memcpy(name + 8, sa->id.spi_r, 8);
+	log_info("packets of connection %.64s come to this node's other group: asking for it to be moved there", journal_name(sa));
+	parcels_send(i->p.parcels, owner, 0, PARCEL_FETCH, name, sizeof(name));
+	say(i, CONTROL_DONE, "%s", "");
+}
+
 /* ---- questions ---- */
 
 static void on_sa(void *ctx, const struct vici_sa *sa)
@@ -482,7 +518,7 @@ static enum question read_question(const uint8_t *data, size_t len, size_t *at)
 {
 	static const struct { const char *word; enum question question; } words[] = {
 		{ "list ", LIST }, { "get ", GET }, { "put ", PUT }, { "drop ", DROP }, { "move ", MOVE }, { "try ", TRY }, { "take ", TAKE },
-		{ "has ", HAS },
+		{ "has ", HAS }, { "fetch ", FETCH },
 	};
 	size_t n;
 
@@ -521,6 +557,8 @@ static void on_asked(void *ctx, const uint8_t *data, size_t len)
 		say(i, CONTROL_BAD, "espsyncd does not know that question (run the same version of espsync)");
 	else if (i->question == PUT)
 		put(i, data + at, len - at);
+	else if (i->question == FETCH)
+		fetch(i, data + at, len - at);
 	else if (i->question == TRY || i->question == TAKE || i->question == HAS)
 		take_in(i, data + at, len - at);
 	else if (((i->question == GET || i->question == DROP) && !read_id(i, data + at, len - at)) ||

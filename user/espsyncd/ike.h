@@ -26,6 +26,7 @@
  * @vici: asks it
  * @relay: has the journal
  * @pick: picks contexts
+ * @parcels: go to the group's active node
  * @restore: puts
  * @move: moves
  * @seal: of the cluster key
@@ -36,6 +37,7 @@ struct ike_parts {
 	struct vici *vici;
 	struct relay *relay;
 	struct pick_parts pick;
+	struct parcels *parcels;
 	struct restore *restore;
 	struct move *move;
 	struct seal seal;

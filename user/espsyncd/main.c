@@ -43,6 +43,7 @@
 #include "segment.h"
 #include "spis.h"
 #include "start_action.h"
+#include "stray.h"
 #include "sync.h"
 #include "vici.h"
 #include "vici_events.h"
@@ -79,6 +80,7 @@ struct daemon {
 	struct parcels *parcels;
 	struct ferry *ferry;
 	struct move *move;
+	struct stray *stray;
 	struct ike *ike;
 	struct event *signals[2];
 };
@@ -192,6 +194,8 @@ static void on_parcel(void *ctx, const struct parcel *p)
 
 	if (p->kind == PARCEL_ANSWER)
 		move_answer(d->move, p);
+	else if (p->kind == PARCEL_FETCH)
+		move_fetch(d->move, p);
 	else
 		ferry_question(d->ferry, p);
 }
@@ -358,11 +362,14 @@ static void open_ike(struct daemon *d)
 		.c = &d->config, .ch = d->ch, .vici = d->vici, .kernel = d->kernel, .relay = d->relay, .drift = d->drift, .bounce = d->bounce,
 		.announce = d->announce,
 	};
-	struct ike_parts ike = { .c = &d->config, .ch = d->ch, .vici = d->vici, .relay = d->relay, .pick = pick, .seal = d->seal };
+	struct ike_parts ike = {
+		.c = &d->config, .ch = d->ch, .vici = d->vici, .relay = d->relay, .pick = pick, .parcels = d->parcels, .seal = d->seal,
+	};
 
 	d->restore = restore_alloc(d->base, &restore);
 	d->move = move_alloc(d->base, &move);
 	d->ferry = ferry_alloc(d->base, &ferry);
+	d->stray = stray_alloc(d->base, &d->config, on_may_initiate, d);
 	ike.restore = d->restore;
 	ike.move = d->move;
 	d->ike = ike_open(d->base, &ike);
@@ -405,6 +412,7 @@ static void stop(struct daemon *d)
 	for (i = 0; i < 2; i++)
 		event_free(d->signals[i]);
 	ike_close(d->ike);
+	stray_free(d->stray);
 	restore_free(d->restore);
 	announce_free(d->announce);
 	bounce_free(d->bounce);

@@ -21,6 +21,7 @@
 #define STEP_MS		20
 #define REKEYINGS	3	/* and all of them together: */
 #define REKEYED_MS	10000
+#define FETCH_MS	60000	/* between two times that the same one is asked for */
 #define GOES_MS		10000	/* for charon and kernel to forget */
 
 enum phase {
@@ -62,6 +63,8 @@ struct move {
 	char unknown[MOVE_TEXT];
 	void (*done)(void *ctx, const struct move_result *result);
 	void *ctx;
+	struct ike_id fetched;		/* the last one that was asked for by another node */
+	uint64_t fetched_ms;
 };
 
 static void arm(struct move *m, unsigned int ms)
@@ -573,6 +576,33 @@ void move_begin(struct move *m, const struct journal_sa *sa, const struct vici_s
 	m->ike = sa->id;
 	m->rekeyings = 0;
 	ask_whether(m);
+}
+
+static void on_fetched(void *ctx, const struct move_result *result)
+{
+	(void)ctx;
+	if (result->code != CONTROL_DONE)
+		log_warn("a VPN that was asked for was not moved: %s", result->text);
+}
+
+void move_fetch(struct move *m, const struct parcel *p)
+{
+	const struct journal_sa *sa;
+	struct ike_id id = { .version = 2 };
+	char called[CONFIG_NAME];
+
+	if (m->phase != IDLE || p->len != sizeof(id.spi_i) + sizeof(id.spi_r))
+		return;
+	memcpy(id.spi_i, p->data, sizeof(id.spi_i));
+	memcpy(id.spi_r, p->data + sizeof(id.spi_i), sizeof(id.spi_r));
+	sa = journal_find(relay_journal(m->p.pick.relay), &id);
+	if (!sa || !relay_is_complete(m->p.pick.relay) || (ike_id_equal(&m->fetched, &id) && now_ms() - m->fetched_ms < FETCH_MS))
+		return;
+	m->fetched = id;
+	m->fetched_ms = now_ms();
+	snprintf(called, sizeof(called), "%.*s", CONFIG_NAME - 1, journal_name(sa));
+	log_info("connection %.64s: node %u has packets of it, and asks for it", called, config(m)->peers[p->peer].node);
+	move_begin(m, sa, NULL, called, config(m)->peers[p->peer].node, on_fetched, m);
 }
 
 struct move *move_alloc(struct event_base *base, const struct move_parts *parts)

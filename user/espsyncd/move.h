@@ -76,6 +76,9 @@ void move_free(struct move *m);
 void move_begin(struct move *m, const struct journal_sa *sa, const struct vici_sa *listed, const char *called, uint32_t node,
 		void (*done)(void *ctx, const struct move_result *result), void *ctx);
 
+/* Packets of one of its VPNs come to a peer, which asks for it. Not for the same one all the time: anybody can send such packets. */
+void move_fetch(struct move *m, const struct parcel *p);
+
 void move_answer(struct move *m, const struct parcel *p);
 void move_peer_down(struct move *m, unsigned int peer);
 

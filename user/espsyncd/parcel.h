@@ -24,6 +24,7 @@ enum parcel_kind {
 	PARCEL_TAKE,	/* a context: take it */
 	PARCEL_HAS,	/* a context: was it taken? */
 	PARCEL_ANSWER,	/* exit code u8, a sentence; of 1 to the first two, before it: an SPI that is another's there, and a blank */
+	PARCEL_FETCH,	/* the SPIs of an IKE SA: its far end's packets come to this node, move it here. Not answered */
 	__PARCEL_MAX,
 };
 

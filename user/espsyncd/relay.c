@@ -167,6 +167,11 @@ const struct journal *relay_truth(void *relay)
 	return r->valid ? r->ledger->journal : NULL;
 }
 
+int relay_source(const struct relay *r)
+{
+	return r->active ? -1 : r->source;
+}
+
 bool relay_is_complete(const struct relay *r)
 {
 	return r->complete;

@@ -117,6 +117,9 @@ void relay_leaves(struct relay *r, const uint8_t *packet, size_t len);
 /* Has every standby that is in step, if any is, applied that record? */
 bool relay_is_applied(const struct relay *r, uint64_t seq);
 
+/* Whose stream this standby takes: a peer, or -1. */
+int relay_source(const struct relay *r);
+
 /* Whether an active node's journal is as whole as it will get. */
 bool relay_is_complete(const struct relay *r);
 void relay_inject(void *relay, const struct ha_msg *m, const uint8_t *data, size_t len);

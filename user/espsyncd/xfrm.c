@@ -220,14 +220,14 @@ static int on_numbers(const struct nlmsghdr *nlh, void *data)
 	return MNL_CB_STOP;
 }
 
-bool xfrm_in_use(const struct ha_addr *dst, uint32_t spi)
+/* Of an inbound SA. Return: false if the kernel does not have it, or says nothing */
+static bool read_numbers(const struct ha_addr *dst, uint32_t spi, mnl_cb_t cb, void *data)
 {
 	struct mnl_socket *nl = mnl_socket_open2(NETLINK_XFRM, SOCK_CLOEXEC);
 	char buffer[8192];
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buffer);
 	struct xfrm_aevent_id *id = mnl_nlmsg_put_extra_header(nlh, sizeof(*id));
-	bool used = false;
-	ssize_t n;
+	ssize_t n = -1;
 
 	if (!nl)
 		return false;
@@ -238,13 +238,27 @@ bool xfrm_in_use(const struct ha_addr *dst, uint32_t spi)
 	id->sa_id.spi = htonl(spi);
 	id->sa_id.family = dst->len == 4 ? AF_INET : AF_INET6;
 	id->sa_id.proto = IPPROTO_ESP;
-	if (!mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) && mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) >= 0) {
+	if (!mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) && mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) >= 0)
 		n = mnl_socket_recvfrom(nl, buffer, sizeof(buffer));
-		if (n > 0)
-			mnl_cb_run(buffer, n, 1, mnl_socket_get_portid(nl), on_numbers, &used);
-	}
+	if (n > 0)
+		n = mnl_cb_run(buffer, n, 1, mnl_socket_get_portid(nl), cb, data) == MNL_CB_ERROR ? -1 : n;
 	mnl_socket_close(nl);
+	return n > 0;
+}
+
+bool xfrm_in_use(const struct ha_addr *dst, uint32_t spi)
+{
+	bool used = false;
+
+	read_numbers(dst, spi, on_numbers, &used);
 	return used;
+}
+
+bool xfrm_has(const struct ha_addr *dst, uint32_t spi)
+{
+	bool used;
+
+	return read_numbers(dst, spi, on_numbers, &used);
 }
 
 int xfrm_bypass(int fd, int family)

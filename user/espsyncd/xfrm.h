@@ -2,7 +2,7 @@
 /*
  * xfrm: what the kernel has of a charon, also of one that died.
  *
- * Room: removing the states and policies of the cluster's addresses, all or one, whether an SA is used, and keeping the sync link out of tunnels.
+ * Room: removing the states and policies of the cluster's addresses, all or one, whether an SA is there or used, and keeping the sync link out of tunnels.
  * charon removes nothing at its start, and installing over what is left would destroy half of it.
  */
 #ifndef ESPSYNCD_XFRM_H
@@ -31,6 +31,9 @@ int xfrm_flush(const struct config *c);
  * Return: false also if the kernel does not have it
  */
 bool xfrm_in_use(const struct ha_addr *dst, uint32_t spi);
+
+/* Is there one, of ESP, whatever it was used for? */
+bool xfrm_has(const struct ha_addr *dst, uint32_t spi);
 
 /* That one goes, if it is still there. Return: true if it has gone. */
 bool xfrm_remove(const struct state *state);
