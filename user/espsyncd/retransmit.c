@@ -91,18 +91,19 @@ bool retransmit_withholds(struct retransmit *r, const struct ike_id *id)
 
 void retransmit_answered(struct retransmit *r, const uint8_t *packet, size_t len)
 {
-	answers_keep(r->answers, packet, len);
+	answers_keep(r->answers, packet, len, now_ms());
 }
 
 /* As it is, with its headers: they are what the far end knows the gateway by. */
-static void send_again(void *ctx, const uint8_t *packet, size_t len)
+static void send_again(void *ctx, const struct ike_request *q, const uint8_t *packet, size_t len)
 {
-	const struct ha_addr *to = ctx;
+	const struct ha_addr *to = &q->src;
 	struct sockaddr_in in = { .sin_family = AF_INET };
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
 	int family = to->len == 4 ? AF_INET : AF_INET6;
 	int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
 
+	(void)ctx;
 	if (fd < 0)
 		return;
 	memcpy(family == AF_INET ? (void *)&in.sin_addr : (void *)&in6.sin6_addr, to->bytes, to->len);
@@ -115,8 +116,7 @@ static void send_again(void *ctx, const uint8_t *packet, size_t len)
 
 static bool answer_again(struct retransmit *r, const struct ike_request *q)
 {
-	struct ha_addr to = q->src;
-	unsigned int asked = answers_again(r->answers, q, send_again, &to);
+	unsigned int asked = answers_again(r->answers, q, send_again, NULL);
 
 	if (asked == 1)
 		log_info("request %u was answered by a charon that is gone: the far end gets that answer once more", q->mid);
@@ -202,6 +202,7 @@ void retransmit_listen(struct retransmit *r)
 		event_add(r->readable[i], NULL);
 	}
 	event_add(r->end, &tv);
+	answers_fresh(r->answers, now_ms(), send_again, NULL);
 }
 
 static void on_end(evutil_socket_t fd, short what, void *arg)
