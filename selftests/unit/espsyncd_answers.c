@@ -13,6 +13,8 @@ static struct answers *it;
 static unsigned int n_sent;
 static uint8_t sent[ANSWERS_LEN + 1];	/* the last one */
 static size_t sent_len;
+static uint8_t sent_to;
+static uint64_t now = 1;
 
 /* From the gateway, an answer of IKE SA @n unless @flags are a request's. */
 static struct wire packet(uint32_t n, uint8_t mid, uint8_t flags, uint8_t last)
@@ -35,12 +37,13 @@ static void keep(uint32_t n, uint8_t mid, uint8_t fragment)
 	struct wire w = packet(n, mid, 0x20, 100);
 
 	put8(&w, fragment);
-	answers_keep(it, w.b, w.n);
+	answers_keep(it, w.b, w.n, now);
 }
 
-static void sends(void *ctx, const uint8_t *data, size_t len)
+static void sends(void *ctx, const struct ike_request *to, const uint8_t *data, size_t len)
 {
 	(void)ctx;
+	sent_to = to->src.bytes[3];
 	n_sent++;
 	memcpy(sent, data, len);
 	sent_len = len;
@@ -97,17 +100,17 @@ static bool only_answers_are_kept(void)
 	uint8_t much[ANSWERS_LEN + 1];
 
 	fresh();
-	answers_keep(it, w.b, w.n);
+	answers_keep(it, w.b, w.n, now);
 	ktap_expect(!asks(1, 5, 100, 8080));
 	w = packet(1, 5, 0x20, 100);
 	for (size_t len = 0; len < w.n; len++)
-		answers_keep(it, w.b, len);
+		answers_keep(it, w.b, len, now);
 	ktap_expect(!asks(1, 5, 100, 8080));
 	memset(much, 0, sizeof(much));
 	memcpy(much, w.b, w.n);
-	answers_keep(it, much, sizeof(much));
+	answers_keep(it, much, sizeof(much), now);
 	ktap_expect(!asks(1, 5, 100, 8080));
-	answers_keep(it, much, sizeof(much) - 1);
+	answers_keep(it, much, sizeof(much) - 1, now);
 	ktap_expect(asks(1, 5, 100, 8080) == 1);
 	return true;
 }
@@ -122,11 +125,36 @@ static bool the_oldest_goes(void)
 	return true;
 }
 
+static unsigned int fresh_ones(void)
+{
+	n_sent = 0;
+	answers_fresh(it, now, sends, NULL);
+	return n_sent;
+}
+
+static bool the_newest_go_unasked(void)
+{
+	fresh();
+	ktap_expect(!fresh_ones());
+	keep(1, 5, 7);
+	now += ANSWERS_FRESH_MS - 1;
+	keep(2, 5, 8);
+	ktap_expect(fresh_ones() == 2 && sent[sent_len - 1] == 8 && sent_to == 100);
+	now++;
+	ktap_expect(fresh_ones() == 1 && sent[sent_len - 1] == 8);
+	ktap_expect(asks(1, 5, 100, 8080) == 1 && asks(2, 5, 100, 8080) == 1);	/* nobody had asked */
+	now += ANSWERS_FRESH_MS;
+	ktap_expect(!fresh_ones());
+	answers_free(it), it = NULL;
+	return true;
+}
+
 static const struct ktap_case cases[] = {
 	{ "who asks again gets the same", who_asks_again_gets_the_same },
 	{ "nobody else gets it", nobody_else_gets_it },
 	{ "only answers are kept", only_answers_are_kept },
 	{ "the oldest goes", the_oldest_goes },
+	{ "the newest go unasked", the_newest_go_unasked },
 };
 
 KTAP_MAIN(cases)

@@ -537,7 +537,10 @@ static void tells(struct wire w)
 		journal_asked(journal, &m, clock_ms);
 }
 
+static bool there = true;	/* the far end, which makes a request meanwhile */
+
 /* A charon that told of its request with ID @next - 1, and its successor, whose first one is not answered. */
+
 static void hangs(uint8_t next, unsigned int ms)
 {
 	fresh();
@@ -547,6 +550,9 @@ static void hangs(uint8_t next, unsigned int ms)
 	journal_inherit(journal, clock_ms);
 	tells(mid(1, HA_IKE_MID_INITIATOR, next + 1));
 	asks = true;
+	clock_ms++;
+	if (there)
+		tells(mid(1, HA_IKE_MID_RESPONDER, 9));
 }
 
 static bool a_request_that_never_left_is_made_again(void)
@@ -561,8 +567,35 @@ static bool a_request_that_never_left_is_made_again(void)
 	looks_for(10);
 	ktap_expect(!injected);
 	tells(mid(1, HA_IKE_MID_INITIATOR, 5));
+	clock_ms++;
+	tells(mid(1, HA_IKE_MID_RESPONDER, 10));
 	looks_for(60);
 	ktap_expect(!injected);
+	return true;
+}
+
+/* It may have the one before: what it would say to that is what it said to another one. */
+static bool who_is_out_of_reach_is_waited_for(void)
+{
+	there = false;
+	hangs(5, 4000);
+	there = true;
+	looks_for(55);
+	ktap_expect(!injected);
+	looks_for(15);
+	ktap_expect(injected == 4);
+	/* Packets of before the request say nothing, later ones do. */
+	for (unsigned int ago = 6; ago; ago -= 3) {
+		there = false;
+		hangs(5, 4000);
+		there = true;
+		n_child = 1;
+		children[0] = (struct vici_child){ .spi_in = 0xc0000001, .installed = true, .heard = true, .heard_s = ago };
+		looks_for(5);
+		children[0].heard_s += 5;
+		looks_for(5);
+		ktap_expect(injected == (ago == 3 ? 4 : 0));
+	}
 	return true;
 }
 
@@ -600,6 +633,8 @@ static bool others_are_waited_for(void)
 	fresh();
 	tells(mid(1, HA_IKE_MID_INITIATOR, 5));
 	tells(mid(1, HA_IKE_MID_INITIATOR, 6));
+	clock_ms++;
+	tells(mid(1, HA_IKE_MID_RESPONDER, 9));
 	asks = true;
 	looks_for(60);
 	ktap_expect(!injected);
@@ -647,6 +682,7 @@ static const struct ktap_case cases[] = {
 	{ "who waits to be rekeyed is not given up", who_waits_to_be_rekeyed_is_not_given_up },
 	{ "what the kernel has lost is rekeyed", what_the_kernel_has_lost_is_rekeyed },
 	{ "a request that never left is made again", a_request_that_never_left_is_made_again },
+	{ "who is out of reach is waited for", who_is_out_of_reach_is_waited_for },
 	{ "what is answered is not made again", what_is_answered_is_not_made_again },
 	{ "others are waited for", others_are_waited_for },
 	{ "what only the kernel has is named and left", what_only_the_kernel_has_is_named_and_left },

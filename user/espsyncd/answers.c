@@ -9,6 +9,7 @@ struct answer {
 	struct ike_request to;
 	uint8_t *packet;
 	size_t len;
+	uint64_t kept_ms;
 	unsigned int asked;	/* again */
 };
 
@@ -17,7 +18,7 @@ struct answers {
 	unsigned int n;		/* ever kept */
 };
 
-void answers_keep(struct answers *a, const uint8_t *packet, size_t len)
+void answers_keep(struct answers *a, const uint8_t *packet, size_t len, uint64_t now)
 {
 	struct answer *place = &a->ring[a->n % ANSWERS_MAX];
 	struct ike_request to;
@@ -28,6 +29,7 @@ void answers_keep(struct answers *a, const uint8_t *packet, size_t len)
 	place->to = to;
 	place->packet = secret_dup(packet, len);
 	place->len = len;
+	place->kept_ms = now;
 	place->asked = 0;
 	a->n++;
 }
@@ -38,7 +40,7 @@ static bool is_to(const struct answer *answer, const struct ike_request *q)
 		ha_addr_equal(&answer->to.src, &q->src) && ha_addr_equal(&answer->to.dst, &q->dst);
 }
 
-unsigned int answers_again(struct answers *a, const struct ike_request *q, void (*each)(void *ctx, const uint8_t *packet, size_t len), void *ctx)
+unsigned int answers_again(struct answers *a, const struct ike_request *q, answers_each each, void *ctx)
 {
 	unsigned int i, asked = 0;
 
@@ -49,9 +51,21 @@ unsigned int answers_again(struct answers *a, const struct ike_request *q, void 
 			continue;
 		asked = ++answer->asked;
 		if (asked <= ANSWERS_AGAIN)
-			each(ctx, answer->packet, answer->len);
+			each(ctx, &answer->to, answer->packet, answer->len);
 	}
 	return asked;
+}
+
+void answers_fresh(const struct answers *a, uint64_t now, answers_each each, void *ctx)
+{
+	unsigned int i;
+
+	for (i = 0; i < ANSWERS_MAX; i++) {
+		const struct answer *answer = &a->ring[(a->n + i) % ANSWERS_MAX];
+
+		if (answer->len && now - answer->kept_ms < ANSWERS_FRESH_MS)
+			each(ctx, &answer->to, answer->packet, answer->len);
+	}
 }
 
 struct answers *answers_alloc(void)

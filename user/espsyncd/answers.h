@@ -19,15 +19,25 @@
 
 #define ANSWERS_MAX	4096	/* who asks again does so within a second or some, and most never have to */
 #define ANSWERS_LEN	2048	/* of a packet; charon sends longer ones in fragments */
+#define ANSWERS_FRESH_MS 10000	/* whoever has not got one by then has asked again */
 #define ANSWERS_AGAIN	8	/* anybody can say what the header of a request says; who has not got it by then never will */
 
 struct answers;
 
+/**
+ * typedef answers_each - takes an answer's packet
+ * @ctx: the caller's
+ * @to: the request that it answers
+ * @packet: the packet
+ * @len: length of @packet
+ */
+typedef void (*answers_each)(void *ctx, const struct ike_request *to, const uint8_t *packet, size_t len);
+
 struct answers *answers_alloc(void);
 void answers_free(struct answers *a);
 
-/* Anything but an answer is passed over. The oldest one goes when there are too many. */
-void answers_keep(struct answers *a, const uint8_t *packet, size_t len);
+/* Anything but an answer is passed over; @now: milliseconds. The oldest one goes when there are too many. */
+void answers_keep(struct answers *a, const uint8_t *packet, size_t len, uint64_t now);
 
 /**
  * answers_again() - a far end asks for what was answered
@@ -38,6 +48,15 @@ void answers_keep(struct answers *a, const uint8_t *packet, size_t len);
  *
  * Return: how often it has asked now; 0 if that was not answered, or to other ends than these
  */
-unsigned int answers_again(struct answers *a, const struct ike_request *q, void (*each)(void *ctx, const uint8_t *packet, size_t len), void *ctx);
+unsigned int answers_again(struct answers *a, const struct ike_request *q, answers_each each, void *ctx);
+
+/**
+ * answers_fresh() - what may have died with the charon that made it
+ * @a: the answers
+ * @now: milliseconds
+ * @each: takes each packet of the last ANSWERS_FRESH_MS, in their order
+ * @ctx: for @each
+ */
+void answers_fresh(const struct answers *a, uint64_t now, answers_each each, void *ctx);
 
 #endif /* ESPSYNCD_ANSWERS_H */

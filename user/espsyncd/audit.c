@@ -15,6 +15,7 @@
 #define INTERVAL_MS	5000
 #define GAP_MS		20000	/* a far end is asked, and asked again */
 #define MAX_UPDATED	64
+#define AWAY_MS		60000	/* a far end that has been out of reach for so long hardly has what was answered before */
 #define SAY_MS		3600000	/* that one is not listed, which stays so */
 
 enum kind {
@@ -177,6 +178,24 @@ static void strayed(struct audit *a, const struct vici_sa *sa)
 	snprintf(a->why, sizeof(a->why), "a far end of connection %.30s uses %.40s, which does not move (set interfaces_use)", sa->name, sa->local);
 }
 
+/*
+ * The far end is there, and lets charon's newest request be. One that is out of reach may have answered the one before: to that message ID
+ * it would give that answer again, which does not fit, and charon would give the IKE SA up.
+ */
+static bool is_ignored(const struct vici_sa *sa, const struct journal_sa *known)
+{
+	uint32_t ms = journal_asks_for(known, now_ms());
+	unsigned int i;
+
+	if (journal_asked_since(known) || ms > AWAY_MS)
+		return true;
+	for (i = 0; i < sa->n_children; i++) {
+		if (sa->children[i].heard && (sa->children[i].heard_s + 1ULL) * 1000 < ms)
+			return true;
+	}
+	return false;
+}
+
 /* The far end waits for the one before, which charon's predecessor never made: it is made now. */
 static void check_request(struct audit *a, const struct vici_sa *sa)
 {
@@ -186,7 +205,8 @@ static void check_request(struct audit *a, const struct vici_sa *sa)
 	uint32_t mid;
 	size_t len;
 
-	if (!sa->asks || !known || known->next || !journal_skipped(known, &mid) || see(a, REQUEST_HANGS, &sa->id, mid) != SUSPECT_MEND)
+	if (!sa->asks || !known || known->next || !journal_skipped(known, &mid) || !is_ignored(sa, known) ||
+	    see(a, REQUEST_HANGS, &sa->id, mid) != SUSPECT_MEND)
 		return;
 	log_info("connection %.64s: the far end does not answer request %u: it may be waiting for %u, which died with a charon that is gone",
 		 sa->name, mid + 1, mid);

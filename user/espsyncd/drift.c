@@ -44,6 +44,7 @@ struct drift {
 	struct event *timer;
 	bool known;		/* @own is what charon has said */
 	struct digest own;
+	struct digest seen;	/* at the last look, if that was another one */
 	struct drift_peer peers[CONFIG_MAX_PEERS];
 	struct lines lines;
 };
@@ -111,6 +112,20 @@ static void pump(struct drift *d, unsigned int peer)
 	bytes_free(&head);
 }
 
+/*
+ * What has changed is looked at twice: charon's threads may garble each other's names of ports (getservbyport()), which it writes selectors with.
+ * Return: true if @digest is what is so
+ */
+static bool stands(struct drift *d, struct digest *digest)
+{
+	if (!d->known || digest_equal(digest, &d->seen))
+		return true;
+	digest_free(&d->seen);
+	d->seen = *digest;
+	arm(d, SOON_MS);
+	return false;
+}
+
 /* One that charon does not answer for stays what it was: what becomes of a charon that does not answer is said by others. */
 static void on_surveyed(void *ctx, struct digest *digest, bool told)
 {
@@ -120,8 +135,11 @@ static void on_surveyed(void *ctx, struct digest *digest, bool told)
 	arm(d, INTERVAL_MS);
 	if (!told || (d->known && digest_equal(digest, &d->own))) {
 		digest_free(digest);
+		digest_free(&d->seen);
 		return;
 	}
+	if (!stands(d, digest))
+		return;
 	digest_free(&d->own);
 	d->own = *digest;
 	d->known = true;
@@ -244,5 +262,6 @@ void drift_free(struct drift *d)
 	for (i = 0; i < CONFIG_MAX_PEERS; i++)
 		peer_forget(&d->peers[i]);
 	digest_free(&d->own);
+	digest_free(&d->seen);
 	secret_free(d, sizeof(*d));
 }

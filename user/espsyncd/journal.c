@@ -598,6 +598,16 @@ bool journal_skipped(const struct journal_sa *sa, uint32_t *mid)
 	return true;
 }
 
+uint32_t journal_asks_for(const struct journal_sa *sa, uint64_t now)
+{
+	return (uint32_t)now - sa->asks_ms;
+}
+
+bool journal_asked_since(const struct journal_sa *sa)
+{
+	return sa->asked_ms && (int32_t)(sa->asked_ms - sa->asks_ms) > 0;
+}
+
 uint32_t journal_made_in_vain(const struct journal *j, const struct ike_id *id, uint32_t mid)
 {
 	const struct journal_sa *sa = journal_find(j, id);

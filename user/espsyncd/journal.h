@@ -280,6 +280,10 @@ bool journal_next_request(const struct journal_sa *sa, uint32_t *mid);
  */
 bool journal_skipped(const struct journal_sa *sa, uint32_t *mid);
 
+/* Milliseconds since charon made its newest request, of which there is one, and whether the far end has made one after it. */
+uint32_t journal_asks_for(const struct journal_sa *sa, uint64_t now);
+bool journal_asked_since(const struct journal_sa *sa);
+
 /**
  * journal_made_in_vain() - a CHILD SA that the far end does not know
  * @j: the journal

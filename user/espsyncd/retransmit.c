@@ -82,19 +82,19 @@ bool retransmit_withholds(struct retransmit *r, const struct ike_id *id)
 
 void retransmit_answered(struct retransmit *r, const uint8_t *packet, size_t len)
 {
-	answers_keep(r->answers, packet, len);
+	answers_keep(r->answers, packet, len, now_ms());
 }
 
 /* As it is, with its headers: they are what the far end knows the gateway by. If it is lost it is asked for once more. */
-static void send_again(void *ctx, const uint8_t *packet, size_t len)
+static void send_again(void *ctx, const struct ike_request *q, const uint8_t *packet, size_t len)
 {
-	wire_send(ctx, packet, len);
+	(void)ctx;
+	wire_send(&q->src, packet, len);
 }
 
 static bool answer_again(struct retransmit *r, const struct ike_request *q)
 {
-	struct ha_addr to = q->src;
-	unsigned int asked = answers_again(r->answers, q, send_again, &to);
+	unsigned int asked = answers_again(r->answers, q, send_again, NULL);
 
 	if (asked == 1)
 		log_info("request %u was answered by a charon that is gone: the far end gets that answer once more", q->mid);
@@ -165,6 +165,7 @@ void retransmit_listen(struct retransmit *r)
 		event_add(r->readable[i], NULL);
 	}
 	event_add(r->end, &tv);
+	answers_fresh(r->answers, now_ms(), send_again, NULL);
 }
 
 static void on_end(evutil_socket_t fd, short what, void *arg)

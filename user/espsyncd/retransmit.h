@@ -30,11 +30,14 @@ struct retransmit;
 struct retransmit *retransmit_alloc(struct event_base *base, const struct config *c, struct charon *ch, struct relay *relay);
 void retransmit_free(struct retransmit *r);
 
-/* Another charon than before answers for this node's IKE SAs: listen from now on, for three minutes. */
+/*
+ * Another charon than before answers for this node's IKE SAs: listen from now on, for three minutes. What the one before has answered
+ * last is sent once more at once: who waits for it may be without traffic until it comes, and whoever has it passes it over.
+ */
 void retransmit_listen(struct retransmit *r);
 void retransmit_stop(struct retransmit *r);
 
-/* Another node's charon has answered a far end with this packet. It is made again for one that asks again once this node is active. */
+/* Another node's charon has answered a far end with this packet. It is sent again once this node is active, and for one that asks again. */
 void retransmit_answered(struct retransmit *r, const uint8_t *packet, size_t len);
 
 /* unanswered_first() and unanswered_withholds(), of messages that pass here. */

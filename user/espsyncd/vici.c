@@ -224,6 +224,9 @@ static void read_child_value(struct vici_child *c, const char *name, const char 
 	} else if (!strcmp(name, "rekey-time")) {
 		c->has_rekey = true;
 		c->rekey_s = strtoll(value, NULL, 10);
+	} else if (!strcmp(name, "use-in")) {
+		c->heard = true;
+		c->heard_s = strtoul(value, NULL, 10);
 	}
 }
 

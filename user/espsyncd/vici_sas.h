@@ -26,6 +26,8 @@
  * @leaving: replaced, or being deleted
  * @has_rekey: @rekey_s is known
  * @rekey_s: seconds until it is to be rekeyed, negative if that is past
+ * @heard: @heard_s is known
+ * @heard_s: seconds since a packet came in through it
  */
 struct vici_child {
 	char name[VICI_CHILD_NAME];
@@ -36,6 +38,8 @@ struct vici_child {
 	bool leaving;
 	bool has_rekey;
 	int64_t rekey_s;
+	bool heard;
+	uint32_t heard_s;
 };
 
 /**
