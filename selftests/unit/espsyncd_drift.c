@@ -129,6 +129,11 @@ static bool who_takes_it_is_told_once_and_when_it_changes(void)
 	drift_listens(d, 0);
 	finds(digest_of(2, "IKEv2"));
 	ktap_expect(n_sent[0] == 1);
+	/* What has changed counts when it is found twice: charon may have garbled it. */
+	finds(digest_of(3, "IKEv2"));
+	finds(digest_of(2, "IKEv2"));
+	finds(digest_of(3, "IKEv2"));
+	ktap_expect(n_sent[0] == 1);
 	finds(digest_of(3, "IKEv2"));
 	ktap_expect(n_sent[0] == 2);
 	/* After a new connection it has forgotten all. */
@@ -157,6 +162,7 @@ static bool a_long_one_comes_in_pieces_as_they_are_taken(void)
 	ktap_expect(comes_back(d, 0, 1) == n && d->peers[1].known && !drift_lines(d)->n);
 	/* The other node's last one is another one. */
 	finds(digest_of(5000, "IKEv1"));
+	finds(digest_of(5000, "IKEv1"));
 	ktap_expect(says(d, "connection c04999: version is IKEv1 here, IKEv2 on node 3") && says(d, "connection c04999: IKEv1 is accepted"));
 	ktap_expect(strstr(warning, "not all is carried: connection c04999"));
 	drift_free(d);
@@ -172,9 +178,11 @@ static bool a_difference_goes_as_it_came(void)
 	comes_back(d, 0, 0);
 	ktap_expect(!drift_lines(d)->n);
 	finds(digest_of(2, "IKEv2"));
+	finds(digest_of(2, "IKEv2"));
 	ktap_expect(says(d, "connection c00001 is loaded here and not on node 2") && strstr(warning, "c00001"));
 	comes_back(d, 0, 0);
 	ktap_expect(!drift_lines(d)->n);
+	finds(digest_of(1, "IKEv2"));
 	finds(digest_of(1, "IKEv2"));
 	ktap_expect(says(d, "connection c00001 is loaded on node 2 and not here"));
 	drift_peer_down(d, 0);		/* what it has now nobody knows; that it is gone is said by others */
