@@ -78,6 +78,9 @@ class Member(Station):
         agents = f"{self.dir}/over/lib/ocf/resource.d/espsync"
         os.makedirs(agents)
         os.symlink(installed.agent, f"{agents}/espsync")
+        # Agents find their commands with it; a root whose packages were only unpacked has no alternatives.
+        os.makedirs(f"{self.dir}/over/bin")
+        os.symlink("/usr/bin/which.debianutils", f"{self.dir}/over/bin/which")
 
     def _hold(self):
         """It is off."""
