@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # DESC: the OCF agent's every answer, charon behind it, and three nodes of a Pacemaker cluster: moves, crashes, fencing, never two promoted
 # WHERE: uml-fast
-# SETS: timeout=500 mem=3072 packages=pacemaker named
+# SETS: timeout=900 mem=3072 packages=pacemaker named
 #
 # First the agent alone, called as Pacemaker calls it, with module, tool, espsyncd and charon as they are. Then corosync and pacemaker
 # with the examples of etc/pacemaker/, as they are but for devices and the fence device. The tunnels there are made by hand.
@@ -43,6 +43,8 @@ class Test:
     @property
     def three(self):
         if not self._three:
+            check(self._three is None, "there is a cluster: see why the first case that wanted one failed")
+            self._three = False
             module()
             self._three = Three(self)
         return self._three
@@ -303,13 +305,14 @@ class Three(Cluster):
         with open(self.key, "wb") as f:
             f.write(os.urandom(256))
         defer(self.end)
-        self.watch = Watch(self)
-        defer(self.watch.stop)
         for n in self.gw:
             self.machine(n)
         for member in self.member.values():
             member.start_cluster()
-        self.all_online()
+        # Some twenty processes begin; pacemakerd begins those anew that are slow to answer.
+        self.all_online(300)
+        self.watch = Watch(self)    # before anything is promoted
+        defer(self.watch.stop)
         t.installed.write(f"{t.dir}/espsync.crm", crm_example(), 0o644)
         self.member[1].run(f"crm -F configure load update {t.dir}/espsync.crm", timeout=180)
         self.capture = Capture(self.client, "out")
@@ -346,8 +349,8 @@ class Three(Cluster):
         """By the first node that runs."""
         return Said(next(m for m in self.member.values() if m.alive()))
 
-    def all_online(self):
-        self.wait(lambda s: s.online() == {"gw1", "gw2", "gw3"}, 60, "three nodes are online")
+    def all_online(self, seconds=120):
+        self.wait(lambda s: s.online() == {"gw1", "gw2", "gw3"}, seconds, "three nodes are online")
 
     def wait(self, condition, seconds, what):
         try:
@@ -356,7 +359,7 @@ class Three(Cluster):
             self.explain()
             raise
 
-    def active(self, among=(1, 2, 3), seconds=60):
+    def active(self, among=(1, 2, 3), seconds=180):
         """The promoted node's number, once cluster and module say the same of all nodes, and both addresses are there."""
         def one(s):
             at = s.at("espsync", "Promoted")
@@ -367,7 +370,7 @@ class Three(Cluster):
     def role(self, n):
         return self.show(n, "groups")[0]["role"]
 
-    def scores(self, wanted, seconds=60):
+    def scores(self, wanted, seconds=180):
         self.wait(lambda s: s.scores() == wanted, seconds, f"scores {wanted}")
 
     def explain(self):
@@ -403,6 +406,7 @@ class Watch(threading.Thread):
             active = [n for n, seen in again.items() if seen == first[n]]
             if len(active) > 1:
                 self.both.append((active, first))
+            time.sleep(0.2)     # the cluster has few processors, and its programs count the seconds that they wait for each other
 
     def stop(self):
         self.ending = True
@@ -439,12 +443,12 @@ def a_planned_move(t):
     """crm node standby: demoted, flushed, promoted elsewhere; the tunnels' packets wait meanwhile."""
     c = t.three
     n = c.active()
-    c.member[n].run(f"crm -F node standby gw{n}", timeout=60)
+    c.member[n].run(f"crm -F node standby gw{n}", timeout=120)
     try:
         m = c.active(among=set(c.gw) - {n})
         c.traffic.flows(f"through gw{m}")
     finally:
-        c.member[n].run(f"crm -F node online gw{n}", timeout=60)
+        c.member[n].run(f"crm -F node online gw{n}", timeout=120)
     c.scores({f"gw{k}": "1000" if k == m else "100" for k in c.gw})
     equal((c.said().failures(), c.switch.cut), ([], []), "failed operations, fenced nodes")
 
@@ -453,7 +457,7 @@ def returns(c, n):
     c.power_on(n)
     c.all_online()
     c.active()
-    c.wait(lambda s: sorted(s.scores().values()) == ["100", "100", "1000"], 60, "all in sync")
+    c.wait(lambda s: sorted(s.scores().values()) == ["100", "100", "1000"], 180, "all in sync")
 
 
 def all_processes_of_the_promoted_node_die(t):
@@ -477,7 +481,7 @@ def nobody_but_one_out_of_sync_is_left(t):
     c = t.three
     n = c.active()
     gone, out = sorted(set(c.gw) - {n})
-    c.member[gone].run(f"crm -F node standby gw{gone}", timeout=60)
+    c.member[gone].run(f"crm -F node standby gw{gone}", timeout=120)
     c.tunnel_.remove(c.gw[out])
     c.scores({f"gw{n}": "1000", f"gw{out}": "1"})
     before = len(c.switch.cut)
@@ -486,7 +490,7 @@ def nobody_but_one_out_of_sync_is_left(t):
     equal(c.switch.cut[before:], [f"gw{n}"], "fenced nodes: dead as it is, nobody else can know")
     c.tunnel_.install(c.gw[out])
     c.traffic.flows(f"through gw{out}")
-    c.member[gone].run(f"crm -F node online gw{gone}", timeout=60)
+    c.member[gone].run(f"crm -F node online gw{gone}", timeout=120)
     returns(c, n)
 
 
@@ -500,7 +504,7 @@ def the_module_steps_down(t):
     c.wait(lambda s: s.failures(), 30, "the cluster has noticed")
     k = c.active()
     c.traffic.flows(f"through gw{k}")
-    c.member[k].run("crm_resource --cleanup", timeout=60)
+    c.member[k].run("crm_resource --cleanup", timeout=120)
     c.active()
 
 

@@ -78,6 +78,9 @@ class Member(Station):
         agents = f"{self.dir}/over/lib/ocf/resource.d/espsync"
         os.makedirs(agents)
         os.symlink(installed.agent, f"{agents}/espsync")
+        # Agents find their commands with it; a root whose packages were only unpacked has no alternatives.
+        os.makedirs(f"{self.dir}/over/bin")
+        os.symlink("/usr/bin/which.debianutils", f"{self.dir}/over/bin/which")
 
     def _hold(self):
         """It is off."""
@@ -227,8 +230,8 @@ def corosync_conf(nodes):
 
 
 def crm_example():
-    """The example, with the devices of a Cluster and the switch for tests."""
-    text = example("pacemaker/espsync.crm").replace("nic=outer", "nic=out").replace("nic=inner", "nic=in")
+    """The example, with the devices of a Cluster, the switch for tests, and patience: an agent takes some twenty seconds on a busy machine."""
+    text = example("pacemaker/espsync.crm").replace("nic=outer", "nic=out").replace("nic=inner", "nic=in").replace("timeout=20s", "timeout=120s")
     text, n = re.subn(r"stonith:fence_ipmilan \\\n\tparams (pcmk_host_list=gw\d) .*", r"stonith:fence_test params \1", text)
     check(n == 3, f"the example has {n} fence devices")
     return text
