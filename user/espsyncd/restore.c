@@ -527,17 +527,16 @@ static void list(struct restore *r, enum phase phase)
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct restore *r = arg;
+	bool idle = charon_idle(r->p.ch);
 
 	(void)fd;
 	(void)what;
-	if (charon_idle(r->p.ch) && r->phase == TAKING_BACK) {
-		finish(r);
-	} else if (charon_idle(r->p.ch)) {
-		list(r, CHECKING);
-	} else if (now_ms() - r->since_ms < TAKES_MS) {
+	if (!idle && now_ms() - r->since_ms < TAKES_MS) {
 		arm(r);
 	} else if (r->phase == TAKING_BACK) {
 		finish(r);
+	} else if (idle) {
+		list(r, CHECKING);
 	} else {
 		refuse(r, "charon does not read what it is given: does it hang?");
 		take_back(r);
