@@ -332,7 +332,6 @@ struct es_sock *es_sock_open(struct net *net, const struct es_addr *local, const
 		NL_SET_ERR_MSG(extack, "cannot exempt the channel from IPsec policies (load xfrm_user)");
 		goto err_sock;
 	}
-	s->sock->sk->sk_priority = TC_PRIO_CONTROL;
 	cfg.sk_user_data = s;
 	es_setup_udp_tunnel_sock(net, s->sock, &cfg);
 	return s;
@@ -374,12 +373,13 @@ void es_sock_close(struct es_sock *s)
  * @to: where to
  * @data: the datagram
  * @len: its length
+ * @urgent: it goes first where a queue has bands
  *
- * Context: process. Does not wait for room in a queue.
+ * Context: process, one at a time. Does not wait for room in a queue.
  * Return: 0, -EAGAIN if there is no room at the moment, or another error; the
  *	datagram is lost then, and no state has changed.
  */
-int es_sock_send(struct es_sock *s, const struct es_addr *to, const void *data, size_t len)
+int es_sock_send(struct es_sock *s, const struct es_addr *to, const void *data, size_t len, bool urgent)
 {
 	struct sockaddr_storage ss;
 	struct msghdr msg = {
@@ -392,6 +392,7 @@ int es_sock_send(struct es_sock *s, const struct es_addr *to, const void *data, 
 
 	if (to->family != s->sock->sk->sk_family)
 		return -EAFNOSUPPORT;
+	s->sock->sk->sk_priority = urgent ? TC_PRIO_CONTROL : TC_PRIO_BESTEFFORT;
 	err = kernel_sendmsg(s->sock, &msg, &vec, 1, len);
 	return err < 0 ? err : 0;
 }

@@ -28,7 +28,7 @@ struct es_sock *es_sock_open(struct net *net, const struct es_addr *local, const
 			     wait_queue_head_t *wake, struct netlink_ext_ack *extack);
 void es_sock_close(struct es_sock *s);
 
-int es_sock_send(struct es_sock *s, const struct es_addr *to, const void *data, size_t len);
+int es_sock_send(struct es_sock *s, const struct es_addr *to, const void *data, size_t len, bool urgent);
 struct sk_buff *es_sock_recv(struct es_sock *s, struct es_addr *from);
 
 unsigned int es_sock_payload(struct es_sock *s, const struct es_addr *to);

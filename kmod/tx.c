@@ -21,13 +21,13 @@
 #define ES_LINK_HEAD	62	/* of Ethernet, IPv6 and UDP, in front of a datagram */
 
 /* The datagram that is built, over these links. One that refuses it is tried again when its next keepalive is due. */
-static void transmit(struct es_net *es, struct es_peer *p, unsigned long links, size_t len)
+static void transmit(struct es_net *es, struct es_peer *p, unsigned long links, size_t len, bool urgent)
 {
 	unsigned int i;
 
 	for_each_set_bit(i, &links, ES_LINKS) {
 		p->link[i].sent_us = es->clock_us;
-		if (es->sock[i] && !es_sock_send(es->sock[i], &p->link[i].addr, es->buf, len))
+		if (es->sock[i] && !es_sock_send(es->sock[i], &p->link[i].addr, es->buf, len, urgent))
 			p->tx_bytes += len;
 	}
 }
@@ -43,7 +43,7 @@ void es_tx_hello(struct es_net *es, struct es_peer *p)
 
 	p->hello_us = es->clock_us;
 	if (len > 0)
-		transmit(es, p, es_link_all(p), len);
+		transmit(es, p, es_link_all(p), len, true);
 }
 
 /* @i: the link that it is for */
@@ -91,7 +91,7 @@ static u64 finish(struct es_net *es, struct es_peer *p, unsigned long links, str
 	if (len < 0)
 		return 0;
 	trace_espsync_send(p, seq, len, urgent ? 0 : es->draft->n);
-	transmit(es, p, links, len);
+	transmit(es, p, links, len, urgent);
 	return seq;
 }
 
