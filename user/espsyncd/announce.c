@@ -12,8 +12,8 @@
 #include "log.h"
 #include "wire.h"
 
-#define FIRST_MS	250	/* until it is said again; then twice as long each time */
-#define TIMES		4
+#define FIRST_MS	500	/* until it is said again; then twice as long each time */
+#define TIMES		3
 #define BURST		64	/* packets, before others have their turn */
 
 #define NOTIFY		41
