@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* stray: a far end's ESP comes to this node before its VPN does. See stray.h. */
-#include <arpa/inet.h>
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,6 +10,7 @@
 #include "esphdr.h"
 #include "log.h"
 #include "stray.h"
+#include "wire.h"
 #include "xfrm.h"
 
 #define LOOK_MS		200
@@ -44,9 +42,9 @@ struct stray {
 };
 
 static const struct {
-	uint16_t protocol;
+	uint8_t len;	/* of an address */
 	const struct sock_fprog *filter;
-} families[2] = { { ETH_P_IP, &esphdr_filter_ipv4 }, { ETH_P_IPV6, &esphdr_filter_ipv6 } };
+} families[2] = { { 4, &esphdr_filter_ipv4 }, { 16, &esphdr_filter_ipv6 } };
 
 static void arm(struct stray *s)
 {
@@ -137,27 +135,12 @@ static void stop(struct stray *s)
 	s->until_ms = 0;
 }
 
-/* Filtered before it hears anything. */
-static int open_socket(uint16_t protocol, const struct sock_fprog *filter)
-{
-	struct sockaddr_ll any = { .sll_family = AF_PACKET, .sll_protocol = htons(protocol) };
-	int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0)
-		return -1;
-	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, filter, sizeof(*filter)) || bind(fd, (struct sockaddr *)&any, sizeof(any))) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 static void listen_now(struct stray *s)
 {
 	unsigned int i;
 
 	for (i = 0; i < 2; i++) {
-		int fd = open_socket(families[i].protocol, families[i].filter);
+		int fd = wire_open(families[i].len, families[i].filter);
 
 		if (fd < 0)
 			continue;	/* a kernel without IPv6 */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* wire: packets of IKE as they go over the wire, past charon. See wire.h. */
+/* wire: packets as they go over the wire, past charon and the kernel's SAs. See wire.h. */
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <netinet/in.h>
@@ -12,9 +12,8 @@
 #include "xfrm.h"
 
 /* Filtered before it hears anything. */
-int wire_hear(uint8_t len)
+int wire_open(uint8_t len, const struct sock_fprog *filter)
 {
-	const struct sock_fprog *filter = len == 4 ? &ikehdr_filter_ipv4 : &ikehdr_filter_ipv6;
 	struct sockaddr_ll any = { .sll_family = AF_PACKET, .sll_protocol = htons(len == 4 ? ETH_P_IP : ETH_P_IPV6) };
 	int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
@@ -25,6 +24,11 @@ int wire_hear(uint8_t len)
 		return -1;
 	}
 	return fd;
+}
+
+int wire_hear(uint8_t len)
+{
+	return wire_open(len, len == 4 ? &ikehdr_filter_ipv4 : &ikehdr_filter_ipv6);
 }
 
 void wire_send(const struct ha_addr *to, const uint8_t *packet, size_t len)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * wire: packets of IKE as they go over the wire, past charon.
+ * wire: packets as they go over the wire, past charon and the kernel's SAs.
  *
  * Room: a socket that hears what comes in, and sending one packet with the headers that it has. What they say is others' business. charon
  * has the ports: it hears all the same, and what is sent here it does not know of.
@@ -8,16 +8,26 @@
 #ifndef ESPSYNCD_WIRE_H
 #define ESPSYNCD_WIRE_H
 
+#include <linux/filter.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "codec.h"
 
 /**
+ * wire_open() - what comes in from now on
+ * @len: 4: IPv4, 16: IPv6
+ * @filter: what of it
+ *
+ * Return: a socket that does not block, or -1 with errno: it takes CAP_NET_RAW
+ */
+int wire_open(uint8_t len, const struct sock_fprog *filter);
+
+/**
  * wire_hear() - IKE that comes in from now on, as ikehdr_filter_ipv4 and ikehdr_filter_ipv6 let it through
  * @len: 4: IPv4, 16: IPv6
  *
- * Return: a socket that does not block, or -1 with errno: it takes CAP_NET_RAW
+ * Return: as wire_open()
  */
 int wire_hear(uint8_t len);
 
