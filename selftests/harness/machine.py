@@ -56,6 +56,7 @@ WANTED = {
     "selftests": ("KERNEL_SELFTESTS", "kernel-source", "selftests"),
     "trixie": ("STRONGSWAN_TRIXIE", "guest-root", "trixie", "strongswan"),
     "sid": ("STRONGSWAN_SID", "guest-root", "sid", "strongswan"),
+    "iproute2": ("IPROUTE2", "guest-root", "trixie", "iproute2"),
     "libreswan": ("LIBRESWAN", "guest-root", "bookworm", "libreswan"),
 }
 SUITES = ("bookworm", "trixie", "sid")      # whose strongSwan (S=); the first one is in every guest
