@@ -139,7 +139,7 @@ static void fresh(struct es_net *es, struct es_sa *sa)
 	es_sa_set_todo(es, sa);
 	sa->moved_us = es->clock_us;
 	if (sa->x)
-		sa->counted = READ_ONCE(sa->x->curlft.packets);
+		sa->counted = es_x_packets(sa->x);
 	es_event_sa(es, ESPSYNC_EVENT_SA, sa, "adopted");
 	es_rx_mismatch(es, sa);
 	if (test_bit(ES_SA_INEXACT, &sa->flags))
@@ -292,7 +292,7 @@ static void tidy(struct es_net *es, struct es_sa *sa)
 /* Packets that this node has carried for an SA since the last look. */
 static void meter(struct es_sa *sa, const struct xfrm_state *x)
 {
-	u32 now = READ_ONCE(x->curlft.packets), more = now - sa->counted;
+	u32 now = es_x_packets(x), more = now - sa->counted;
 
 	if ((s32)more > 0)
 		sa->g->packets += more;

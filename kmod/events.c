@@ -246,6 +246,20 @@ static bool tell_counters(struct es_net *es, struct es_sa *sa)
 	return true;
 }
 
+/* Since subscribers were last told of an outbound SA. */
+static bool has_sent(struct es_sa *sa)
+{
+	struct xfrm_state *x = READ_ONCE(sa->x);
+	u64 before = sa->told;
+
+	if (!x || sa->dir == ESPSYNC_DIR_IN)
+		return false;
+	spin_lock_bh(&x->lock);
+	sa->told = es_x_oseq(x);
+	spin_unlock_bh(&x->lock);
+	return sa->told != before;
+}
+
 /* Outbound SAs are not sampled for peers; for subscribers they are, a part of them each time. */
 static void find_moved(struct es_net *es)
 {
@@ -254,15 +268,11 @@ static void find_moved(struct es_net *es)
 	unsigned long i;
 
 	xa_for_each_start(&es->sas, i, sa, es->counter_cursor) {
-		struct xfrm_state *x = READ_ONCE(sa->x);
-
 		es->counter_cursor = i;
 		if (n++ == ES_COUNTER_SCAN)
 			return;		/* this one is the next round's first */
-		if (!x || sa->dir == ESPSYNC_DIR_IN || es_x_oseq(x) == sa->told)
-			continue;
-		sa->told = es_x_oseq(x);
-		__set_bit(sa->handle, es->counter_dirty);
+		if (has_sent(sa))
+			__set_bit(sa->handle, es->counter_dirty);
 	}
 	es->counter_cursor = 0;
 }

@@ -168,7 +168,7 @@ bool es_in_untold(const struct es_sa *sa)
 {
 	struct xfrm_state *x = READ_ONCE(sa->x);
 
-	return sa->dir == ESPSYNC_DIR_IN && x && (!list_empty(&sa->hot) || READ_ONCE(x->curlft.packets) != sa->seen);
+	return sa->dir == ESPSYNC_DIR_IN && x && (!list_empty(&sa->hot) || es_x_packets(x) != sa->seen);
 }
 
 /* Returns whether it stays hot. */
@@ -183,8 +183,8 @@ static bool visit(struct es_net *es, struct es_sa *sa)
 		es->rescan = true;	/* migrated, which nobody tells: its successor carries packets already */
 		return false;
 	}
-	if (READ_ONCE(x->curlft.packets) != sa->seen) {
-		sa->seen = READ_ONCE(x->curlft.packets);
+	if (es_x_packets(x) != sa->seen) {
+		sa->seen = es_x_packets(x);
 		sa->moved_us = es->clock_us;
 		es_sa_set_dirty(es, sa);
 		trace_espsync_sample(es, sa);

@@ -193,7 +193,7 @@ static bool is_hot(const struct es_sa *sa)
 {
 	if (sa->dir == ESPSYNC_DIR_IN)
 		return !list_empty(&sa->hot);
-	return ktime_get_real_seconds() - READ_ONCE(sa->x->lastused) <= 1;
+	return ktime_get_real_seconds() - es_x_peek(sa->x->lastused) <= 1;
 }
 
 /**

@@ -899,7 +899,7 @@ void es_out_release(struct es_net *es, struct es_sa *sa, bool open)
 void es_out_lifetime(struct es_net *es, struct es_sa *sa)
 {
 	struct xfrm_state *x = READ_ONCE(sa->x);
-	u32 packets = x ? READ_ONCE(x->curlft.packets) : 0;
+	u32 packets = x ? es_x_packets(x) : 0;
 	bool limited;
 
 	if (!x || sa->dir != ESPSYNC_DIR_OUT || sa->g->role != ESPSYNC_ROLE_ACTIVE || packets == sa->used)

@@ -275,7 +275,7 @@ void es_x_go(struct xfrm_state *x)
  */
 bool es_x_dead(const struct xfrm_state *x)
 {
-	return READ_ONCE(x->km.state) == XFRM_STATE_DEAD;
+	return es_x_peek(x->km.state) == XFRM_STATE_DEAD;
 }
 
 /**
@@ -288,7 +288,17 @@ bool es_x_dead(const struct xfrm_state *x)
  */
 bool es_x_used(const struct xfrm_state *x)
 {
-	return READ_ONCE(x->curlft.use_time);
+	return es_x_peek(x->curlft.use_time);
+}
+
+/**
+ * es_x_packets() - how many packets this kernel has counted
+ * @x: state; no lock needed for a hint
+ * Return: packets
+ */
+u64 es_x_packets(const struct xfrm_state *x)
+{
+	return es_x_peek(x->curlft.packets);
 }
 
 /**
@@ -298,7 +308,7 @@ bool es_x_used(const struct xfrm_state *x)
  */
 bool es_x_live(const struct xfrm_state *x)
 {
-	u8 s = READ_ONCE(x->km.state);
+	u8 s = es_x_peek(x->km.state);
 
 	return s == XFRM_STATE_VALID || s == XFRM_STATE_ERROR;
 }

@@ -7,6 +7,9 @@
 
 #include "espsync.h"
 
+/* What xfrm writes with x->lock held and without a mark, read without the lock: a hint of the moment, which a stale value does not harm. */
+#define es_x_peek(field) data_race(READ_ONCE(field))
+
 bool es_x_esn(const struct xfrm_state *x);
 u64 es_x_oseq(const struct xfrm_state *x);
 u64 es_x_seq(struct xfrm_state *x);
@@ -23,6 +26,7 @@ bool es_x_stop(struct xfrm_state *x);
 void es_x_go(struct xfrm_state *x);
 bool es_x_dead(const struct xfrm_state *x);
 bool es_x_live(const struct xfrm_state *x);
+u64 es_x_packets(const struct xfrm_state *x);
 u64 es_x_fingerprint(const struct xfrm_state *x);
 bool es_x_used(const struct xfrm_state *x);
 bool es_x_offloaded(const struct xfrm_state *x);
