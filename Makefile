@@ -119,7 +119,7 @@ check-debug: user
 	@$(HARNESS)/run -w uml $(T)
 
 check-kcsan: user
-	@$(HARNESS)/run -w qemu-kcsan $(or $(T),smoke counters crash restarts)
+	@$(HARNESS)/run -w qemu-kcsan $(or $(T),smoke counters crash restarts races)
 
 check-kernels: user
 	@$(HARNESS)/check-kernels $(T)

@@ -23,9 +23,6 @@ KINDS = ("uml", "uml-fast", "uml-bench", "qemu-6.1", "qemu-6.12", "qemu-7.2", "q
 # The same kernel, and nothing watches: for what keeps to time. The first word is uml.patch's.
 LENIENT = ["lenient", "kmemleak=off", "no_debug_objects"]
 
-# KCSAN waits at an access for the other side of a race. Its default, 80 us, is nothing for emulated processors: not one race of all the kernel's was seen.
-WATCH = ["kcsan.udelay_task=400", "kcsan.udelay_interrupt=400", "kcsan.skip_watch=100"]
-
 _counter = itertools.count()
 
 
@@ -157,7 +154,7 @@ class Machine:
 
         kernel = self.kernel
         words = ["console=ttyS0", "panic=-1", "loglevel=5", "ESPCHANNEL=hvc0",
-                 *(WATCH if kernel.name == "kcsan" else []), *self._kernel_env(), *self.cmdline]
+                 *self._kernel_env(), *self.cmdline]
         accel = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"] if self.icount else ["-accel", "tcg,thread=multi"]
         return ["qemu-system-x86_64", *accel, "-cpu", "max", "-smp", str(self.cpus),
                 "-m", str(self.mem), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
