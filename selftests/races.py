@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # DESC: no data race is seen while packets flow both ways: sampler and merge, states deleted and added, takeovers, scopes, the module unloaded
 # WHERE: qemu-kcsan
-# SETS: timeout=250 named alone
+# SETS: timeout=350 named alone
 """
 races - what the kernel's concurrency sanitizer (KCSAN) looks at. What it reports is judged by the harness, as is all that a kernel says.
 
@@ -18,8 +18,8 @@ from esptest import *
 from esptest.system import unload
 from failover import *
 
-WATCH = {"udelay_task": 1000, "udelay_interrupt": 1000, "skip_watch": 200}
-SECONDS = 15
+WATCH = {"udelay_task": 3000, "udelay_interrupt": 3000, "skip_watch": 300}
+SECONDS = 60
 
 
 def watched():
@@ -97,10 +97,10 @@ def it_is_unloaded(c):
 
 
 def setup():
+    c = prepared(5000, 60000)
     for name, value in WATCH.items():
         with open(f"/sys/module/kcsan/parameters/{name}", "w", encoding="ascii") as f:
             f.write(str(value))
-    c = prepared(5000, 60000)
     c.load = Load(c, c.tunnels, rate=100, zombies=False)
     c.load.flows("at the beginning")
     return c
