@@ -9,6 +9,7 @@
 # one exchange. Who was not moved hears nothing of it.
 import json
 import re
+import subprocess
 import time
 
 from esptest import *
@@ -451,12 +452,20 @@ def behind_an_open_nat_it_moves(c):
 
 @explained
 def behind_another_nat_it_stays(c):
-    """Nothing comes in there from an address that the client has not sent to, and MOBIKE has no words to make it send."""
+    """Nothing comes in there from an address that the client has not sent to, and MOBIKE has no words to make it send. Until gw3 knows
+    that, none of its ESP leaves, though packets for the client come to it already: gw1's numbers would be old ones after it."""
     connected(c)
     _, road = behind_a_nat(c, False)
-    before = road.ike("ESTABLISHED"), road.children()
-    out = put(c, got(c, road), ok=None)
+    before, path = (road.ike("ESTABLISHED"), road.children()), got(c, road)
+    wire = Capture(c.there.gw[3], "out")
+    to_lan(c, road, True)
+    echos = spawn(f"ping -n -q -i 0.05 {road.inner_address()}", c.lan, stdout=subprocess.DEVNULL)
+    out = put(c, path, ok=None)
+    echos.terminate()
+    to_lan(c, road, False)
     stays(c, road, before, out, "its far end does not answer")
+    check(wire.ike(INFORMATIONAL, requests=True), "gw3 has told it")
+    equal(wire.stop().esp(out=True), [], "ESP of gw3 meanwhile")
     c.ike[1].swanctl(redirect_of(out), ok=None)
     until(lambda: is_at(road, B), 20, "it has begun anew at gw3")
     gone(c, road)

@@ -313,13 +313,11 @@ static bool foretell(struct restore *r)
 	return true;
 }
 
-/* Who had it may have it still; not one whose far end is asked first, and is to hear that. */
+/* Who had it may have it still. */
 static bool stand_still(struct restore *r)
 {
 	const struct journal_sa *sa = context_sa(&r->context);
 
-	if (r->moves)
-		return true;
 	r->ike_still = still_ike(sa);
 	r->esp_still = r->ike_still ? still_esp(sa) : NULL;
 	if (!r->esp_still)
@@ -460,6 +458,8 @@ static void check(struct restore *r, const struct bytes *states)
 		keep(r);
 		return;
 	}
+	hush_end(r->ike_still);	/* what is told is to leave, and its answer to come in; ESP waits for that */
+	r->ike_still = NULL;
 	r->phase = TELLING;
 	why = announce_begin(r->p.announce, context_sa(&r->context), on_told, r);
 	if (why) {

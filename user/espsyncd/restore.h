@@ -9,7 +9,7 @@
  *
  * Until charon and kernel have it all, nobody else is told, and none of its packets leaves: it is taken back without a trace. Where its gateway
  * had another address than any of this cluster it gets the connection's address here, and its far end is told (announce.h) once charon and
- * kernel have it: if that one does not answer it is taken back, too.
+ * kernel have it: if that one does not answer it is taken back, too, and no ESP has left.
  */
 #ifndef ESPSYNCD_RESTORE_H
 #define ESPSYNCD_RESTORE_H
