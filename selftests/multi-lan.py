@@ -127,6 +127,12 @@ class Elsewhere(IkeCluster):
         self.announce(node)
 
 
+def with_door(gw, other):
+    """Its helper knows where that of the other cluster listens: it stands for another group of the same machine."""
+    conf = gw.helper_conf
+    gw.helper_conf = lambda: conf() + f"\n[move]\nto = {other.dir}/run/espsync/control\n"
+
+
 def only_what_moves(gw, n):
     """No address on it but the cluster's; and a route into the tunnels that does not go with it."""
     gw.batch([f"route replace {POOL} dev in", f"addr del 192.0.2.1{n}/24 dev out", f"addr del 2001:db8::1{n}/64 dev out"])
@@ -142,8 +148,9 @@ def setup():
     c.client.ip(f"addr del {c.CLIENT6}/64 dev out")
     c.client.sysctl({"ipv4/conf/all/promote_secondaries": 1})
     try:
-        c.start_ike()
         c.there = Elsewhere(c)
+        with_door(c.ike[2], c.there.ike[3])
+        c.start_ike()
         c.there.start_ike(active=3)
     except Exception:
         c.explain()
@@ -266,6 +273,29 @@ def one_of_several_moves(c):
     equal(inner, c.road.inner_address(), "the inner address")
     c.there.wait_mirrored(active=3)
     c.there.wait_ready(3)
+
+
+@explained
+def one_command_moves_it(c):
+    """Its own cluster's other node hands it on, as to any other group: that this one has another address is what makes it an announcement."""
+    connected(c, c.road, c.road2)
+    before = c.road.ike("ESTABLISHED"), c.road.children()
+    wire = Capture(c.client, "out")
+    drops = xfrm_stat(c.client)["XfrmInStateSeqError"]
+    equal(c.road.ping(20), 20, "echos before")
+    since = time.time()
+    report = json.loads(c.ike[1].run(f"espsync -j ike move {number(c, c.road)} 2"))
+    to_lan(c, c.road, True)
+    note(f"its ESP stood still for {report['silent_ms']} ms, gw3 heard no IKE for {report['deaf_ms']} ms")
+    equal(c.road.ping(20), 20, "echos through gw3")
+    follows(c, c.road, before)
+    time.sleep(SETTLE)
+    equal(exchange(wire, since), one_exchange(c.CLIENT), "IKE of the client")
+    equal(xfrm_stat(c.client)["XfrmInStateSeqError"], drops, "packets that the client refused as replays")
+    check(not repeats([wire], out=False), "no number twice")
+    equal(c.road2.ping(), 3, "echos of the one that stays")
+    c.wait_mirrored(ikes=1)
+    c.wait_ready(1)
 
 
 @explained
@@ -397,6 +427,8 @@ def without_mobike_it_is_refused_and_redirected(c):
     before = c.road2.ike("ESTABLISHED"), c.road2.children()
     out = put(c, got(c, c.road2), ok=None)
     stays(c, c.road2, before, out, "its far end has no MOBIKE (RFC 4555)")
+    out = c.ike[1].run(f"espsync ike move {number(c, c.road2)} 2", ok=None)
+    stays(c, c.road2, before, out, "node 2: its far end has no MOBIKE (RFC 4555)")
     c.ike[1].swanctl(redirect_of(out), ok=None)
     until(lambda: is_at(c.road2, B), 20, "it has begun anew at gw3")
     to_lan(c, c.road2, True)
@@ -466,6 +498,8 @@ def behind_another_nat_it_stays(c):
     stays(c, road, before, out, "its far end does not answer")
     check(wire.ike(INFORMATIONAL, requests=True), "gw3 has told it")
     equal(wire.stop().esp(out=True), [], "ESP of gw3 meanwhile")
+    out = c.ike[1].run(f"espsync ike move {number(c, road)} 2", ok=None)
+    stays(c, road, before, out, "node 2: its far end does not answer")
     c.ike[1].swanctl(redirect_of(out), ok=None)
     until(lambda: is_at(road, B), 20, "it has begun anew at gw3")
     gone(c, road)
@@ -503,7 +537,7 @@ def nobody_drops_what_is_not_there(c):
     equal(c.road.ping(), 3, "echos")
 
 
-main([one_of_several_moves, it_lives_on_there, one_that_was_rekeyed_by_the_gateway_moves, transport_mode_moves, it_can_be_taken_over_there,
-      it_costs_less_than_a_new_authentication,
+main([one_of_several_moves, one_command_moves_it, it_lives_on_there, one_that_was_rekeyed_by_the_gateway_moves, transport_mode_moves,
+      it_can_be_taken_over_there, it_costs_less_than_a_new_authentication,
       without_mobike_it_is_refused_and_redirected, behind_an_open_nat_it_moves, behind_another_nat_it_stays,
       who_moves_itself_at_the_same_time_is_not_lost, nobody_drops_what_is_not_there], setup)
