@@ -152,12 +152,15 @@ static void fresh(struct es_net *es, struct es_sa *sa)
 		es_event_sa(es, ESPSYNC_EVENT_UNPROTECTED, sa, "has no anti-replay window: give it one (replay_window)");
 }
 
-/* The group does not cover it any more: peers are told, and it goes on by itself. Not a standby's, whose owner may still send. */
+/*
+ * The group does not cover it any more: peers are told, and it goes on by itself. Not a standby's, whose owner may still send; nor, while this node is
+ * undecided, what a standby's module before this one left.
+ */
 static void dismiss(struct es_net *es, struct es_sa *sa)
 {
 	struct xfrm_state *x;
 
-	es_out_release(es, sa, sa->g->role != ESPSYNC_ROLE_STANDBY);
+	es_out_release(es, sa, sa->g->role == ESPSYNC_ROLE_ACTIVE);
 	spin_lock_bh(&es->sa_lock);
 	x = sa->x;
 	WRITE_ONCE(sa->x, NULL);
@@ -371,6 +374,7 @@ static void look(struct es_net *es, struct es_sa *sa)
 		es_sa_set_todo(es, sa);
 	}
 	es_in_listen(sa);
+	es_out_rank(es, sa);
 	es_out_update(es, sa);
 }
 
@@ -763,6 +767,7 @@ fail:
 static void keep_promises(struct es_net *es, const struct es_config *cfg)
 {
 	struct es_peer_in *in;
+	struct es_group *g;
 	struct es_peer *p;
 	u64 more_us;
 
@@ -776,6 +781,9 @@ static void keep_promises(struct es_net *es, const struct es_config *cfg)
 		if (p->deleted_in_own_us)
 			p->deleted_in_own_us += more_us;
 	}
+	es_each_group(g, es)
+		if (g->left_own_us)
+			g->left_own_us += more_us;
 }
 
 static bool same_end(const struct es_addr *a, const struct es_addr *b)

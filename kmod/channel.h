@@ -54,6 +54,7 @@ void es_tx_speak(struct es_net *es, struct es_peer *p, unsigned long links, u8 e
 unsigned int es_tx_packets(struct es_net *es, struct es_peer *p, struct sk_buff_head *q);
 void es_tx_leave(struct es_net *es, struct es_peer *p);
 void es_tx_acked(struct es_net *es, struct es_peer *p, u64 high, u64 bits);
+bool es_tx_unheard(const struct es_peer *p);
 void es_tx_timeout(struct es_net *es, struct es_peer *p);
 void es_tx_reset(struct es_peer *p);
 

@@ -199,7 +199,7 @@ struct es_kept {
  * @proto: IPPROTO_ESP or IPPROTO_AH
  * @family: of @daddr
  * @dir: enum espsync_dir
- * @owner: the node whose grant @l.target is; 0: ours, or nobody's
+ * @owner: the node that granted @l.target, or told it first; 0: this one
  * @rank: of this node when the ceiling was stored
  * @ann: peers that have the SA in their kernel, a bit for each es_peer.index
  * @ann_seen: those of them that said so in their present session
@@ -543,6 +543,10 @@ struct es_link {
  * @inflight: ES_INFLIGHT datagrams, slot seq % ES_INFLIGHT
  * @n_inflight: how many are taken
  * @n_recs: records in them
+ * @acked_seq: the highest one that was acknowledged
+ * @took_us: how long acknowledgements took lately
+ * @backoff: times in a row that some were lost for want of one
+ * @unacked_us: clock since which some wait and none was acknowledged; 0: none waits
  * @rate: what it may be sent of records
  * @paced: there is more to say than it may be sent now
  * @tx_bytes: UDP payload
@@ -591,6 +595,10 @@ struct es_peer {
 	struct es_sent *inflight;
 	unsigned int n_inflight;
 	u32 n_recs;
+	u64 acked_seq;
+	s64 took_us;
+	unsigned int backoff;
+	u64 unacked_us;
 	struct es_rate rate;
 	bool paced;
 	u64 tx_bytes;
@@ -895,7 +903,7 @@ static inline bool es_stood_still(const struct es_net *es)
 /* A peer was deleted that may believe to be in: its farewell is not acknowledged. */
 static inline bool es_any_left(const struct es_group *g)
 {
-	return g->left_own_us && g->es->own_us - g->left_own_us <= g->es->cfg.evict_ms * 1000ull;
+	return g->left_own_us && g->es->own_us <= g->left_own_us + g->es->cfg.evict_ms * 1000ull;
 }
 
 /* Tell every peer, and none of them is in sync before it has acknowledged it. */

@@ -112,6 +112,8 @@ static void place_among(struct es_group *g)
 		return;		/* late mirrors still begin in the slot that this node had as a standby */
 	list_for_each_entry(p, &es->peers, list)
 		rank += p->node < es->cfg.node && p->node != g->owner;
+	if (rank > g->rank)
+		es->walk = 1;		/* what it was told before is somebody else's place now */
 	WRITE_ONCE(g->rank, rank);
 }
 

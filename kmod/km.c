@@ -196,7 +196,7 @@ void es_km_adopt(struct es_net *es, struct xfrm_state *x, bool locked, bool told
 	if (sa->x != x)		/* else only its direction is news: the group has an address now */
 		xfrm_state_hold(x);
 	WRITE_ONCE(sa->x, x);
-	if (!known)
+	if (!known || (test_bit(ES_SA_FORETOLD, &sa->flags) && !sa->ann))
 		WRITE_ONCE(sa->g, g);	/* else the thread moves it: what is known of it was said of the group that it is in */
 	sa->family = x->props.family;
 	sa->daddr = x->id.daddr;
@@ -254,7 +254,7 @@ static void leave_alone(struct es_net *es, struct xfrm_state *x)
 {
 	u8 dir;
 
-	if ((x->id.proto != IPPROTO_ESP || !es_place_state(es, x, &dir)) && !own_thresholds(es, x))
+	if ((!es_proto_numbered(x->id.proto) || !es_place_state(es, x, &dir)) && !own_thresholds(es, x))
 		es_x_hot(x);
 }
 

@@ -464,6 +464,27 @@ static void jump_gap(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 }
 
 /**
+ * es_out_rank() - a standby's SA is ready in the slot of this node's place among the standbys, which may have risen since it was stored
+ * @es: namespace, locked
+ * @sa: any
+ * Context: process
+ */
+void es_out_rank(struct es_net *es, struct es_sa *sa)
+{
+	struct xfrm_state *x = READ_ONCE(sa->x);
+
+	if (sa->g->role != ESPSYNC_ROLE_STANDBY || sa->dir == ESPSYNC_DIR_IN || !sa->owner || sa->rank >= sa->g->rank)
+		return;
+	sa->rank = sa->g->rank;
+	if (!x)
+		return;
+	spin_lock_bh(&x->lock);
+	if (es_x_live(x))
+		stand_by(es, sa, x);
+	spin_unlock_bh(&x->lock);
+}
+
+/**
  * es_out_update() - compute an SA's limit anew and renew its lease if it is due
  * @es: namespace, locked
  * @sa: outbound; nothing happens unless it has a state here and the group is active
@@ -588,11 +609,11 @@ void es_out_store(struct es_net *es, struct es_sa *sa, const struct es_wire_rec 
 			sa->renewed_at = sa->renewed_us ? per_second(r->ceiling - sa->l.target, es->clock_us - sa->renewed_us) : 0;
 			sa->renewed_us = es->clock_us;
 		}
+		if (grant || !sa->l.target)	/* the slot of an owner before is for one that has been the owner */
+			sa->owner = from;
 		sa->l.target = r->ceiling;
 		sa->l.lease = clamp_t(u32, r->lease, ES_LEASE_MIN, ES_LEASE_MAX64);
 		sa->l.before = sa->l.lease;
-		if (grant)
-			sa->owner = from;
 		sa->rank = sa->g->rank;
 		set_bit(ES_SA_MIRROR, &sa->flags);
 		clear_bit(ES_SA_GAP, &sa->flags);	/* its owner knows */

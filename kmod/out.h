@@ -9,6 +9,7 @@
 
 void es_out_adopt(struct es_net *es, struct es_sa *sa, struct xfrm_state *x, bool known, bool mirror);
 void es_out_event(struct es_net *es, struct es_sa *sa, struct xfrm_state *x);
+void es_out_rank(struct es_net *es, struct es_sa *sa);
 void es_out_update(struct es_net *es, struct es_sa *sa);
 void es_out_rolled_back(struct es_net *es, struct es_sa *sa);
 void es_out_store(struct es_net *es, struct es_sa *sa, const struct es_wire_rec *r, u8 from, bool grant);

@@ -292,7 +292,7 @@ static void join_or_leave(struct es_group *g, struct es_peer *p)
 {
 	struct es_peer_in *in = &p->in[g->slot];
 	struct es_net *es = g->es;
-	bool able = answers(p) && p->synced && in->speaks && !(in->w.flags & ES_GROUP_FULL) && in->w.role != ESPSYNC_ROLE_ACTIVE;
+	bool able = answers(p) && !es_tx_unheard(p) && p->synced && in->speaks && !(in->w.flags & ES_GROUP_FULL) && in->w.role != ESPSYNC_ROLE_ACTIVE;
 	struct es_join j = {
 		.able = able,
 		.unsynced = able && !in->is_in ? es_peer_unsynced(p) : 0,

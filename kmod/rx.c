@@ -225,13 +225,20 @@ static void apply_synced(struct es_net *es, struct es_peer *p)
 }
 
 /* A handle of ours that means nothing to the peer: named again. Handle 0: all of them, its groups have changed. */
+/* What it acknowledged before it had a group counts for nothing there: it is in once it has acknowledged all anew. */
+static void tell_again(struct es_peer *p)
+{
+	bitmap_or(p->dirty, p->dirty, p->es->used, ES_MAX_SAS);
+	bitmap_or(p->todo, p->todo, p->es->used, ES_MAX_SAS);
+}
+
 static void apply_unknown(struct es_net *es, struct es_peer *p, u32 handle)
 {
 	struct es_sa *sa = es_sa_get(es, handle);
 
 	if (!handle) {
 		bitmap_zero(p->named, ES_MAX_SAS);
-		bitmap_or(p->dirty, p->dirty, es->used, ES_MAX_SAS);
+		tell_again(p);
 	}
 	if (!sa)
 		return;
@@ -357,6 +364,8 @@ static unsigned long groups(struct es_net *es, struct es_peer *p, struct es_curs
 			owned |= BIT(g->slot);
 	}
 	for (i = 0; newest && i < ES_MAX_GROUPS; i++) {
+		if (named & BIT(i) && !p->in[i].speaks)
+			tell_again(p);
 		p->in[i].speaks = named & BIT(i);
 		if (!p->in[i].speaks)
 			memset(&p->in[i].w, 0, sizeof(p->in[i].w));

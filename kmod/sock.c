@@ -392,6 +392,9 @@ int es_sock_send(struct es_sock *s, const struct es_addr *to, const void *data, 
 
 	if (to->family != s->sock->sk->sk_family)
 		return -EAFNOSUPPORT;
+	/* What waits behind others leaves room for what does not. */
+	if (!urgent && sk_wmem_alloc_get(s->sock->sk) > READ_ONCE(s->sock->sk->sk_sndbuf) / 2)
+		return -EAGAIN;
 	s->sock->sk->sk_priority = urgent ? TC_PRIO_CONTROL : TC_PRIO_BESTEFFORT;
 	err = kernel_sendmsg(s->sock, &msg, &vec, 1, len);
 	return err < 0 ? err : 0;

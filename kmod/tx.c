@@ -18,15 +18,20 @@
 #define ES_BURST	16	/* datagrams to one peer in one go */
 #define ES_REORDER	8	/* acknowledged so far ahead: the one before is lost */
 #define ES_RTO_MIN_US	20000
+#define ES_RTOS		8	/* so often in a row nothing was acknowledged */
 #define ES_LINK_HEAD	62	/* of Ethernet, IPv6 and UDP, in front of a datagram */
 
-/* The datagram that is built, over these links. One that refuses it is tried again when its next keepalive is due. */
+/*
+ * The datagram that is built, over these links. One that refuses it is tried again when its next keepalive is due; records are none, for they
+ * may wait behind others.
+ */
 static void transmit(struct es_net *es, struct es_peer *p, unsigned long links, size_t len, bool urgent)
 {
 	unsigned int i;
 
 	for_each_set_bit(i, &links, ES_LINKS) {
-		p->link[i].sent_us = es->clock_us;
+		if (urgent)
+			p->link[i].sent_us = es->clock_us;
 		if (es->sock[i] && !es_sock_send(es->sock[i], &p->link[i].addr, es->buf, len, urgent))
 			p->tx_bytes += len;
 	}
@@ -381,6 +386,8 @@ static void remember(struct es_net *es, struct es_peer *p, u64 seq)
 	s->seq = seq;
 	s->sent_us = es->clock_us;
 	s->promotions = es->promotions;
+	if (!p->unacked_us)
+		p->unacked_us = es->clock_us;
 	p->n_inflight++;
 	p->n_recs += s->n;
 	if (!seq) {			/* could not be sealed */
@@ -434,6 +441,8 @@ void es_tx_data(struct es_net *es, struct es_peer *p)
 	for (i = 0; i < ES_BURST && p->n_inflight < ES_INFLIGHT; i++) {
 		if (!anything_to_say(p)) {
 			p->told_all = !p->n_inflight;
+			if (p->told_all)
+				p->unacked_us = 0;
 			return;
 		}
 		p->paced = !es_rate_allows(&p->rate, kbit, es->clock_us);
@@ -511,6 +520,10 @@ static void acked(struct es_net *es, struct es_peer *p, struct es_sent *s)
 	}
 	p->n_recs -= s->n;
 	p->n_inflight--;
+	p->acked_seq = max(p->acked_seq, s->seq);
+	p->took_us += ((s64)(es->clock_us - s->sent_us) - p->took_us) / 4;
+	p->backoff = 0;
+	p->unacked_us = 0;
 	s->seq = 0;
 }
 
@@ -535,24 +548,47 @@ void es_tx_acked(struct es_net *es, struct es_peer *p, u64 high, u64 bits)
 	}
 	for (i = 0; i < ES_INFLIGHT && p->n_inflight; i++) {
 		s = &p->inflight[i];
-		if (s->seq && s->seq < high && high - s->seq >= ES_REORDER)
-			lost(es, p, s);
+		if (s->seq && s->seq < p->acked_seq && p->acked_seq - s->seq >= ES_REORDER)
+			lost(es, p, s);		/* what overtakes records as urgent is no sign of that */
 	}
+}
+
+static u64 rto_us(const struct es_peer *p)
+{
+	return max_t(u64, 3ull * max_t(u64, es_link_rtt_us(p), p->took_us) + 2 * p->es->cfg.tick_us, ES_RTO_MIN_US);
+}
+
+/**
+ * es_tx_unheard() - whether records are lost on the way, or not taken, although the peer is heard
+ * @p: the peer
+ * Return: true if records wait for so long that some must have been acknowledged
+ */
+bool es_tx_unheard(const struct es_peer *p)
+{
+	u64 long_us = max(p->es->cfg.dead_ms * 1000ull, ES_RTOS * rto_us(p));
+
+	return p->unacked_us && p->es->clock_us - p->unacked_us > long_us;
 }
 
 /**
  * es_tx_timeout() - what was not acknowledged in time is lost
  * @es: namespace, locked
  * @p: the peer
+ *
+ * Where nothing is acknowledged at all the next ones have twice the time: records may wait in a queue that keepalives, and so es_link_rtt_us(), do
+ * not know of.
  */
 void es_tx_timeout(struct es_net *es, struct es_peer *p)
 {
-	u64 rto = max_t(u64, 3ull * es_link_rtt_us(p) + 2 * es->cfg.tick_us, ES_RTO_MIN_US);
-	unsigned int i;
+	u64 rto = rto_us(p), longest = max(rto, es->cfg.dead_ms * 250ull);
+	unsigned int i, before = p->n_inflight;
 
+	rto = min(rto << p->backoff, longest);
 	for (i = 0; i < ES_INFLIGHT && p->n_inflight; i++)
 		if (p->inflight[i].seq && es->clock_us - p->inflight[i].sent_us > rto)
 			lost(es, p, &p->inflight[i]);
+	if (p->n_inflight < before && rto < longest)
+		p->backoff++;
 }
 
 /**
@@ -566,4 +602,8 @@ void es_tx_reset(struct es_peer *p)
 	for (i = 0; i < ES_INFLIGHT; i++)
 		if (p->inflight[i].seq)
 			lost(p->es, p, &p->inflight[i]);
+	p->acked_seq = 0;
+	p->took_us = 0;
+	p->backoff = 0;
+	p->unacked_us = 0;
 }

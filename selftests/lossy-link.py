@@ -110,6 +110,25 @@ def acknowledgements_lost(c):
     in_doubt(c, load, watch)
 
 
+def records_alone_are_lost(c):
+    """Keepalives come through, as where only big datagrams are lost, or in a queue's other band: then the standby is out, and binds no longer than one unheard."""
+    rekeyed(c)
+    owner, t = c.active, c.tunnels[0]
+    watch, load = Watch(c), Load(c, c.tunnels)
+    load.flows("before the loss")
+    ceiling, stopped = int(sas(c, owner)[t.to_client.spi]["ceiling"]), stalls(c, owner)
+    c.gw[owner].sh(["nft", "-f", "-"], stdin="table inet records { chain out { type filter hook output priority 0; udp dport 4520 meta priority != 0:7 drop; }; }\n")
+    t.to_client.set_oseq(c.gw[owner], ceiling - GSO_MAX - 20)
+    until(lambda: stalls(c, owner) > stopped, 10, "the owner stops at the ceiling that was agreed")
+    until(lambda: not group(c, 3 - owner)["in"], 20, "the standby hears that it is out")
+    until(lambda: int(t.to_client.state(c.gw[owner])["oseq"]) > ceiling - GSO_MAX + 100, EVICT_S + 20, "the owner goes on after evict_ms")
+    c.gw[owner].sh("nft delete table inet records")
+    ready(c, owner, 40)
+    load.flows("with all of it in again")
+    load.stop()
+    watch.judge()
+
+
 def in_doubt(c, load, watch):
     """A crash while the standby is out: every SA is named, none repeats a number, and after a rekey all is well."""
     events = Events(c, 3 - c.active)
@@ -168,5 +187,5 @@ def a_long_cut_at_full_rate(c):
     in_doubt(c, load, watch)
 
 
-main([loss_duplication_reordering, half_is_lost_at_the_crash, acknowledgements_lost, a_long_cut_at_full_rate],
+main([loss_duplication_reordering, half_is_lost_at_the_crash, acknowledgements_lost, records_alone_are_lost, a_long_cut_at_full_rate],
      lambda: prepared(evict_ms=1000 * EVICT_S, window=1024))

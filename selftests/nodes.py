@@ -9,6 +9,8 @@ nodes - invariants I1 and I4 with four nodes and more (design 4.3: ranks, slots,
 Nodes that die here lose their wires and run on: what they and their heirs send is captured in front of the cut, so a number that two of them
 use is found.
 """
+import time
+
 from esptest import *
 from failover import *
 from grouped import Judge
@@ -69,4 +71,44 @@ def a_fifth_joins(c):
     judge.no_number_twice()
 
 
-main([crashes_50_ms_apart, who_leaves_stalls_nobody, a_fifth_joins], four)
+def a_lower_one_joins(c):
+    """
+    Where a standby stands among them changes, and its owner has nothing new to say: what it was told before gives it another slot now. Two of them, that
+    do not hear each other, are promoted within evict_ms; the second one's slot is below the first one's, so the client refuses what it sends.
+    """
+    low, stays, owner = 1, 2, 4
+    c.fail_over(owner)
+    c.active = owner
+    all_in(c)
+    c.espsync(low, "channel del")
+    for n in c.others(low):
+        c.espsync(n, f"peer del {low}")
+    judge, load = Judge(c), Load(c, c.tunnels, rate=100)
+    near_renewal(c, seeded())
+    load.flows("without it", packets=200)
+    load.stop()
+    time.sleep(1)
+    c.espsync(stays, f"peer add {low} {c.SYNC[low]}")
+    c.crash(stays)
+    c.configure(low)
+    set_times(c, 2000, 30000, nodes=(low,))
+    for n in c.others(low):
+        if n != stays:
+            c.espsync(n, f"peer add {low} {c.SYNC[low]}")
+    c.espsync(low, "demote")
+    until(lambda: group(c, low)["in"], 60, f"node {low} is in")
+    c.revive(stays, ("outside", "inside"))      # it hears no node any more, so it cannot be told by the one that has joined
+    load = Load(c, c.tunnels, rate=100)
+    load.flows("with it in")
+    began, spis = time.time(), {t.to_client.spi for t in c.tunnels}
+    for heir in (stays, low):
+        c.crash(c.active)
+        equal(take_over(c, heir), 0, f"SAs in doubt on node {heir}")
+        c.active = heir
+        until(lambda n=heir: judge.sent_by(n, began) == spis, 10, f"node {heir} sends")
+    load.stop()
+    check(time.time() - began < 25, "neither has left its slot")
+    equal(judge.no_number_twice(but=spis), {spi: [] for spi in spis}, "numbers that both have sent")
+
+
+main([crashes_50_ms_apart, who_leaves_stalls_nobody, a_fifth_joins, a_lower_one_joins], four)
