@@ -300,6 +300,29 @@ def a_group_that_is_new_is_no_promotion(c):
     home_again(c, t)
 
 
+def what_was_closed_stays_closed(c):
+    """A standby's channel anew, of whose groups the first is named alone: the others' SAs are nobody's then, and as closed as they were left."""
+    c.move(0, 2)
+    c.all_ready()
+    judge, load = Judge(c), BothWays(c)
+    load.flows("both on node 2")
+    c.espsync(1, "channel del")
+    c.espsync(1, f"channel set node 1 local {c.SYNC[1]} psk-file {c.key_file()}")
+    c.espsync(1, f"group set 0 addr {vip(0)}")
+    load.flows("while node 1 begins anew", packets=50)
+    equal(judge.sent_by(1), set(), "SPIs that left node 1")
+    c.espsync(1, f"peer add 2 {c.SYNC[2]}")
+    c.espsync(1, f"group set 1 addr {vip(1)}")
+    set_times(c, 2000, 30000)
+    for g in c.groups:
+        c.espsync(1, f"demote group {g}")
+    c.all_ready()
+    load.stop()
+    judge.no_number_twice()
+    c.move(0, 1)
+    c.all_ready()
+
+
 def what_is_refused_changes_nothing(c):
     """Of a request with addresses and an option that cannot be had, neither is taken."""
     refused(c, 1, f"group set 0 addr {vip(0)} 198.51.100.1 role store", "demote it first")
@@ -341,4 +364,5 @@ def a_rekey_is_where_its_group_is(c):
 
 main([each_carries_one, one_crash_gives_the_other_both, planned_moves_are_their_own, a_carved_group_moves_alone, definitions_differ,
       what_would_move_a_right_to_send_is_refused, a_gap_keeps_sas_where_they_are, a_state_that_comes_late_is_where_it_belongs,
-      a_pause_in_the_midst_of_a_move, a_group_that_is_new_is_no_promotion, what_is_refused_changes_nothing, a_rekey_is_where_its_group_is], prepared)
+      a_pause_in_the_midst_of_a_move, a_group_that_is_new_is_no_promotion, what_was_closed_stays_closed, what_is_refused_changes_nothing,
+      a_rekey_is_where_its_group_is], prepared)
