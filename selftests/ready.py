@@ -299,9 +299,10 @@ def lag(c):
 
 
 def risen(before, now):
-    """The buckets that rose: lowest and highest values that they stand for."""
-    found = [i for i, (a, b) in enumerate(zip(before, now)) if b > a]
-    return ((1 << found[0] >> 1, (1 << found[-1]) - 1) if found else None), sum(now) - sum(before)
+    """The buckets that rose: lowest and highest values that they stand for, and by how much. But for a few: a guest may stand still at any time."""
+    number = sum(now) - sum(before)
+    found = [i for i, (a, b) in enumerate(zip(before, now)) if b - a > number / 10]
+    return ((1 << found[0] >> 1, (1 << found[-1]) - 1) if found else None), number
 
 
 def lag_histograms(c):
