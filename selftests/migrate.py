@@ -246,7 +246,8 @@ def added_again_at_full_rate(c):
     refused, counted = lost_replay(c) - refused, readds(c) - counted
     note(f"{TIMES} times in {took:.1f} s, {sent / took:.0f} packets a second from {os.cpu_count()} processors, {refused} refused as replays, {counted} counted")
     check(sent > TIMES, f"{sent} numbers: there was no load to speak of")
-    check(refused <= counted <= TIMES, f"{refused} packets refused as replays, {counted} counted")
+    # A state that is there and not raised yet may be used by each processor once.
+    check(refused <= os.cpu_count() * counted and counted <= TIMES, f"{refused} packets refused as replays, {counted} counted")
     ready(c, c.active)
     gone(c)
 
