@@ -127,6 +127,7 @@ def records_alone_are_lost(c):
     load.flows("with all of it in again")
     load.stop()
     watch.judge()
+    rekeyed(c)      # what they did here would be the next case's rate
 
 
 def in_doubt(c, load, watch):
