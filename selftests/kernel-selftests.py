@@ -20,6 +20,7 @@ from failover import ready, sent_twice
 STAND_IN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib", "kernel-selftests")
 NEWER = os.path.join(STAND_IN, "newer")
 FOLLOWED = "/run/espsync-followed"
+NETNS = "/run/netns"
 # The command, how many verdicts there must be, and how many states that were followed.
 TESTS = {
     "xfrm-policy": ("./xfrm_policy.sh", 10, 4),
@@ -35,7 +36,10 @@ VERDICT = re.compile(r"^(?:not )?ok \d+|.*\b(?:PASS|FAIL|SKIP|XFAIL|ERROR)\b.*|.
 def run(program, env=f"PATH={NEWER}:$PATH"):
     """(exit status, the lines that judge, sorted) and all that was said."""
     sh("ip xfrm state flush; ip xfrm policy flush")
+    before = set(os.listdir(NETNS))
     said = sh(f"cd /mnt/kernel_selftests/net && {env} {program} 2>&1", ok=None, timeout=1200)
+    for ns in set(os.listdir(NETNS)) - before:
+        sh(["ip", "netns", "del", ns])      # some leave theirs behind
     return (said.status, sorted(" ".join(m[0].split()) for m in map(VERDICT.match, said.splitlines()) if m)), said
 
 
@@ -91,6 +95,7 @@ class Both:
 
     def __init__(self):
         host_dir("KERNEL_SELFTESTS")
+        os.makedirs(NETNS, exist_ok=True)
         os.environ["IPROUTE2"] = host_dir("IPROUTE2")
         self.without = {}
 
