@@ -307,7 +307,10 @@ def what_was_closed_stays_closed(c):
     judge, load = Judge(c), BothWays(c)
     load.flows("both on node 2")
     c.espsync(1, "channel del")
+    for g in (1, 0):
+        c.espsync(1, f"group del {g}")
     c.espsync(1, f"channel set node 1 local {c.SYNC[1]} psk-file {c.key_file()}")
+    equal({x["group"] for x in c.show(1, "sas")}, {0}, "groups of all SAs while none has an address")
     c.espsync(1, f"group set 0 addr {vip(0)}")
     load.flows("while node 1 begins anew", packets=50)
     equal(judge.sent_by(1), set(), "SPIs that left node 1")
