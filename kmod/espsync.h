@@ -900,10 +900,16 @@ static inline bool es_stood_still(const struct es_net *es)
 	return false;
 }
 
+/* "In" that was last said then, by es_net.own_us, may still be believed; 0: it was not said. */
+static inline bool es_lasts(const struct es_net *es, u64 last_in_own_us)
+{
+	return last_in_own_us && es->own_us <= last_in_own_us + es->cfg.evict_ms * 1000ull;
+}
+
 /* A peer was deleted that may believe to be in: its farewell is not acknowledged. */
 static inline bool es_any_left(const struct es_group *g)
 {
-	return g->left_own_us && g->es->own_us <= g->left_own_us + g->es->cfg.evict_ms * 1000ull;
+	return es_lasts(g->es, g->left_own_us);
 }
 
 /* Tell every peer, and none of them is in sync before it has acknowledged it. */

@@ -230,18 +230,12 @@ void es_out_event(struct es_net *es, struct es_sa *sa, struct xfrm_state *x)
 	spin_unlock(&es->sa_lock);
 }
 
-/* "In" that was last said then may still be believed. */
-static bool lasts(const struct es_net *es, u64 last_in_own_us)
-{
-	return last_in_own_us && es->own_us <= last_in_own_us + es->cfg.evict_ms * 1000ull;
-}
-
 /* It is in, or may still believe so. */
 static bool believes(const struct es_group *g, const struct es_peer *p)
 {
 	const struct es_peer_in *in = &p->in[g->slot];
 
-	return in->is_in || in->enforcing || lasts(g->es, in->last_in_own_us);
+	return in->is_in || in->enforcing || es_lasts(g->es, in->last_in_own_us);
 }
 
 /**
@@ -268,7 +262,7 @@ bool es_believes(const struct es_net *es, const struct es_peer *p)
 	es_each_group(g, es)
 		if (believes(g, p))
 			return true;
-	return lasts(es, p->deleted_in_own_us);
+	return es_lasts(es, p->deleted_in_own_us);
 }
 
 /**
